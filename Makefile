@@ -1,0 +1,75 @@
+# Sopwith: every command of the house. `make` alone lists them.
+.DEFAULT_GOAL := help
+.PHONY: help demo test check format proto proto-check lock simulate bench docs docs-check build system-tools clean
+
+PYTHON ?= python3
+BIN := .venv/bin
+PROTOS := $(sort $(wildcard proto/sopwith/v1/*.proto))
+WORKERS ?= auto
+SEED ?= 1
+SEEDS ?= 50
+
+help: ## List the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+
+.venv/bin/python:
+	@command -v $(PYTHON) >/dev/null || { echo "Sopwith needs Python 3.11 or newer. On Debian: apt-get install python3 python3-venv" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Sopwith needs Python 3.11 or newer; $(PYTHON) is older. Try: make PYTHON=python3.11 ..." >&2; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "This Python cannot make virtual environments. On Debian: apt-get install python3-venv" >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+
+.venv/.installed: .venv/bin/python requirements/all.lock pyproject.toml
+	$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/all.lock
+	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps -e .
+	@touch $@
+
+.venv/.developed: .venv/.installed requirements/dev.lock
+	$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/dev.lock
+	@touch $@
+
+demo: .venv/.installed ## Show one whole update on real parts, in a minute
+	$(BIN)/sopwith demo $(DEMO_OPTIONS)
+
+test: check ## Check, then run every test
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(TEST_OPTIONS)
+	$(BIN)/python -m tests.architecture.domain_coverage
+
+check: .venv/.developed ## Lint, types, layers, generated files
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(MAKE) --no-print-directory proto-check docs-check
+
+format: .venv/.developed ## Format and mend what ruff can
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+proto: .venv/.developed ## Generate Python from the .proto files
+	rm -rf proto/gen && mkdir -p proto/gen
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m grpc_tools.protoc -I proto \
+	  --python_out=proto/gen --grpc_python_out=proto/gen \
+	  --mypy_out=quiet:proto/gen --mypy_grpc_out=quiet:proto/gen \
+	  $(PROTOS:proto/%=%)
+	find proto/gen -mindepth 1 -type d -exec touch {}/__init__.py \;
+	touch proto/gen/sopwith/py.typed
+
+proto-check: .venv/.developed ## Fail if the committed generated code is stale
+	$(BIN)/python -m tests.architecture.proto_freshness
+
+lock: .venv/.developed ## Resolve the dependencies anew
+	rm -f requirements/*.lock
+	$(BIN)/uv pip compile $(LOCK_OPTIONS) pyproject.toml --extra all --group dev -o requirements/dev.lock
+	$(BIN)/uv pip compile $(LOCK_OPTIONS) pyproject.toml --extra all -o requirements/all.lock -c requirements/dev.lock
+	$(BIN)/uv pip compile $(LOCK_OPTIONS) pyproject.toml --extra agent -o requirements/agent.lock -c requirements/dev.lock
+
+LOCK_OPTIONS := -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate
+
+build: .venv/.developed ## Build the wheel and the source distribution
+	$(BIN)/uv build -q
+
+system-tools: ## Install the system programs that some tests need (Debian, root)
+	apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends faketime strace
+
+clean: ## Remove what the other targets made
+	rm -rf .venv dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*

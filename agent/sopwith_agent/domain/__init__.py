@@ -1,0 +1,1 @@
+"""Pure rules of the agent: states, readiness, recovery, limits, errors."""

@@ -1,0 +1,1 @@
+"""One module per active state of an assignment, over ports."""

@@ -1,0 +1,1 @@
+"""Who is who: the authority, identities read from certificates, credentials, renewal and signing."""

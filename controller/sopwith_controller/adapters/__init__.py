@@ -1,0 +1,1 @@
+"""Outbound: database, source, notifiers, scheduler, signer, clock."""

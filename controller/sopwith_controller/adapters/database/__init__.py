@@ -1,0 +1,1 @@
+"""The controller's memory: tables, repositories, one transaction at a time."""

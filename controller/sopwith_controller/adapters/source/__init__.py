@@ -1,0 +1,1 @@
+"""The controller's half of the signed source: verify, serve, renew snapshot and timestamp."""

@@ -1,0 +1,1 @@
+"""Inbound gRPC: one module per service."""

@@ -1,0 +1,1 @@
+"""The admins' command line, one module per noun."""

@@ -1,0 +1,1 @@
+"""Inbound HTTPS: enrolment and source files."""

@@ -1,0 +1,1 @@
+"""What happens on a person's own machine with a person's keys."""

@@ -1,0 +1,1 @@
+"""Pure rules of the controller; they take time as an argument and return events."""

@@ -1,0 +1,1 @@
+"""Operating the server: init, serve, migrate, check-config."""

@@ -1,0 +1,1 @@
+"""The bytes that outlive a process and that several programs must read alike."""
