@@ -1,0 +1,40 @@
+"""The agent's error tree: few kinds, by what the agent does next.
+
+AgentError
+├── StepError         a step failed; carries the symptom by which the SOP chooses the remedy
+├── TrustError        someone lies: refuse, report as severity 1, change nothing
+├── SettingsError     the settings or the state folder are wrong; a person must mend them
+└── UnavailableError  something outside does not answer; try later
+"""
+
+from sopwith_formats.vocabulary import Symptom
+
+
+class AgentError(Exception):
+    """Base of all errors that the agent raises on purpose; `remedy` says what to do, empty when nothing helps."""
+
+    def __init__(self, message: str, *, remedy: str = "") -> None:
+        self.message = message
+        self.remedy = remedy
+        super().__init__(message)
+
+
+class StepError(AgentError):
+    """A step failed with a classified symptom; `changed` tells whether the computer may have been changed."""
+
+    def __init__(self, symptom: Symptom, message: str, *, remedy: str = "", changed: bool = False) -> None:
+        self.symptom = symptom
+        self.changed = changed
+        super().__init__(message, remedy=remedy)
+
+
+class TrustError(StepError):
+    """A signature, digest or origin does not hold."""
+
+
+class SettingsError(AgentError):
+    """Settings, identity or state folder are unusable."""
+
+
+class UnavailableError(AgentError):
+    """Something outside does not answer."""
