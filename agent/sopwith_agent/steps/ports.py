@@ -49,7 +49,8 @@ class Source(Protocol):
     """The designated source: what it says is verified by TUF, not by trust in the controller.
 
     Every method raises `StepError` (domain.errors) with the symptom: NET_SOURCE_UNREACHABLE, SOURCE_NOT_DESIGNATED,
-    METADATA_EXPIRED, METADATA_ROLLBACK, SIGNATURE_INVALID, NOT_AUTHORISED_BY_SOURCE, DOWNLOAD_DIGEST_MISMATCH, DISK_FULL.
+    METADATA_EXPIRED, METADATA_ROLLBACK, SIGNATURE_INVALID, NOT_AUTHORISED_BY_SOURCE, DOWNLOAD_DIGEST_MISMATCH or
+    DISK_FULL.
     """
 
     def root_sha256(self) -> str:

@@ -79,7 +79,8 @@ class Readiness:
     verdict: str = ""
     reasons: tuple[Reason, ...] = ()
     checks: tuple[dict[str, str], ...] = ()
-    """One per check: name, result (PASSED, WARNED, BLOCKED, NOT_APPLICABLE), code, measured, required, message, remedy."""
+    """One per check: name, result (PASSED, WARNED, BLOCKED, NOT_APPLICABLE), code, measured, required, message, remedy.
+    """
     measured_time: datetime | None = None
 
 

@@ -387,7 +387,7 @@ class Presence:
 
 
 class AgentGateway(Protocol):
-    """The live streams to computers. Sending to a computer without a stream does nothing: it learns at its next Hello."""
+    """The live streams to computers. A computer without one learns at its next Hello."""
 
     def presence(self, computer_id: str) -> Presence | None:
         """Return what is known since this controller started; None when nothing."""
@@ -476,7 +476,7 @@ class SourceStore(Protocol):
         ...
 
     async def read_target(self, target: str) -> bytes | None:
-        """Return a small signed target (a release.json) after checking it against the metadata; None when not signed."""
+        """Return a small signed target, checked against the metadata; None when not signed."""
         ...
 
     async def signed_targets(self, prefix: str) -> dict[str, tuple[int, str]]:
