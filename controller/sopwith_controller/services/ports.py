@@ -313,6 +313,30 @@ class UpdateLog(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class AgentMessageRow:
+    """One reliable message of a computer as it was recorded; `sha256` is over its content without the sequence."""
+
+    computer_id: str
+    sequence: int
+    kind: str
+    """progress, receipt, readiness, facts or source."""
+    sha256: str
+    received_time: datetime
+
+
+class AgentMessages(Protocol):
+    """Reliable messages of computers, each recorded once; append only."""
+
+    async def digests(self, computer_id: str, first: int, last: int) -> dict[int, str]:
+        """Return sequence to digest of the recorded messages in this closed range."""
+        ...
+
+    async def add_all(self, rows: Sequence[AgentMessageRow]) -> None:
+        """Insert many; a computer and sequence that is there already is an error."""
+        ...
+
+
 class Requests(Protocol):
     """Request ids that were carried out, so that a repetition has no further effect."""
 
@@ -352,6 +376,8 @@ class UnitOfWork(Protocol):
     def notifications(self) -> Notifications: ...
     @property
     def update_log(self) -> UpdateLog: ...
+    @property
+    def agent_messages(self) -> AgentMessages: ...
     @property
     def requests(self) -> Requests: ...
 
