@@ -58,11 +58,11 @@ def count_or_percent(value: Any) -> int | str:
     return percent_text(value)
 
 
-def decimal_text(value: Any) -> str:
-    """Return a number of percent, written without the sign, as its shortest text: 2 or 2.5."""
+def percent_number(value: Any) -> str:
+    """Return a number of percent, written without the sign, in the shortest writing with it: 2%, 2.5%."""
     if isinstance(value, bool) or not isinstance(value, (int, str)):
         raise FormatError("is no number", remedy="write a number of percent from 0 to 100, for example 2")
-    return f"{parse_percent(str(value).strip().removesuffix('%') + '%').normalize():f}"
+    return percent_text(str(value).strip().removesuffix("%") + "%")
 
 
 def clock_time(value: Any) -> str:
@@ -76,7 +76,7 @@ Duration = Annotated[int, BeforeValidator(duration_seconds)]
 Percent = Annotated[str, BeforeValidator(percent_text)]
 Size = Annotated[int, BeforeValidator(size_bytes)]
 CountOrPercent = Annotated[int | str, BeforeValidator(count_or_percent)]
-PercentNumber = Annotated[str, BeforeValidator(decimal_text)]
+PercentNumber = Annotated[str, BeforeValidator(percent_number)]
 ClockTime = Annotated[str, BeforeValidator(clock_time)]
 Count = Annotated[int, Field(ge=0, le=COUNT_MAX)]
 PositiveCount = Annotated[int, Field(ge=1, le=COUNT_MAX)]
