@@ -306,8 +306,13 @@ class Assignment:
     """Last reason of the planner why it was not offered; becomes the reason of NOT_STARTED."""
     warrant_sha256: str = ""
     receipt_sha256: str = ""
-    lost: bool = False
-    """Silent for three heartbeats while its computer was being changed."""
+    lost_time: datetime | None = None
+    """Since when its computer is silent for three heartbeats while it was being changed; None when it is not."""
+
+    @property
+    def lost(self) -> bool:
+        """Tell whether its computer fell silent while it was being changed."""
+        return self.lost_time is not None
 
     @property
     def ended(self) -> bool:
