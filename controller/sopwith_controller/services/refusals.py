@@ -1,0 +1,26 @@
+"""Recording refused calls: who knocked, at what, and why they were not let in (SOP clause III)."""
+
+from sopwith_controller.domain.entities import LogDraft
+from sopwith_controller.domain.log_kinds import LogKind
+from sopwith_controller.services.ports import Database
+
+
+class Refusals:
+    """Writes ACCESS_REFUSED entries."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def refused(self, who: str, kind: str, method: str, reason: str) -> None:
+        """Record one refused call; `kind` is person, computer or unknown."""
+        call = method.rpartition("/")[2]
+        draft = LogDraft(
+            kind=LogKind.ACCESS_REFUSED,
+            message=f"{kind} {who} was refused {call}: {reason}",
+            computer=who if kind == "computer" else "",
+            operator=who if kind == "person" else "",
+            details={"caller": who, "caller_kind": kind, "call": method, "reason": reason},
+        )
+        async with self._database.write() as unit:
+            await unit.update_log.append(draft)
+            await unit.commit()
