@@ -4,8 +4,8 @@ import importlib
 import pkgutil
 
 import pytest
-from sopwith import v1
 
+from sopwith import v1
 from sopwith_controller.api.roles import ALL_ROLES, COMPUTER, ROLES, allowed
 
 
