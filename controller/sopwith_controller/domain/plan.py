@@ -1,0 +1,101 @@
+"""The plan: the immutable, digested description of a rollout that people approve, and its one written form.
+
+Decides the shape and the bytes; making a plan from rollout file, SOP and fleet is `planning`'s, acting on it the
+planner's. Rules: members stand in plan order and each wave is the slice of the next `size` members, so that order and
+sizes fix who was planned where; who takes the place of a sleeping computer later changes no digest. Durations are whole
+seconds, percentages text ("2%"), times RFC 3339.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from itertools import accumulate
+
+from sopwith_formats import typed_json
+from sopwith_formats.sop_policy import DisruptionBudget, Window
+
+FORMAT = 1
+SIZE_MAX = 256 * 2**20
+"""A member takes about 60 bytes; a million computers fit."""
+
+
+@dataclass(frozen=True)
+class PlanMember:
+    """One computer of the audience."""
+
+    id: str
+    name: str
+
+
+@dataclass(frozen=True)
+class PlanWave:
+    """One ordered slice of the members."""
+
+    name: str
+    size: int
+    soak_seconds: int = 0
+
+
+@dataclass(frozen=True)
+class PlanThresholds:
+    """When the rollout is suspended."""
+
+    success: str
+    """Share of a wave that must have succeeded, such as "95%"."""
+    error_percent: str
+    error_count: int
+    lost: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One rollout, complete."""
+
+    rollout: str
+    """Its name."""
+    release: str
+    manifest_sha256: str
+    sop_id: str
+    sop_revision: int
+    policy_sha256: str
+    change_class: str
+    audience: str
+    members: tuple[PlanMember, ...]
+    waves: tuple[PlanWave, ...]
+    thresholds: PlanThresholds
+    max_concurrency: int
+    """Resolved: a count."""
+    ready_quorum: int
+    attempts_max: int
+    deadline_seconds: int
+    window: Window | None = None
+    """None: always open."""
+    disruption_budget: DisruptionBudget | None = None
+    start_time: str = ""
+    emergency: bool = False
+    ticket: str = ""
+
+    @property
+    def tail(self) -> int:
+        """Return the index of the tail: after the last wave."""
+        return len(self.waves)
+
+    def wave_name(self, index: int) -> str:
+        """Return the name of a wave, tail for the one after the last."""
+        return self.waves[index].name if index < len(self.waves) else "tail"
+
+    def wave_starts(self) -> tuple[int, ...]:
+        """Return the position of each wave's first member, and at the end the number of members."""
+        return (0, *accumulate(wave.size for wave in self.waves))
+
+    def to_json(self) -> str:
+        """Return the canonical text."""
+        return typed_json.write_document(self, version=FORMAT).decode()
+
+    def sha256(self) -> str:
+        """Return the plan digest, 64 hexadecimal digits."""
+        return hashlib.sha256(self.to_json().encode()).hexdigest()
+
+
+def read_plan(plan_json: str) -> Plan:
+    """Return the plan of its canonical text; raise FormatError when anything breaks the format."""
+    return typed_json.read_document(Plan, plan_json.encode(), version=FORMAT, size_max=SIZE_MAX)

@@ -1,0 +1,258 @@
+"""What one planner tick reads and what it answers: the view of a rollout, the actions, the explanations.
+
+Only shapes stand here; `planner.plan_tick` decides. The caller builds the view from one transaction, carries the
+actions out in their order in the same transaction, and sends messages to computers after the commit. A tick is pure:
+the same view and time give the same decision, and carrying a decision out twice does nothing more than once.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from sopwith_controller.domain.entities import Assignment, Freeze, Readiness, Rollout
+from sopwith_controller.domain.plan import Plan
+from sopwith_formats.vocabulary import Outcome
+
+
+@dataclass(frozen=True)
+class ComputerView:
+    """What the planner needs to know of one computer."""
+
+    id: str
+    name: str
+    connected: bool = False
+    asleep: bool = False
+    """It announced sleep and was not heard of since."""
+    offline_time: datetime | None = None
+    """When its third heartbeat was missed, counted from the later of last contact and controller start; None while
+    fewer are missed. See `presence.offline_time`."""
+    last_seen_time: datetime | None = None
+    """Last contact of any process; None: never."""
+    readiness: Readiness = field(default_factory=Readiness)
+    """The newest measurement; `readiness.is_fresh` judges its age."""
+    measure_asked_time: datetime | None = None
+    """When the controller last asked it to measure, while no answer came since; None otherwise."""
+    in_service: bool = True
+    """ACCEPTED: neither quarantined nor retired nor rejected."""
+    out_of_service_reason: str = ""
+    rolled_back_before: bool = False
+    """It rolled this release back and nobody permitted another try."""
+    busy_with: str = ""
+    """Name of another rollout that occupies it (`assignment.occupies`); empty: none."""
+    time_zone: str = ""
+    """Its own IANA zone, from its facts; empty: UTC."""
+
+
+@dataclass(frozen=True)
+class RolloutView:
+    """Everything that a tick looks at."""
+
+    rollout: Rollout
+    plan: Plan
+    assignments: Sequence[Assignment]
+    """In plan order."""
+    computers: Mapping[str, ComputerView]
+    """By computer id; one for every unended assignment (ended ones need none)."""
+    freezes: Sequence[Freeze] = ()
+    """Those in force at the tick's time."""
+    release_withdrawn: bool = False
+
+
+# Actions. Those with an `assignment` name it by id.
+
+
+@dataclass(frozen=True)
+class OfferAssignment:
+    """Sign and send a warrant whose first lease ends at `start_until`; PENDING becomes PREPARING."""
+
+    assignment: str
+    computer: str
+    wave: int
+    start_until: datetime
+
+
+@dataclass(frozen=True)
+class RenewLease:
+    """Let it start until then; it is connected."""
+
+    assignment: str
+    computer: str
+    start_until: datetime
+
+
+@dataclass(frozen=True)
+class HoldLease:
+    """Take the lease back from a connected computer: not now, stay prepared. `start_until_time` becomes None."""
+
+    assignment: str
+    computer: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class MoveAssignment:
+    """Put it into another wave: the tail, or the place of one that moved there. Nothing is sent."""
+
+    assignment: str
+    computer: str
+    wave: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class EndAssignment:
+    """Conclude without a receipt. `withdraw`: it was offered, tell the computer."""
+
+    assignment: str
+    computer: str
+    outcome: Outcome
+    symptom: str
+    detail: str
+    severity: int = 0
+    """Severity of the incident that it raises by its symptom; 0: none."""
+    withdraw: bool = False
+
+
+@dataclass(frozen=True)
+class MarkLost:
+    """Its computer fell silent while it was being changed; raise or widen the incident LOST_CONTACT."""
+
+    assignment: str
+    computer: str
+    since: datetime
+
+
+@dataclass(frozen=True)
+class UnmarkLost:
+    """Its computer is back."""
+
+    assignment: str
+    computer: str
+
+
+@dataclass(frozen=True)
+class MeasureReadiness:
+    """Ask these connected computers for fresh readiness; each answer is worth a tick."""
+
+    computers: tuple[str, ...]
+    """Ids."""
+
+
+@dataclass(frozen=True)
+class OpenWave:
+    """Write down that a wave opened (`rollout.open_wave`); the tail is the index after the last wave."""
+
+    wave: int
+    name: str
+
+
+@dataclass(frozen=True)
+class MarkWaveEnded:
+    """Write down that the wave's last member ended (`rollout.end_wave`)."""
+
+    wave: int
+    name: str
+
+
+@dataclass(frozen=True)
+class PassWave:
+    """Write down that the wave held and soaked (`rollout.pass_wave`)."""
+
+    wave: int
+    name: str
+
+
+@dataclass(frozen=True)
+class Suspend:
+    """Suspend the rollout and raise the incident; leases are held by the actions that follow."""
+
+    reason: str
+    gate: str
+    """error_threshold or wave_success."""
+    severity: int
+    """1 where computers are not safe, 2 where every touched one rolled back."""
+    computers: tuple[str, ...]
+    """Names of the computers that count."""
+    inputs: Mapping[str, str]
+    """What the gate looked at, for the record."""
+    symptom: str = "ROLLOUT_SUSPENDED"
+
+
+@dataclass(frozen=True)
+class Complete:
+    """Every assignment has ended."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class FinishAbort:
+    """Nothing of the aborted rollout runs any more."""
+
+
+Action = (
+    OfferAssignment
+    | RenewLease
+    | HoldLease
+    | MoveAssignment
+    | EndAssignment
+    | MarkLost
+    | UnmarkLost
+    | MeasureReadiness
+    | OpenWave
+    | MarkWaveEnded
+    | PassWave
+    | Suspend
+    | Complete
+    | FinishAbort
+)
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What one assignment waits for, by the planner's own decision."""
+
+    assignment: str
+    computer: str
+    """Name."""
+    state: str
+    wave: str
+    waits_for: str
+    """One of WAITS."""
+    message: str
+    remedy: str = ""
+    until: datetime | None = None
+    """When the wait ends by itself; None where nobody can know."""
+
+
+WAITS = (
+    "window",
+    "freeze",
+    "wave",
+    "soak",
+    "concurrency",
+    "budget",
+    "readiness",
+    "connection",
+    "asleep",
+    "approval",
+    "deferral",
+    "start",
+    "paused",
+    "suspended",
+    "superseded",
+    "none",
+)
+
+
+@dataclass(frozen=True)
+class TickDecision:
+    """What should happen now."""
+
+    actions: tuple[Action, ...] = ()
+    next_time: datetime | None = None
+    """When time alone may change the answer; None: only an event can."""
+    state_reason: str | None = None
+    """New reason of the rollout's state while it runs; None: leave it as it stands."""
+    explanations: tuple[Explanation, ...] = ()
+    """One per assignment that has not ended; filled by `planner.explain`, empty from `plan_tick`."""
