@@ -1,0 +1,246 @@
+"""`sopwith rollout`: plan, start, watch and stop rollouts."""
+
+import uuid
+from pathlib import Path
+from typing import Any
+
+import click
+
+from sopwith.v1 import rollout_service_pb2 as pb
+from sopwith_controller.cli.output import Column, emit, emit_document, tell, to_document
+from sopwith_controller.cli.rollout_views import COLUMNS, print_explanations, print_plan, print_rollout
+from sopwith_controller.cli.rollout_watch import show_status
+from sopwith_controller.cli.verbs import agree, connected, duration, noun, state, verb
+
+group = noun("rollout", "Plan, start, watch and stop rollouts.")
+
+START_TIMEOUT_SECONDS = 20.0
+file_option = click.option(
+    "-f", "--file", "file", required=True, type=click.Path(path_type=Path), help="Rollout file (YAML)."
+)
+yes_option = click.option("--yes", is_flag=True, help="Answer the question with yes.")
+reason_option = click.option("--reason", default="", metavar="TEXT", help="Why; it is recorded.")
+
+
+@verb(group, "plan", example="sopwith rollout plan -f rollout.yaml")
+@file_option
+def plan(file: Path) -> None:
+    """Compute a plan and change nothing."""
+    with connected() as connection:
+        request = pb.PlanRolloutRequest(rollout_json=read_rollout_file(file))
+        reply = connection.call(connection.rollouts.PlanRollout, request)
+    if state().output == "name":
+        print(reply.plan.plan_sha256)
+    elif state().output in ("json", "yaml"):
+        emit_document(state().output, to_document(reply.plan))
+    else:
+        print_plan(reply.plan)
+
+
+@verb(group, "create", example="sopwith rollout create -f rollout.yaml")
+@file_option
+@click.option("--request-id", default="", help="Repeat a request safely: the same id gives the same rollout.")
+@click.option("--dry-run", is_flag=True, help="Only show the plan.")
+def create(file: Path, request_id: str, dry_run: bool) -> None:
+    """Store a draft with its provisional plan."""
+    if dry_run:
+        click.get_current_context().invoke(plan, file=file)
+        return
+    with connected() as connection:
+        request = pb.CreateRolloutRequest(
+            rollout_json=read_rollout_file(file), request_id=request_id or str(uuid.uuid4())
+        )
+        reply = connection.call(connection.rollouts.CreateRollout, request)
+    if state().output != "table":
+        _emit(reply.rollout)
+        return
+    print_rollout(reply.rollout)
+    print()
+    print_plan(reply.plan)
+    tell(f"next: sopwith rollout submit {reply.rollout.id}")
+
+
+@verb(group, "submit", example="sopwith rollout submit r-7k2m9qx4")
+@click.argument("rollout")
+def submit(rollout: str) -> None:
+    """Freeze the plan and ask for what its change class needs."""
+    with connected() as connection:
+        reply = connection.call(connection.rollouts.SubmitRollout, pb.SubmitRolloutRequest(id=rollout))
+    if state().output == "table":
+        print_plan(reply.plan)
+        print()
+    _emit(reply.rollout)
+
+
+@verb(group, "approve", example="sopwith rollout approve r-7k2m9qx4")
+@click.argument("rollout")
+@click.option("--plan-digest", default="", metavar="SHA256", help="Approve only if the plan still has this digest.")
+@yes_option
+def approve(rollout: str, plan_digest: str, yes: bool) -> None:
+    """Sign the plan's digest as approved."""
+    from sopwith_controller.desk.plan_approval import sign_plan
+
+    with connected() as connection:
+        found = connection.call(connection.rollouts.GetRollout, pb.GetRolloutRequest(id=rollout))
+        digest = plan_digest or found.plan.plan_sha256
+        if state().output == "table":
+            print_plan(found.plan)
+        agree(f"Approve the plan {digest[:12]} of {found.rollout.name}?", yes=yes)
+        request = pb.ApproveRolloutRequest(
+            id=found.rollout.id,
+            plan_sha256=digest,
+            envelope_json=sign_plan(connection.context, found.rollout.id, digest),
+        )
+        reply = connection.call(connection.rollouts.ApproveRollout, request)
+    _emit(reply.rollout)
+
+
+@verb(group, "reject", example='sopwith rollout reject r-7k2m9qx4 --reason "wrong week"')
+@click.argument("rollout")
+@reason_option
+def reject(rollout: str, reason: str) -> None:
+    """Send a rollout in review back to its draft."""
+    with connected() as connection:
+        reply = connection.call(
+            connection.rollouts.RejectRollout, pb.RejectRolloutRequest(id=rollout, reason=_wanted(reason))
+        )
+    _emit(reply.rollout)
+
+
+@verb(group, "start", example='sopwith rollout start r-7k2m9qx4 --yes --reason "monthly update"')
+@click.argument("rollout")
+@yes_option
+@reason_option
+@click.option("--request-id", default="", help="Repeat a request safely.")
+def start(rollout: str, yes: bool, reason: str, request_id: str) -> None:
+    """Let an approved rollout run."""
+    with connected() as connection:
+        found = connection.call(connection.rollouts.GetRollout, pb.GetRolloutRequest(id=rollout))
+        agree(f"Start {found.rollout.name} on {found.plan.forecast.computers} computers?", yes=yes)
+        request = pb.StartRolloutRequest(id=found.rollout.id, reason=reason, request_id=request_id or str(uuid.uuid4()))
+        reply = connection.call(connection.rollouts.StartRollout, request, timeout_seconds=START_TIMEOUT_SECONDS)
+    _emit(reply.rollout)
+    if state().output == "table":
+        tell(f"next: sopwith rollout status {reply.rollout.id}")
+
+
+@verb(group, "pause", example='sopwith rollout pause r-7k2m9qx4 --reason "complaints from Berlin"')
+@click.argument("rollout")
+@yes_option
+@reason_option
+def pause(rollout: str, yes: bool, reason: str) -> None:
+    """Stop new starts; what runs goes on to its end."""
+    agree("Pause the rollout?", yes=yes)
+    with connected() as connection:
+        request = pb.PauseRolloutRequest(id=rollout, reason=_wanted(reason))
+        reply = connection.call(connection.rollouts.PauseRollout, request)
+    _emit(reply.rollout)
+
+
+@verb(group, "resume", example='sopwith rollout resume r-7k2m9qx4 --yes --reason "cause found and mended"')
+@click.argument("rollout")
+@yes_option
+@reason_option
+def resume(rollout: str, yes: bool, reason: str) -> None:
+    """Go on after a pause or a suspension; what was counted is accepted."""
+    agree("Go on? What failed so far is accepted, and all counters begin anew.", yes=yes)
+    with connected() as connection:
+        request = pb.ResumeRolloutRequest(id=rollout, reason=_wanted(reason))
+        reply = connection.call(connection.rollouts.ResumeRollout, request)
+    _emit(reply.rollout)
+
+
+@verb(group, "abort", example='sopwith rollout abort r-7k2m9qx4 --yes --reason "release withdrawn"')
+@click.argument("rollout")
+@yes_option
+@reason_option
+def abort(rollout: str, yes: bool, reason: str) -> None:
+    """End a rollout; installs past their point of no return finish."""
+    agree("Abort the rollout? It cannot be taken up again.", yes=yes)
+    with connected() as connection:
+        request = pb.AbortRolloutRequest(id=rollout, reason=_wanted(reason))
+        reply = connection.call(connection.rollouts.AbortRollout, request)
+    _emit(reply.rollout)
+
+
+@verb(group, "list", example="sopwith rollout list -o wide")
+def list_() -> None:
+    """List rollouts, newest first."""
+    with connected() as connection:
+        reply = connection.call(connection.rollouts.ListRollouts, pb.ListRolloutsRequest())
+    emit(state().output, reply.rollouts, COLUMNS, name=lambda r: r.id, empty="No rollout yet.")
+
+
+@verb(group, "show", example="sopwith rollout show r-7k2m9qx4 -o json")
+@click.argument("rollout")
+@click.option("--computers", is_flag=True, help="Show each computer's share.")
+def show(rollout: str, computers: bool) -> None:
+    """Show a rollout, its waves and counts."""
+    with connected() as connection:
+        if computers:
+            reply = connection.call(connection.rollouts.ListAssignments, pb.ListAssignmentsRequest(id=rollout))
+            emit(state().output, reply.assignments, _ASSIGNMENT_COLUMNS, name=lambda a: a.computer)
+            return
+        found = connection.call(connection.rollouts.GetRollout, pb.GetRolloutRequest(id=rollout))
+    _emit(found.rollout)
+
+
+@verb(group, "status", example="sopwith rollout status r-7k2m9qx4 --wait --timeout 30m")
+@click.argument("rollout")
+@click.option("--wait", is_flag=True, help="Return when the rollout has ended or needs a person.")
+@click.option("--watch", is_flag=True, help="Print every change; with -o json one line each.")
+@click.option("--timeout", default="24h", metavar="DURATION", help="How long to wait.", show_default=True)
+def status(rollout: str, wait: bool, watch: bool, timeout: str) -> None:
+    """Show where a rollout stands; exit 0 all well, 5 failures or a person needed, 3 timed out."""
+    seconds = duration(timeout, "--timeout")
+    with connected() as connection:
+        show_status(connection, rollout, state().output, wait=wait, watch=watch, timeout=seconds)
+
+
+@verb(group, "explain", example="sopwith rollout explain r-7k2m9qx4 --computer pc1")
+@click.argument("rollout")
+@click.option("--computer", default="", metavar="NAME", help="Only this computer.")
+def explain(rollout: str, computer: str) -> None:
+    """Say what each waiting computer waits for."""
+    with connected() as connection:
+        request = pb.ExplainRolloutRequest(id=rollout, computer=computer)
+        reply = connection.call(connection.rollouts.ExplainRollout, request)
+    if state().output in ("json", "yaml"):
+        emit_document(state().output, to_document(reply))
+    elif state().output == "name":
+        for item in reply.explanations:
+            print(item.computer)
+    else:
+        print_explanations(reply)
+
+
+_ASSIGNMENT_COLUMNS = (
+    Column("COMPUTER", lambda a: a.computer),
+    Column("WAVE", lambda a: a.wave),
+    Column("STATE", lambda a: a.outcome or a.state),
+    Column("SYMPTOM", lambda a: a.symptom),
+    Column("BEFORE", lambda a: a.version_before),
+    Column("AFTER", lambda a: a.version_after),
+    Column("TRIES", lambda a: str(a.attempts), wide=True),
+    Column("DETAIL", lambda a: a.detail),
+)
+
+
+def read_rollout_file(path: Path) -> str:
+    """Return the canonical JSON of a rollout file; every fault is named with line and mend."""
+    from sopwith_formats.rollout_document import read_rollout_file as read
+
+    return read(path).to_json().decode()
+
+
+def _wanted(reason: str) -> str:
+    if not reason.strip():
+        raise click.UsageError("--reason TEXT is needed: it is recorded in the update log")
+    return reason
+
+
+def _emit(rollout: Any) -> None:
+    if state().output in ("table", "wide"):
+        print_rollout(rollout)
+    else:
+        emit(state().output, rollout, COLUMNS, name=lambda r: r.id)
