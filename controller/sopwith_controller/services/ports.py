@@ -6,7 +6,7 @@ update-log entries appended inside it become durable in the same transaction as 
 Messages to computers and people go out after the commit, from what was committed.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -557,4 +557,29 @@ class Issuer(Protocol):
         self, certificate_request: bytes, *, subject_kind: str, subject_id: str, now: datetime
     ) -> tuple[Certificate, bytes]:
         """Return the record and the PEM of a certificate for a PKCS#10 request (DER); raise InvalidInputError."""
+        ...
+
+
+class WarrantSigner(Protocol):
+    """Holds the key that signs warrants."""
+
+    @property
+    def key_id(self) -> str:
+        """Fingerprint of the key."""
+        ...
+
+    def sign(self, payload: bytes) -> bytes:
+        """Return the signature over the warrant's prefix and payload."""
+        ...
+
+
+class Timers(Protocol):
+    """Runs work later; a later timer of the same name replaces the earlier one."""
+
+    def at(self, name: str, time: datetime, work: Callable[[], Awaitable[None]]) -> None:
+        """Run it once, at a time or at once when that has passed."""
+        ...
+
+    def every(self, name: str, interval: timedelta, work: Callable[[], Awaitable[None]]) -> None:
+        """Run it again and again, never twice at once."""
         ...
