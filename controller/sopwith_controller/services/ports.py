@@ -27,6 +27,8 @@ from sopwith_controller.domain.entities import (
     SopRevision,
     Token,
 )
+from sopwith_formats.log_entry import LogRow
+from sopwith_formats.merkle import TreeNode
 from sopwith_formats.warrant import Warrant
 
 if TYPE_CHECKING:
@@ -61,7 +63,7 @@ class Computers(Protocol):
         ...
 
     async def find(self, name_or_id: str) -> Computer | None:
-        """Return the computer with this name or id."""
+        """Return the computer with this id or name; of several with one name the ACCEPTED one, then the newest."""
         ...
 
     async def by_key(self, key_fingerprint: str) -> Computer | None:
@@ -77,11 +79,11 @@ class Computers(Protocol):
         ...
 
     async def put(self, computer: Computer) -> None:
-        """Insert or replace."""
+        """Insert or replace; the last contact never goes back."""
         ...
 
     async def touch(self, seen: dict[str, datetime]) -> None:
-        """Write last contacts of many computers at once, id to time."""
+        """Write last contacts of many computers at once, id to time; unknown ids are passed over, no time goes back."""
         ...
 
 
@@ -306,10 +308,46 @@ class Notifications(Protocol):
 
 
 class UpdateLog(Protocol):
-    """The append-only, verifiable record; a `sopwith_formats.log_entry.LogEntry` carries what was stored."""
+    """The append-only, verifiable record. What is read is as it lies in the store, nothing is cached."""
 
     async def append(self, draft: LogDraft) -> int:
-        """Append one entry in this transaction; return its index."""
+        """Append one entry in this transaction; return its index. It is recorded with the database's clock."""
+        ...
+
+    async def size(self) -> int:
+        """Return the number of entries."""
+        ...
+
+    async def entries(self, start: int, limit: int, *, rollout: str = "", computer: str = "") -> Sequence[LogRow]:
+        """Return entries from an index on, in order; only those of a rollout id or a computer's name where given."""
+        ...
+
+    async def nodes(self, after: tuple[int, int] | None, limit: int) -> Sequence[TreeNode]:
+        """Return stored tree nodes after (level, index), None for the beginning, in that order."""
+        ...
+
+    async def checkpoints(self) -> Sequence[str]:
+        """Return the stored signed checkpoints, smallest first."""
+        ...
+
+    async def newest_checkpoint(self) -> str:
+        """Return the signed checkpoint of the largest size; empty before the first, or where no log key is set."""
+        ...
+
+    async def consistency_proof(self, old: int, new: int) -> Sequence[bytes]:
+        """Return the hashes that prove that the log of `new` entries begins with that of `old` (RFC 6962)."""
+        ...
+
+    async def inclusion_proof(self, index: int, size: int) -> Sequence[bytes]:
+        """Return the hashes that prove that an entry is in the log of `size` entries (RFC 6962)."""
+        ...
+
+
+class LogSigner(Protocol):
+    """Signs what the update log is at a size, with the log key."""
+
+    def sign(self, size: int, root: bytes) -> str:
+        """Return the signed checkpoint, C2SP form."""
         ...
 
 
@@ -350,7 +388,7 @@ class Requests(Protocol):
 
 
 class UnitOfWork(Protocol):
-    """One transaction and the repositories inside it."""
+    """One transaction and the repositories inside it; after the commit nothing more goes through it."""
 
     @property
     def computers(self) -> Computers: ...
@@ -382,7 +420,11 @@ class UnitOfWork(Protocol):
     def requests(self) -> Requests: ...
 
     async def settings(self) -> Settings:
-        """Return the controller's identity card."""
+        """Return the controller's identity card; raise NotFoundError before `init`."""
+        ...
+
+    async def put_settings(self, settings: Settings) -> None:
+        """Write the identity card."""
         ...
 
     async def commit(self) -> None:
