@@ -40,7 +40,7 @@ def _renames(node: ast.AST) -> bool:
             return False
 
 
-def test_nobody_but_the_durable_module_renames():
+def test_nobody_but_the_durable_module_renames() -> None:
     found = [
         f"{path.relative_to(ROOT)}:{line}"
         for package in PACKAGES
@@ -64,16 +64,16 @@ def test_nobody_but_the_durable_module_renames():
         "call(os.replace, a)",
     ],
 )
-def test_the_search_finds_each_way_to_rename(line: str):
+def test_the_search_finds_each_way_to_rename(line: str) -> None:
     assert renames(line) == [1]
 
 
 @pytest.mark.parametrize(
     "line", ["text.replace('a', 'b')", "time.replace(tzinfo=UTC)", "dataclasses.replace(a, b=1)", "replace(a, b=1)"]
 )
-def test_the_search_leaves_other_replacing_alone(line: str):
+def test_the_search_leaves_other_replacing_alone(line: str) -> None:
     assert renames(line) == []
 
 
-def test_the_one_place_does_rename():
+def test_the_one_place_does_rename() -> None:
     assert renames(THE_ONE.read_text(encoding="utf-8"))

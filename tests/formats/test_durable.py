@@ -9,7 +9,7 @@ import pytest
 from sopwith_formats import durable
 
 
-def test_replaced_file_has_the_new_content_and_exactly_the_asked_mode(tmp_path: Path):
+def test_replaced_file_has_the_new_content_and_exactly_the_asked_mode(tmp_path: Path) -> None:
     file = tmp_path / "key.pem"
     file.write_bytes(b"old")
     before = os.umask(0o077)
@@ -24,7 +24,9 @@ def test_replaced_file_has_the_new_content_and_exactly_the_asked_mode(tmp_path: 
     assert list(tmp_path.iterdir()) == [file]
 
 
-def test_failed_replace_keeps_the_old_content_and_leaves_nothing_beside(tmp_path: Path, monkeypatch):
+def test_failed_replace_keeps_the_old_content_and_leaves_nothing_beside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file = tmp_path / "state"
     file.write_bytes(b"old")
 
@@ -39,7 +41,9 @@ def test_failed_replace_keeps_the_old_content_and_leaves_nothing_beside(tmp_path
     assert list(tmp_path.iterdir()) == [file]
 
 
-def test_content_reaches_the_disk_before_the_name_and_the_folder_after(tmp_path: Path, monkeypatch):
+def test_content_reaches_the_disk_before_the_name_and_the_folder_after(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     acts: list[str] = []
     fsync, rename = os.fsync, Path.rename
 
@@ -59,7 +63,7 @@ def test_content_reaches_the_disk_before_the_name_and_the_folder_after(tmp_path:
     assert acts == ["file", "rename", "folder"]
 
 
-def test_link_is_switched_in_one_step_and_stays_relative(tmp_path: Path):
+def test_link_is_switched_in_one_step_and_stays_relative(tmp_path: Path) -> None:
     link = tmp_path / "current"
     durable.durable_symlink("1.0", link)
 
@@ -69,7 +73,7 @@ def test_link_is_switched_in_one_step_and_stays_relative(tmp_path: Path):
     assert list(tmp_path.iterdir()) == [link]
 
 
-def test_link_never_replaces_a_folder(tmp_path: Path):
+def test_link_never_replaces_a_folder(tmp_path: Path) -> None:
     folder = tmp_path / "current"
     folder.mkdir()
 
@@ -79,7 +83,7 @@ def test_link_never_replaces_a_folder(tmp_path: Path):
     assert list(tmp_path.iterdir()) == [folder]
 
 
-def test_moved_folder_arrives_whole(tmp_path: Path):
+def test_moved_folder_arrives_whole(tmp_path: Path) -> None:
     source = tmp_path / "staging"
     (source / "bin").mkdir(parents=True)
     (source / "bin" / "hello").write_bytes(b"#!")
@@ -91,7 +95,7 @@ def test_moved_folder_arrives_whole(tmp_path: Path):
     assert not source.exists()
 
 
-def test_removing_an_absent_file_is_no_error(tmp_path: Path):
+def test_removing_an_absent_file_is_no_error(tmp_path: Path) -> None:
     (tmp_path / "there").touch()
 
     durable.durable_remove(tmp_path / "there")
@@ -100,7 +104,7 @@ def test_removing_an_absent_file_is_no_error(tmp_path: Path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_private_folder_is_private_even_when_it_was_not(tmp_path: Path):
+def test_private_folder_is_private_even_when_it_was_not(tmp_path: Path) -> None:
     (tmp_path / "open").mkdir(mode=0o755)
 
     durable.make_private_folder(tmp_path / "open")
@@ -110,7 +114,7 @@ def test_private_folder_is_private_even_when_it_was_not(tmp_path: Path):
     assert stat.S_IMODE((tmp_path / "a" / "b").stat().st_mode) == 0o700
 
 
-def test_sweep_removes_only_what_a_power_cut_left(tmp_path: Path):
+def test_sweep_removes_only_what_a_power_cut_left(tmp_path: Path) -> None:
     (tmp_path / ".state.0123456789ab.tmp").touch()
     (tmp_path / "state").touch()
 
