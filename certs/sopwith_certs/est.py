@@ -15,6 +15,7 @@ followed.
 """
 
 import base64
+import hashlib
 import http.client
 import ssl
 import time
@@ -39,6 +40,7 @@ from sopwith_formats.join import Join
 
 TIMEOUT_SECONDS = 10.0
 RETRY_AFTER_SECONDS_MAX = 3600
+ROOT_VERSIONS_MAX = 32
 _RETRY_AFTER_SECONDS_DEFAULT = 10
 _MESSAGE_LENGTH_MAX = 500
 _OK, _ACCEPTED, _BAD_REQUEST, _NOT_FOUND, _TOO_MANY, _SERVER_ERROR = 200, 202, 400, 404, 429, 500
@@ -118,6 +120,19 @@ class EstClient:
         if not all(isinstance(value, str) for value in values.values()):
             raise TrustError(f"{self._address} gives directions of the wrong type")
         return Directions(**values)
+
+    def source_root(self, root_fingerprint: str) -> bytes:
+        """Return the source's root metadata with this fingerprint, byte for byte; TrustError when none has it."""
+        for version in range(1, ROOT_VERSIONS_MAX + 1):
+            answer = self._exchange("GET", f"/source/metadata/{version}.root.json", None, {})
+            if answer.status != _OK:
+                break
+            if "sha256:" + hashlib.sha256(answer.body).hexdigest() == root_fingerprint:
+                return answer.body
+        raise TrustError(
+            f"{self._address} serves no source root {root_fingerprint}",
+            remedy="ask for a new join string, made after `sopwith source init`",
+        )
 
     @property
     def _address(self) -> str:
@@ -215,8 +230,7 @@ def _read(response: http.client.HTTPResponse, timeout_seconds: float, address: s
 
 
 def _refusal(answer: _Answer, address: str) -> EnrolmentRefusedError | UnavailableError:
-    text = answer.body.decode("utf-8", "replace")[:_MESSAGE_LENGTH_MAX].strip()
-    said = "".join(letter if letter.isprintable() else " " for letter in text) or f"status {answer.status}"
+    said, remedy = _words(answer)
     if answer.status == _TOO_MANY or answer.status >= _SERVER_ERROR:
         return UnavailableError(
             f"{address} cannot answer now: {said}", remedy="try again later", retry_after_seconds=_retry_after(answer)
@@ -227,7 +241,15 @@ def _refusal(answer: _Answer, address: str) -> EnrolmentRefusedError | Unavailab
         return EnrolmentRefusedError(
             f"{address} answered with status {answer.status}, which enrolment does not know", remedy="check the address"
         )
-    return EnrolmentRefusedError(said)
+    return EnrolmentRefusedError(said, remedy=remedy)
+
+
+def _words(answer: _Answer) -> tuple[str, str]:
+    """Return message and mend as the controller writes them: one line each, plain text, whatever was sent."""
+    text = answer.body.decode("utf-8", "replace")[:_MESSAGE_LENGTH_MAX].strip()
+    message, _, remedy = text.partition("\n")
+    clean = ["".join(letter if letter.isprintable() else " " for letter in part).strip() for part in (message, remedy)]
+    return clean[0] or f"status {answer.status}", clean[1]
 
 
 def _retry_after(answer: _Answer) -> int:

@@ -123,8 +123,8 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def _read_generation(folder: Path) -> Pair:
-    # The pointer is followed once, so that both files come from one generation whatever happens meanwhile. A reader that
-    # was slower than two swaps finds its generation gone and follows the pointer again.
+    # The pointer is followed once, so that both files come from one generation whatever happens meanwhile; a reader
+    # that was slower than two swaps finds its generation gone and follows the pointer again.
     generation = _newest(folder)
     try:
         return Pair((generation / KEY_FILE).read_bytes(), (generation / CERTIFICATE_FILE).read_bytes())
