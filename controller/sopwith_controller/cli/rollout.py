@@ -228,9 +228,9 @@ _ASSIGNMENT_COLUMNS = (
 
 def read_rollout_file(path: Path) -> str:
     """Return the canonical JSON of a rollout file; every fault is named with line and mend."""
-    from sopwith_formats.rollout_document import read_rollout_file as read
+    from sopwith_formats.rollout_document import read_rollout_document
 
-    return read(path).to_json().decode()
+    return read_rollout_document(path.read_bytes(), str(path)).to_json().decode()
 
 
 def _wanted(reason: str) -> str:
