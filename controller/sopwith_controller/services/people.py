@@ -1,0 +1,149 @@
+"""The roster: who is invited, which roles they have, who leaves.
+
+This module decides what changes on the roster; how a key is bound to a person is `enrolment`'s, what a role may do the
+table of `api.roles`. Rules: there is always somebody left who is owner; a person who leaves loses roles, certificate
+and live calls at once; inviting a known person again makes a new invitation and ends the earlier one.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+
+from sopwith_controller.domain.entities import LogDraft, Person
+from sopwith_controller.domain.errors import InvalidInputError, NotFoundError
+from sopwith_controller.domain.log_kinds import LogKind
+from sopwith_controller.services.access import Access, Caller
+from sopwith_controller.services.ports import Clock, Database, Ids, UnitOfWork
+from sopwith_controller.services.tokens import IssuedToken, end_invitations, new_token
+
+ROLES = ("owner", "it_manager", "authority", "operator", "release_manager", "auditor", "viewer")
+_NAME = re.compile(r"[\w][\w .@'-]{0,62}")
+_EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]{1,190}")
+
+
+class Roster:
+    """Use cases of people."""
+
+    def __init__(self, database: Database, clock: Clock, ids: Ids, access: Access) -> None:
+        self._database = database
+        self._clock = clock
+        self._ids = ids
+        self._access = access
+
+    async def all(self) -> Sequence[Person]:
+        """Return everybody by name."""
+        async with self._database.read() as unit:
+            return await unit.people.all()
+
+    async def invite(
+        self, caller: Caller, name: str, *, roles: Sequence[str] = (), email: str = "", life: timedelta | None = None
+    ) -> tuple[Person, IssuedToken]:
+        """Make a one-time token for a person; add the person where new."""
+        check_person(name, roles, email)
+        async with self._database.write() as unit:
+            known = await unit.people.find(name)
+            if known is None and not roles:
+                raise InvalidInputError(f"{name} is new and has no role yet", remedy="add --role, once per role")
+            person = known or Person(id=self._ids.new("p"), name=name, roles=(), state="ROSTERED")
+            state = "INVITED" if person.state in ("ROSTERED", "REVOKED") else person.state
+            person = replace(person, roles=_ordered((*person.roles, *roles)), email=email or person.email, state=state)
+            await end_invitations(unit, person)
+            issued = new_token(self._ids, caller.name, self._clock.now(), life=life, person=person)
+            await unit.people.put(person)
+            await unit.tokens.put(issued.token)
+            await _log(unit, LogKind.PERSON_INVITED, caller, person, f"invited {person.name}")
+            await unit.commit()
+        self._access.refresh_person(person)
+        return person, issued
+
+    async def grant(self, caller: Caller, name: str, roles: Sequence[str]) -> Person:
+        """Give roles; those already held are no error."""
+        check_person(name, roles, "")
+        if not roles:
+            raise InvalidInputError("no role was named", remedy=f"add --role with one of {', '.join(ROLES)}")
+        async with self._database.write() as unit:
+            before = await _get(unit, name)
+            person = replace(before, roles=_ordered((*before.roles, *roles)))
+            if person == before:
+                return person
+            await unit.people.put(person)
+            await _log(unit, LogKind.PERSON_GRANTED, caller, person, f"gave {person.name} {', '.join(roles)}")
+            await unit.commit()
+        self._access.refresh_person(person)
+        return person
+
+    async def revoke(self, caller: Caller, name: str, roles: Sequence[str], reason: str) -> Person:
+        """Take roles, or with none named everything: roles, certificates, invitations and live calls."""
+        if not reason.strip():
+            raise InvalidInputError("a reason is needed, because it is recorded", remedy='add --reason "TEXT"')
+        async with self._database.write() as unit:
+            before = await _get(unit, name)
+            left = tuple(role for role in before.roles if roles and role not in roles)
+            person = replace(before, roles=left)
+            if "owner" in before.roles and "owner" not in left:
+                await _keep_an_owner(unit, person)
+            serials: list[str] = []
+            if not roles:
+                person = replace(person, state="REVOKED")
+                await end_invitations(unit, person)
+                serials = await revoke_certificates(unit, person.id, self._clock)
+            await unit.people.put(person)
+            what = f"took {', '.join(roles)} from {person.name}" if roles else f"revoked {person.name}"
+            await _log(unit, LogKind.PERSON_REVOKED, caller, person, f"{what}: {reason}")
+            await unit.commit()
+        self._access.revoke_certificates(serials)
+        self._access.refresh_person(person)
+        return person
+
+
+def check_person(name: str, roles: Sequence[str], email: str) -> None:
+    """Raise InvalidInputError for a name, role or address that cannot be."""
+    if not _NAME.fullmatch(name):
+        raise InvalidInputError(f"{name!r} is no name for a person", remedy="use at most 63 letters, digits and spaces")
+    for role in roles:
+        if role not in ROLES:
+            raise InvalidInputError(f"{role!r} is no role", remedy=f"use one of {', '.join(ROLES)}")
+    if email and not _EMAIL.fullmatch(email):
+        raise InvalidInputError(f"{email!r} is no mail address", remedy="write it like manager@example.org")
+
+
+async def revoke_certificates(unit: UnitOfWork, subject_id: str, clock: Clock) -> list[str]:
+    """Revoke all living certificates of a subject; return their serials, for `Access` after the commit."""
+    serials = []
+    for certificate in await unit.certificates.of_subject(subject_id):
+        if certificate.revoked_time is None:
+            await unit.certificates.put(replace(certificate, revoked_time=clock.now()))
+            serials.append(certificate.serial)
+    return serials
+
+
+async def _get(unit: UnitOfWork, name: str) -> Person:
+    person = await unit.people.find(name)
+    if person is None:
+        raise NotFoundError(f"nobody on the roster is called {name}", remedy="sopwith person list")
+    return person
+
+
+async def _keep_an_owner(unit: UnitOfWork, leaving: Person) -> None:
+    others = [person for person in await unit.people.all() if person.id != leaving.id]
+    if not any("owner" in person.roles and person.state == "ACTIVE" for person in others):
+        raise InvalidInputError(
+            "nobody would be owner any more",
+            remedy="invite another owner first: sopwith person invite NAME --role owner",
+        )
+
+
+def _ordered(roles: Sequence[str]) -> tuple[str, ...]:
+    return tuple(role for role in ROLES if role in roles)
+
+
+async def _log(unit: UnitOfWork, kind: LogKind, caller: Caller, person: Person, what: str) -> None:
+    await unit.update_log.append(
+        LogDraft(
+            kind=kind,
+            message=f"{caller.name} {what}",
+            operator=caller.name,
+            details={"person": person.name, "person_id": person.id, "roles": list(person.roles)},
+        )
+    )
