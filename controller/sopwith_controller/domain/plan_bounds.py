@@ -1,0 +1,77 @@
+"""Whether a rollout file stays within the bounds that the SOP sets (gate `sop_bounds`); every fault at once.
+
+Decides by the SOP's policy alone. A deviation may cover a value outside; granting one is left to people.
+"""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from sopwith_controller.domain.errors import Refusal
+from sopwith_formats.rollout_spec import ErrorThresholdSpec, RolloutSpec
+from sopwith_formats.sop_policy import Amount, Range, SopPolicy, WaveRule, amount, same_kind
+from sopwith_formats.units import format_duration
+
+DEVIATION = "owner or it_manager (sopwith deviation open)"
+
+
+def check_bounds(spec: RolloutSpec, policy: SopPolicy, waves: Sequence[WaveRule]) -> list[Refusal]:
+    """Return one refusal per value of the rollout file that the SOP does not admit."""
+    errors = spec.error_threshold or ErrorThresholdSpec()
+    thresholds, limits = policy.safety.error_threshold, policy.limits
+    asked: tuple[tuple[str, Amount | None, Range], ...] = (
+        ("success_threshold", spec.success_threshold, policy.safety.success_threshold),
+        ("error_threshold.percent", errors.percent, thresholds.percent),
+        ("error_threshold.count", errors.count, thresholds.count),
+        ("error_threshold.lost", errors.lost, thresholds.lost),
+        ("max_concurrency", spec.max_concurrency, limits.max_concurrency.range),
+        ("ready_quorum", spec.ready_quorum, limits.ready_quorum),
+        ("attempts_max", spec.attempts_max, limits.attempts_max),
+        ("deadline", spec.deadline_seconds, limits.rollout_deadline_seconds),
+    )
+    found = [
+        _refusal(f"{key} {_say(key, value)} lies outside the bounds of {policy.sop_id} ({_bounds(key, bounds)})", key)
+        for key, value, bounds in asked
+        if value is not None and not bounds.admits(value)
+    ]
+    found += _wave_bounds(policy, waves if spec.waves else ())
+    if policy.window_fixed and spec.window not in {None, policy.window} and not spec.emergency:
+        found.append(_refusal(f"{policy.sop_id} fixes the window; a rollout may not bring its own", "window"))
+    return found
+
+
+def _wave_bounds(policy: SopPolicy, waves: Sequence[WaveRule]) -> list[Refusal]:
+    found = [
+        _refusal(
+            f"wave {wave.name} soaks for {_seconds(wave.soak_seconds)}, and {policy.sop_id} wants at least "
+            f"{_seconds(policy.waves.soak_min_seconds)}",
+            "waves",
+        )
+        for wave in waves[:-1]
+        if wave.soak_seconds < policy.waves.soak_min_seconds
+    ]
+    first_max = policy.waves.first_size_max
+    if waves and first_max is not None:
+        first = waves[0]
+        if not same_kind(first.size, first_max) or amount(first.size) > amount(first_max):
+            found.append(
+                _refusal(f"the first wave is {first.size}, and {policy.sop_id} wants at most {first_max}", "waves")
+            )
+    return found
+
+
+def _refusal(reason: str, key: str) -> Refusal:
+    return Refusal("sop_bounds", "V", reason, remedy=f"change {key} in the rollout file", deviation=DEVIATION)
+
+
+def _bounds(key: str, bounds: Range) -> str:
+    low = "" if bounds.min is None else f"at least {_say(key, bounds.min)}"
+    high = "" if bounds.max is None else f"at most {_say(key, bounds.max)}"
+    return ", ".join(part for part in (low, high) if part)
+
+
+def _say(key: str, value: Amount) -> str:
+    return _seconds(int(value)) if key == "deadline" else str(value)
+
+
+def _seconds(seconds: int) -> str:
+    return format_duration(timedelta(seconds=seconds))
