@@ -37,6 +37,7 @@ from sopwith_formats.errors import FormatError
 
 PENDING_COMPUTERS_MAX = 1000
 RETRY_AFTER_SECONDS = 5
+_LEFT = frozenset({ComputerState.RETIRED, ComputerState.REJECTED})
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _NEW_TOKEN = "ask for a new join string: `sopwith token create` or `sopwith person invite`"  # noqa: S105  a sentence
 
@@ -172,7 +173,7 @@ class Enrolment:
                 f"{name[:80]!r} is no name for a computer",
                 remedy="use --name with 1 to 63 letters, digits, dots, dashes and underlines",
             )
-        taken = await unit.computers.find(name)
+        taken = await _using_name(unit, name)
         if taken is not None:
             raise ConflictError(
                 f"there is a computer {name} already ({taken.state}, key {taken.key_fingerprint[:23]}...)",
@@ -285,6 +286,14 @@ async def _holder_of(unit: UnitOfWork, key_fingerprint: str) -> Computer | Perso
         if person.key_fingerprint == key_fingerprint:
             return person
     return await unit.computers.by_key(key_fingerprint)
+
+
+async def _using_name(unit: UnitOfWork, name: str) -> Computer | None:
+    """Return the computer that has the name or this id; whoever left the fleet has given its name back."""
+    found = await unit.computers.find(name)
+    if found is None or found.state not in _LEFT or found.id == name:
+        return found
+    return next((one for one in await unit.computers.all() if one.name == name and one.state not in _LEFT), None)
 
 
 async def _revoke_all(unit: UnitOfWork, subject_id: str, now: datetime) -> list[str]:
