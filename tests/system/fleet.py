@@ -1,0 +1,184 @@
+"""A whole fleet of real processes for system tests: controller, agents, mail server, each started as a person would.
+
+Built on the stage of the demo, which starts programs, ends them by their own process id, and keeps received mail.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from sopwith_controller.desk.demo_stage import Mailbox, Result, Stage
+
+OWNER, MANAGER, AUTHORITY, OPERATOR = "c/owner/context.toml", "manager.toml", "authority.toml", "operator.toml"
+ROLES = {"manager": ("it_manager",), "authority": ("authority",), "operator": ("operator", "release_manager")}
+
+
+class Fleet:
+    """One controller with people and computers, in one folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.stage = Stage(folder)
+        self.mailbox = self.stage.mailbox = Mailbox()
+        self.controller: subprocess.Popen[bytes] | None = None
+        self.agents: dict[str, subprocess.Popen[bytes]] = {}
+
+    def sopwith(self, *arguments: str, who: str = OWNER, expect: tuple[int, ...] = (0,), timeout: float = 90) -> Result:
+        """Run one command as a person."""
+        return self.stage.run("sopwith", *arguments, context=who, expect=expect, timeout=timeout)
+
+    def json(self, *arguments: str, who: str = OWNER, expect: tuple[int, ...] = (0,)) -> Any:
+        """Run one command as a person and return the JSON that it prints."""
+        return self.sopwith(*arguments, "-o", "json", who=who, expect=expect).document()
+
+    def init(self, *more: str) -> Any:
+        """Make the controller's data folder."""
+        done = self.stage.run(
+            "sopwith-controller", "init", "--data", "c", "--organization", "Example", "--owner", "owner",
+            "--it-manager", "manager", "--it-manager-email", "manager@localhost", "--authority", "authority",
+            "--profile", "standard", "--listen", "127.0.0.1", "--fleet-port", "0", "--web-port", "0",
+            "--smtp", f"smtp://127.0.0.1:{self.mailbox.port}", *more, "-o", "json",
+        )  # fmt: skip
+        return done.document()
+
+    def serve(self) -> None:
+        """Start the controller and wait for its answer."""
+        self.controller = self.stage.start("sopwith-controller", "serve", "--data", "c", log="controller.log")
+        self.until("the controller's answer", lambda: self.sopwith("status", expect=(0, 1, 3, 6)).code == 0)
+
+    def kill_controller(self) -> None:
+        """Pull the controller's plug."""
+        assert self.controller is not None
+        self.controller.send_signal(signal.SIGKILL)
+        self.controller.wait()
+        self.stage.processes.remove(self.controller)
+
+    def invite(self, name: str) -> None:
+        """Invite a person and accept on the person's machine."""
+        flags = [flag for role in ROLES[name] for flag in ("--role", role)]
+        join = self.json("person", "invite", name, *flags)["join"]
+        self.stage.run("sopwith", "person", "accept", join, "--context", f"{name}.toml")
+
+    def sign_sop(self) -> None:
+        """Bring SU-SOP-001 into effect."""
+        with ThreadPoolExecutor(3) as pool:
+            list(pool.map(self.invite, ROLES))
+        self.sopwith("sop", "submit", "SU-SOP-001")
+        for who in (OWNER, MANAGER, AUTHORITY):
+            self.sopwith("sop", "sign", "SU-SOP-001", "--yes", who=who)
+        self.sopwith("sop", "acknowledge", "SU-SOP-001", "--yes", who=OPERATOR)
+
+    def designate_source(self) -> None:
+        """Make the source's keys and designate it."""
+        self.sopwith("source", "init", "--keys", "keys", "--backup-keys", "backup")
+
+    def publish(self, folder: Path) -> Any:
+        """Publish a release folder as the release manager."""
+        return self.json("release", "publish", str(folder), "--keys", "keys", who=OPERATOR)
+
+    def enroll(self, *names: str, labels: tuple[str, ...] = ()) -> None:
+        """Enrol computers."""
+        flags = [flag for label in labels for flag in ("--label", label)]
+        join = self.json("token", "create", "--uses", str(len(names)), *flags)["join"]
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(lambda name: self._enroll(join, name), names))
+
+    def _enroll(self, join: str, name: str) -> None:
+        self.stage.run("sopwith-agent", "enroll", join, "--state", name, "--name", name)
+
+    def run_agent(self, name: str, **environment: str) -> subprocess.Popen[bytes]:
+        """Start one computer's agent."""
+        os.environ.update(environment)
+        try:
+            process = self.stage.start(
+                "sopwith-agent", "run", "--state", name, "--root", f"{name}-root", log=f"{name}.log"
+            )
+        finally:
+            for key in environment:
+                del os.environ[key]
+        self.agents[name] = process
+        return process
+
+    def kill_agent(self, name: str) -> None:
+        """Pull one agent's plug."""
+        process = self.agents.pop(name)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        self.stage.processes.remove(process)
+
+    def computers(self, *names: str, labels: tuple[str, ...] = ()) -> None:
+        """Enrol and start computers and wait until all are connected and ready."""
+        self.enroll(*names, labels=labels)
+        for name in names:
+            self.run_agent(name)
+        self.until("all computers ready", lambda: self.all_ready(len(names)), seconds=60)
+
+    def all_ready(self, count: int) -> bool:
+        """Tell whether so many computers are connected and ready."""
+        computers = self.json("computer", "list")
+        ready = [c for c in computers if c["connected"] and (c["readiness"] or {}).get("verdict") == "READY"]
+        return len(ready) >= count
+
+    def create(self, text: str) -> str:
+        """Write a rollout file and create the rollout; return its id."""
+        path = self.folder / f"rollout-{time.monotonic_ns()}.yaml"
+        path.write_text(text, encoding="utf-8")
+        return str(self.json("rollout", "create", "-f", str(path), who=OPERATOR)["id"])
+
+    def start(self, text: str) -> str:
+        """Create, submit and start a rollout; return its id."""
+        rollout = self.create(text)
+        self.sopwith("rollout", "submit", rollout, who=OPERATOR)
+        self.sopwith("rollout", "start", rollout, "--yes", "--reason", "monthly update", who=OPERATOR)
+        return rollout
+
+    def finish(self, rollout: str, *, expect: tuple[int, ...] = (0,), timeout: int = 120) -> Any:
+        """Wait until a rollout has ended or needs a person; return it."""
+        self.sopwith(
+            "rollout", "status", rollout, "--wait", "--timeout", f"{timeout}s",
+            who=OPERATOR, expect=expect, timeout=timeout + 30,
+        )  # fmt: skip
+        return self.json("rollout", "show", rollout, who=OPERATOR)
+
+    def assignments(self, rollout: str) -> list[dict[str, Any]]:
+        """Return each computer's share of a rollout."""
+        found: list[dict[str, Any]] = self.json("rollout", "show", rollout, "--computers", who=OPERATOR)
+        return found
+
+    def outcomes(self, rollout: str) -> dict[str, str]:
+        """Return outcome by computer, from the update log; a second outcome of one computer fails."""
+        result: dict[str, str] = {}
+        for entry in self.json("log", "list"):
+            if entry["rollout"] == rollout and entry["outcome"]:
+                assert entry["computer"] not in result, f"two outcomes of {entry['computer']}"
+                result[entry["computer"]] = entry["outcome"]
+        return result
+
+    def until(self, what: str, found: Any, *, seconds: float = 40) -> Any:
+        """Wait for a true answer."""
+        return self.stage.until(what, found, seconds=seconds)
+
+    def mails(self) -> list[str]:
+        """Return the received mails as text."""
+        return [message.as_string() for message in self.mailbox.messages]
+
+    def stop(self) -> None:
+        """End everything."""
+        self.stage.stop()
+
+
+def link_version(fleet: Fleet, name: str, release: str = "lamp") -> str:
+    """Return the version that a computer's link points at, read from the disk."""
+    link = fleet.folder / f"{name}-root" / "opt" / release / "current"
+    return link.readlink().name if link.is_symlink() else ""
+
+
+def read_json_lines(path: Path) -> list[dict[str, Any]]:
+    """Return the JSON lines of a log file."""
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    return [json.loads(line) for line in lines if line.startswith("{")]
