@@ -107,7 +107,7 @@ def check_model(document: Document, model: type[Model]) -> Model | None:
     try:
         checked = model.model_validate(document.value)
     except ValidationError as error:
-        document.problems.extend(problems_of(error, document, model))
+        document.problems.extend(dict.fromkeys(problems_of(error, document, model)))
         return None
     return None if document.problems else checked
 

@@ -1,0 +1,244 @@
+"""The SOP file: the shipped form and what lint says about it, digests, and twenty broken documents."""
+
+import dataclasses
+
+import pytest
+
+from sopwith_formats.agent_policy import AgentPolicy, read_agent_policy
+from sopwith_formats.errors import FormatError
+from sopwith_formats.problems import DocumentError
+from sopwith_formats.sop_document import lint_sop_document, read_sop_document
+from sopwith_formats.sop_policy import Range, WaveRule, Window, read_sop_policy
+from sopwith_formats.sop_template import SopBlanks, fill_template, sop_template
+
+BLANKS = SopBlanks(
+    organization="Example",
+    owner="owner",
+    it_manager="manager",
+    it_manager_email="manager@localhost",
+    authority="authority",
+    date="2026-11-22",
+)
+FILLED = fill_template(BLANKS)
+
+
+def changed(old: str, new: str, data: bytes = FILLED) -> bytes:
+    text = data.decode()
+    assert old in text, old
+    return text.replace(old, new, 1).encode()
+
+
+def line_of(text: str, data: bytes) -> int:
+    return data.decode()[: data.decode().index(text)].count("\n") + 1
+
+
+def test_clause_i_fresh_template_has_one_finding_per_placeholder():
+    problems = lint_sop_document(sop_template(), "fresh.md")
+
+    placeholders = ["Your Company Name", "Your Name", "Date", "Your Name", "IT Manager", "CEO or Appropriate Authority"]
+    assert len(problems) == len(placeholders) + 1
+    for problem, placeholder in zip(problems, placeholders, strict=False):
+        assert f"[{placeholder}]" in problem.message
+        assert placeholder in sop_template().decode().splitlines()[problem.line - 1]
+        assert problem.remedy
+    assert "[IT Manager's mail address]" in problems[-1].message
+
+
+@pytest.mark.parametrize("profile", ["evaluation", "standard", "regulated"])
+def test_clause_i_filled_template_has_no_finding(profile):
+    blanks = dataclasses.replace(BLANKS, profile=profile, owner_email="owner@localhost", window="FREQ=DAILY/2h")
+
+    assert lint_sop_document(fill_template(blanks)) == []
+
+
+def test_shipped_defaults_and_bounds_are_those_of_the_table():
+    policy = read_sop_document(FILLED).policy
+
+    assert policy.window is None
+    assert policy.waves.default == (
+        WaveRule("canary", 1, 30 * 60),
+        WaveRule("early", "10%", 4 * 3600),
+        WaveRule("rest", "100%", 0),
+    )
+    assert (policy.waves.canary_prefer, policy.waves.canary_avoid) == ("ring=canary", "importance=high")
+    assert policy.safety.success_threshold == Range("95%", None, "100%")
+    errors = policy.safety.error_threshold
+    assert (errors.percent.default, errors.count.default, errors.lost.default) == ("2%", 3, 2)
+    assert (policy.limits.max_concurrency.default, policy.limits.max_concurrency.at_least) == ("10%", 5)
+    assert policy.limits.ready_quorum.default == 1
+    assert policy.limits.attempts_max == Range(3, 1, 10)
+    assert policy.limits.rollout_deadline_seconds == Range(14 * 86400, None, 365 * 86400)
+    assert (policy.reboot.when, policy.reboot.deferrals_max) == ("in_window", 2)
+    assert policy.training.grace_seconds == 7 * 86400
+    assert policy.records.retention_seconds == 6 * 365 * 86400
+    assert policy.change_classes["emergency"].waves[0] == WaveRule("canary", 1, 600)
+    assert (policy.contacts[0].name, policy.contacts[0].email) == ("manager", "manager@localhost")
+    laptops = policy.maintenance_groups[0]
+    assert (laptops.deferrals_max, laptops.defer_at_most_seconds) == (3, 5 * 86400)
+
+
+def test_shipped_readiness_is_the_computers_own_default():
+    policy = read_sop_document(FILLED).policy
+
+    assert read_agent_policy(policy.readiness) == AgentPolicy()
+
+
+def test_policy_survives_its_canonical_json():
+    document = read_sop_document(FILLED)
+
+    read = read_sop_policy(document.policy.to_json())
+
+    assert read == document.policy
+    assert read.sha256() == document.policy_sha256
+
+
+def test_regulated_profile_leaves_no_training_grace():
+    document = read_sop_document(fill_template(dataclasses.replace(BLANKS, profile="regulated")))
+
+    assert document.policy.training.grace_seconds == 0
+
+
+def test_window_of_init_becomes_the_sops_window():
+    data = fill_template(dataclasses.replace(BLANKS, window="FREQ=WEEKLY;BYDAY=SA;BYHOUR=22/6h"))
+
+    assert read_sop_document(data).policy.window == Window("FREQ=WEEKLY;BYDAY=SA", "22:00", 6 * 3600)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("owner", ""),
+        ("owner", "a\nb: c"),
+        ("authority", "[CEO]"),
+        ("organization", "x" * 201),
+        ("window", "weekly"),
+        ("window", "FREQ=DAILY/2"),
+    ],
+)
+def test_blank_that_cannot_be_filled_so_is_refused(key, value):
+    with pytest.raises(FormatError):
+        fill_template(dataclasses.replace(BLANKS, **{key: value}))
+
+
+def test_name_with_quotes_stays_a_name():
+    odd = 'O\'Neil "Bob" # : {x}'
+
+    document = read_sop_document(fill_template(dataclasses.replace(BLANKS, owner=odd)))
+
+    assert document.front.roles.owner == odd
+    assert document.complete
+
+
+def test_title_and_prose_change_is_editorial():
+    before, after = read_sop_document(FILLED), read_sop_document(changed("It has three aims", "Its aims are three"))
+
+    assert after.document_sha256 != before.document_sha256
+    assert after.policy_sha256 == before.policy_sha256
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("count: {default: 3, min: 1}", "count: {default: 4, min: 1}"),
+        ("soak: 4h}", "soak: 4h1s}"),
+        ("action: Start the rollout.", "action: Start the rollout at once."),
+        ("manager@localhost", "nobody@localhost"),
+        ("load: {enforce: warn}", "load: {enforce: block}"),
+        ("battery_percent: 30", "battery_percent: 29"),
+    ],
+)
+def test_enforced_change_is_material(old, new):
+    assert read_sop_document(changed(old, new)).policy_sha256 != read_sop_document(FILLED).policy_sha256
+
+
+BROKEN = [
+    ("sop_format: 1", "sop_format: 2", "sop_format", "above 1"),
+    ("title: Software Updates", "titel: Software Updates", "titel", "did you mean title?"),
+    ("revision: 1", "revision: one", "revision", "whole number"),
+    ("revision: 1", "revision: 99999999999999999999", "revision", "53 bits"),
+    ("kind: material", "kind: cosmetic", "change.kind", "editorial"),
+    ("  policy: all", "  policy: &all all", "approval.policy", "anchor"),
+    ("require: [owner, it_manager, authority]", "require: [owner]", "approval.require", "clause VII"),
+    ("grace: 7d", "grace: 7", "training.grace", "no unit"),
+    ("soak: 30m}", "soak: 30 minutes}", "waves.default[0].soak", "no duration"),
+    ("success_threshold: {default: 95%", "success_threshold: {default: 105%", "safety.success_threshold", "percentage"),
+    ("{default: 3, min: 1, max: 10}", "{default: 11, min: 1, max: 10}", "limits.attempts_max", "own bounds"),
+    ("load: {enforce: warn}", "laod: {enforce: warn}", "gates.laod", "is no gate"),
+    ("load: {enforce: warn}", "signature: {enforce: warn}", "gates.signature", "always blocks"),
+    ('email: "manager@localhost"', "email: manager", "contacts.it_manager.email", "no mail address"),
+    ("action: Start the rollout.", "action: start it", "steps[3].action", "imperative sentence"),
+    (
+        "    success_test: The rollout is RUNNING, and its first wave is open\n",
+        "",
+        "steps[3].success_test",
+        "is missing",
+    ),
+    ("symptom: DISK_FULL", "symptom: DISK_FUL", "troubleshooting[7].symptom", "not known"),
+    ("dispatch_within: 60s", "dispatch_within: 2h", "escalation[0].dispatch_within", "60s"),
+    ("retention: 6y", "retention: 6d", "records.retention", "1y"),
+    ("kpi: record_completeness", "kpi: happiness", "objectives[0].kpi", "write one of"),
+    ("## VI. References\n", "", "body", "'VI. References' is missing"),
+    ("{{ reboot.when }}", "{{ reboot.whenever }}", "body", "not in the front matter"),
+    ("after: 30m, targets: [owner]", "after: 0s, targets: [owner]", "escalation[0].levels", "climb"),
+    ("separate_persons: true", "separate_persons: false", "approval.separate_persons", "risk"),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "key", "words"), BROKEN)
+def test_broken_document_is_named_with_line_key_and_mend(old, new, key, words):
+    data = changed(old, new)
+
+    problems = lint_sop_document(data, "broken.md")
+
+    found = [problem for problem in problems if problem.key.startswith(key) and words in str(problem)]
+    assert found, [str(problem) for problem in problems]
+    assert found[0].remedy
+    if new:
+        assert abs(found[0].line - line_of(new, data)) <= 3
+
+
+def test_symptom_without_an_answer_is_found():
+    problems = lint_sop_document(changed("symptom: POWER_LOW", "symptom: LOAD_HIGH"))
+
+    assert {"has no answer to POWER_LOW", "answers LOAD_HIGH twice"} <= {problem.message for problem in problems}
+
+
+def test_same_person_in_two_roles_is_found():
+    problems = lint_sop_document(fill_template(dataclasses.replace(BLANKS, authority="Owner ")))
+
+    assert [problem.key for problem in problems] == ["roles"]
+
+
+def test_empty_references_only_warn():
+    text = FILLED.decode()
+    start, end = text.index("references:\n"), text.index("satisfies:")
+    problems = lint_sop_document((text[:start] + "references: []\n" + text[end:]).encode())
+
+    assert [(problem.level, problem.key) for problem in problems] == [("warning", "references")]
+
+
+def test_all_faults_of_a_document_come_at_once():
+    data = changed("retention: 6y", "retention: 6")
+    data = changed("grace: 7d", "grace: soon", data)
+    data = changed("## I. Purpose", "## I. Aim", data)
+    data = changed("organization: ", 'organization: "[Your Company Name]" # ', data)
+
+    with pytest.raises(DocumentError) as caught:
+        read_sop_document(data)
+
+    keys = [problem.key for problem in caught.value.problems]
+    assert {"organization", "training.grace", "records.retention", "body"} <= set(keys)
+    assert [problem.line for problem in caught.value.problems] == sorted(
+        problem.line for problem in caught.value.problems
+    )
+
+
+@pytest.mark.parametrize("data", [b"", b"# Only prose\n", b"---\na: 1\n", b"\n---\na: 1\n---\n", b"x" * 300_000])
+def test_file_without_front_matter_is_refused(data):
+    with pytest.raises(DocumentError):
+        read_sop_document(data)
+
+
+def test_body_that_is_no_text_is_refused():
+    with pytest.raises(DocumentError, match="not UTF-8"):
+        read_sop_document(FILLED + b"\xff\n")
