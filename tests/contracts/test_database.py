@@ -8,6 +8,7 @@ import pytest
 
 from sopwith_controller.domain import entities
 from sopwith_controller.domain.errors import ConflictError, NotFoundError
+from sopwith_controller.services.ports import AgentMessageRow
 from sopwith_formats import merkle
 from sopwith_formats.errors import FormatError
 from sopwith_formats.vocabulary import AssignmentState
@@ -65,7 +66,7 @@ EVERYTHING_ASSIGNMENT = make.assignment(
     install_started_time=NOON,
     ended_time=NOON,
     reported_time=NOON,
-    lost=True,
+    lost_time=NOON,
     percent=55,
 )
 EVERYTHING_INCIDENT = make.incident(
@@ -445,6 +446,25 @@ async def test_messages_are_due_until_delivered_oldest_first(database):
         assert [one.id for one in await unit.notifications.due(later, 10)] == ["n-2", "n-1"]
         assert [one.id for one in await unit.notifications.due(later, 1)] == ["n-2"]
         assert [one.id for one in await unit.notifications.undelivered()] == ["n-2"]
+
+
+async def test_a_message_of_a_computer_is_recorded_once(database):
+    rows = [AgentMessageRow("c-1", number, "progress", f"{number:064x}", NOON) for number in (1, 2, 4)]
+    async with database.write() as unit:
+        await unit.agent_messages.add_all(rows)
+        await unit.agent_messages.add_all([])
+        await unit.agent_messages.add_all([replace(rows[0], computer_id="c-2")])
+        await unit.commit()
+
+    async def repeat() -> None:
+        async with database.write() as unit:
+            await unit.agent_messages.add_all([replace(rows[1], sha256="other")])
+            await unit.commit()
+
+    with pytest.raises(ConflictError):
+        await repeat()
+    async with database.read() as unit:
+        assert await unit.agent_messages.digests("c-1", 2, 4) == {2: f"{2:064x}", 4: f"{4:064x}"}
 
 
 async def test_a_request_is_remembered_with_its_result(database):

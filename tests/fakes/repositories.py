@@ -21,7 +21,8 @@ from sopwith_controller.domain.entities import (
     SopState,
     Token,
 )
-from sopwith_controller.services.ports import Clock
+from sopwith_controller.domain.errors import ConflictError
+from sopwith_controller.services.ports import AgentMessageRow, Clock
 
 
 def _later(first: datetime | None, second: datetime | None) -> datetime | None:
@@ -280,6 +281,22 @@ class FakeNotifications:
 
     async def put(self, notification: Notification) -> None:
         self._shelf.put(notification.id, notification)
+
+
+class FakeAgentMessages:
+    def __init__(self, shelf: Any) -> None:
+        self._shelf = shelf
+
+    async def digests(self, computer_id: str, first: int, last: int) -> dict[int, str]:
+        mine = [one for one in self._shelf.all() if one.computer_id == computer_id]
+        return {one.sequence: one.sha256 for one in mine if first <= one.sequence <= last}
+
+    async def add_all(self, rows: Sequence[AgentMessageRow]) -> None:
+        for row in rows:
+            key = (row.computer_id, row.sequence)
+            if self._shelf.get(key) is not None:
+                raise ConflictError(f"message {row.sequence} of computer {row.computer_id} is recorded already")
+            self._shelf.put(key, row)
 
 
 class FakeRequests:

@@ -22,7 +22,7 @@ class FakeUpdateLog:
         self._signer = signer
 
     async def append(self, draft: LogDraft) -> int:
-        index = self._entries.count()
+        index: int = self._entries.count()
         previous = bytes.fromhex(self._entries.get(index - 1).entry_sha256) if index else FIRST_PREVIOUS
         row, _ = row_of(entry_of(draft, index, self._clock.now()), previous)
         self._entries.put(index, row)
@@ -38,7 +38,8 @@ class FakeUpdateLog:
             self._checkpoints.put(size, self._signer.sign(size, self._frontier(size).root()))
 
     async def size(self) -> int:
-        return self._entries.count()
+        count: int = self._entries.count()
+        return count
 
     async def entries(self, start: int, limit: int, *, rollout: str = "", computer: str = "") -> Sequence[LogRow]:
         rows = sorted(self._entries.all(), key=lambda row: row.index)
