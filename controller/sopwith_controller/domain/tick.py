@@ -24,8 +24,8 @@ class ComputerView:
     asleep: bool = False
     """It announced sleep and was not heard of since."""
     offline_time: datetime | None = None
-    """When its third heartbeat was missed, counted from the later of last contact and controller start; None while
-    fewer are missed. See `presence.offline_time`."""
+    """When its third heartbeat was missed, or will be unless it is heard of; None while connected or asleep. See
+    `presence.offline_time`."""
     last_seen_time: datetime | None = None
     """Last contact of any process; None: never."""
     readiness: Readiness = field(default_factory=Readiness)
@@ -39,6 +39,7 @@ class ComputerView:
     """It rolled this release back and nobody permitted another try."""
     busy_with: str = ""
     """Name of another rollout that occupies it (`assignment.occupies`); empty: none."""
+    labels: Mapping[str, str] = field(default_factory=dict)
     time_zone: str = ""
     """Its own IANA zone, from its facts; empty: UTC."""
 
@@ -174,7 +175,7 @@ class Suspend:
     computers: tuple[str, ...]
     """Names of the computers that count."""
     inputs: Mapping[str, str]
-    """What the gate looked at, for the record."""
+    """What the gate looked at, for the record: text only."""
     symptom: str = "ROLLOUT_SUSPENDED"
 
 
