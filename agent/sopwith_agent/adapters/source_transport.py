@@ -1,0 +1,361 @@
+"""One GET from a source that may be hostile: where it may go, how long it may take, how little it may trickle.
+
+This module decides which addresses are asked and when a transfer is broken off; what the bytes mean, and how many of
+them are wanted, is left to the metadata fetcher and the downloader.
+
+Rules: https, or plain http to a loopback address only; the server is verified against the fleet's authority where one
+is given, else against the system's; no proxy of the environment; a redirect is followed only within the same origin; no
+content encoding; every transfer ends by its deadline and keeps a floor rate, headers and chunk frames included: a timer
+of its own watches the socket, because a server that sends one byte now and then resets every timeout of a read.
+"""
+
+import contextlib
+import ipaddress
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from http.client import HTTPException
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+from urllib.parse import urljoin
+
+import urllib3
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import HTTPError, LocationParseError
+from urllib3.response import BaseHTTPResponse
+from urllib3.util import Url, parse_url
+
+from sopwith_agent.domain.errors import StepError
+from sopwith_formats.vocabulary import Symptom
+
+REDIRECTS_MAX = 3
+_NETWORK = (ConnectionError, TimeoutError, ssl.SSLError)
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+
+
+@dataclass(frozen=True)
+class TransferLimits:
+    """How patient a transfer is."""
+
+    connect_timeout_seconds: float = 10.0
+    window_seconds: float = 10.0
+    """The floor rate is judged over this time; also the longest gap without a byte."""
+    floor_bytes_per_second: int = 1024
+
+
+class TransferError(StepError):
+    """A transfer did not come to its end; nothing is known against the content, so it may be tried again."""
+
+    def __init__(self, message: str, *, remedy: str = "") -> None:
+        super().__init__(Symptom.NET_SOURCE_UNREACHABLE, message, remedy=remedy)
+
+
+def check_address(url: str) -> Url:
+    """Return the parts of an address that may be asked; raise StepError for any other."""
+    try:
+        parts = parse_url(url)
+    except LocationParseError as error:
+        raise TransferError(f"{url!r} is no address", remedy="write https://HOST:PORT/path/") from error
+    if parts.host and parts.auth is None:
+        if parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(parts.host)):
+            return parts
+        if parts.scheme == "http":
+            raise TransferError(f"{url} is plain http", remedy="use https; plain http is for loopback addresses only")
+    raise TransferError(
+        f"{url!r} is no address of a source", remedy="write https://HOST:PORT/path/, without a password"
+    )
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+class Transport:
+    """Asks one origin at a time over a kept connection; not for several threads at once."""
+
+    def __init__(self, authority: Path | None = None, limits: TransferLimits | None = None) -> None:
+        self.limits = limits or TransferLimits()
+        self._authority = authority
+        self._connection: HTTPConnection | None = None
+        self._origin: tuple[str | None, str | None, int | None] = (None, None, None)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the kept connection."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    @contextlib.contextmanager
+    def get(self, url: str, headers: Mapping[str, str] | None = None, *, deadline: float) -> Iterator["Answer"]:
+        """Ask for one address and give the answer while its body is read; `deadline` is a monotonic time.
+
+        Any answer is given, whatever its status: what a status means is the caller's matter.
+        """
+        parts = check_address(url)
+        for _ in range(REDIRECTS_MAX + 1):
+            with self._answer(parts, headers or {}, deadline) as answer:
+                if answer.status not in _REDIRECTS:
+                    yield answer
+                    return
+                parts = self._next_address(parts, answer)
+        raise TransferError(f"{url} is redirected more than {REDIRECTS_MAX} times")
+
+    def _next_address(self, parts: Url, answer: "Answer") -> Url:
+        target = urljoin(parts.url, answer.header("Location"))
+        try:
+            following = parse_url(target)
+        except LocationParseError as error:
+            raise TransferError(f"{parts.url} redirects to {target!r}, which is no address") from error
+        if _origin(following) != _origin(parts):
+            raise TransferError(
+                f"{parts.url} redirects to another origin ({target!r}); this is not followed",
+                remedy="name the source's own address",
+            )
+        return check_address(target)
+
+    @contextlib.contextmanager
+    def _answer(self, parts: Url, headers: Mapping[str, str], deadline: float) -> Iterator["Answer"]:
+        watch = _Watch(self.limits, deadline)
+        answer: Answer | None = None
+        try:
+            response = self._ask(parts, headers, watch)
+            answer = Answer(response, watch, parts.url)
+            yield answer
+        except (HTTPError, HTTPException, OSError) as error:
+            if isinstance(error, OSError) and not isinstance(error, (HTTPError, *_NETWORK)):
+                raise  # the caller's own disk
+            raise TransferError(f"{parts.url}: {watch.reason or _plain(error)}") from error
+        finally:
+            watch.stop()
+            if answer is None or not answer.reusable:
+                self.close()
+
+    def _ask(self, parts: Url, headers: Mapping[str, str], watch: "_Watch") -> BaseHTTPResponse:
+        kept = self._connection is not None and self._origin == _origin(parts) and self._connection.is_connected
+        if kept:
+            try:
+                return self._send(parts, headers, watch)
+            except (HTTPError, HTTPException, OSError):
+                # A kept connection may end between two requests; a fresh one decides.
+                if watch.reason:
+                    raise
+        self._connect(parts)
+        return self._send(parts, headers, watch)
+
+    def _connect(self, parts: Url) -> None:
+        self.close()
+        host = (parts.host or "").strip("[]")
+        connection: HTTPConnection
+        if parts.scheme == "https":
+            context = ssl.create_default_context(cafile=str(self._authority) if self._authority else None)
+            context.minimum_version = ssl.TLSVersion.TLSv1_2
+            connection = HTTPSConnection(
+                host, parts.port, timeout=self.limits.connect_timeout_seconds, ssl_context=context
+            )
+        else:
+            connection = HTTPConnection(host, parts.port, timeout=self.limits.connect_timeout_seconds)
+        try:
+            connection.connect()
+        except (HTTPError, OSError) as error:
+            connection.close()
+            raise TransferError(f"{parts.url}: {_plain(error)}", remedy=_connect_remedy(error)) from error
+        self._connection, self._origin = connection, _origin(parts)
+
+    def _send(self, parts: Url, headers: Mapping[str, str], watch: "_Watch") -> BaseHTTPResponse:
+        connection = self._connection
+        if connection is None or connection.sock is None:
+            raise ConnectionError("the connection is closed")
+        connection.timeout = self.limits.window_seconds
+        connection.sock.settimeout(self.limits.window_seconds)
+        watch.start(connection.sock)
+        with watch.reading():
+            connection.request(
+                "GET",
+                parts.request_uri,
+                headers={"Accept-Encoding": "identity", "User-Agent": "sopwith-agent", **headers},
+                preload_content=False,
+                decode_content=False,
+                enforce_content_length=False,
+            )
+            return connection.getresponse()
+
+
+class Answer:
+    """A server's answer whose body is read piece by piece, under watch."""
+
+    def __init__(self, response: BaseHTTPResponse, watch: "_Watch", url: str) -> None:
+        self._response = response
+        self._watch = watch
+        self._url = url
+        self._received = 0
+        self._ended = False
+        self.status = response.status
+        encoding = self.header("Content-Encoding").lower()
+        if encoding not in ("", "identity"):
+            raise TransferError(f"{url} answers with the content encoding {encoding!r}, which was not asked for")
+
+    def header(self, name: str) -> str:
+        """Return a header's text, empty when it is absent."""
+        return str(self._response.headers.get(name, ""))
+
+    @property
+    def content_length(self) -> int | None:
+        """Return how many bytes the server announces, None when it does not."""
+        text = self.header("Content-Length")
+        return int(text) if text.isascii() and text.isdigit() else None
+
+    @property
+    def framed(self) -> bool:
+        """Tell whether the end of the body is marked, so that an early end is known from a whole body."""
+        return self.content_length is not None or "chunked" in self.header("Transfer-Encoding").lower()
+
+    @property
+    def reusable(self) -> bool:
+        """Tell whether the connection may carry another request."""
+        return self._ended and self.content_length is not None and self.header("Connection").lower() != "close"
+
+    def read(self, amount: int) -> bytes:
+        """Return what has come, at most `amount` bytes, waiting for at least one; nothing at the end of the body."""
+        if self._ended:
+            return b""
+        with self._watch.reading():
+            piece = self._response.read1(amount, decode_content=False)
+        self._watch.progressed(len(piece))
+        self._received += len(piece)
+        announced = self.content_length
+        if not piece:
+            self._ended = True
+            if announced is not None and self._received < announced:
+                raise ConnectionError(f"the connection ended after {self._received} of {announced} bytes")
+            if self._watch.reason:
+                raise ConnectionError(self._watch.reason)
+        elif announced is not None and self._received >= announced:
+            self._ended = True
+        return piece
+
+    def more_follows(self, patience_seconds: float) -> bool:
+        """Tell whether the body goes on after what was read; a server that stays silent has no more to say."""
+        if self._ended:
+            return False
+        timer = threading.Timer(patience_seconds, self._watch.cut)
+        timer.start()
+        try:
+            return bool(self._response.read1(1, decode_content=False))
+        except (HTTPError, HTTPException, OSError):
+            return False
+        finally:
+            timer.cancel()
+
+
+class _Watch:
+    """Cuts the socket of a transfer that passes its deadline or falls below the floor rate.
+
+    Only time spent waiting for the server counts: a slow disk on this side is not the server's fault.
+    """
+
+    def __init__(self, limits: TransferLimits, deadline: float) -> None:
+        self._limits = limits
+        self._deadline = deadline
+        self._socket: socket.socket | None = None
+        self._stopped = threading.Event()
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._waited = 0.0
+        self._received = 0
+        self._since: float | None = None
+        self.reason = ""
+
+    def start(self, sock: socket.socket) -> None:
+        self._socket = sock
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="source-transfer-watch", daemon=True)
+            self._thread.start()
+
+    def stop(self) -> None:
+        self._stopped.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def cut(self) -> None:
+        """End all reading from the socket at once; called from other threads."""
+        if self._socket is not None:
+            with contextlib.suppress(OSError):
+                # The plain socket's method: that of a TLS socket would touch state which the reader is using.
+                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[None]:
+        with self._lock:
+            self._since = time.monotonic()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._waited += time.monotonic() - (self._since or 0.0)
+                self._since = None
+
+    def progressed(self, received: int) -> None:
+        with self._lock:
+            self._received += received
+
+    def _run(self) -> None:
+        pause = min(0.5, self._limits.window_seconds / 5)
+        while not self._stopped.wait(pause):
+            self.reason = self._judge(time.monotonic())
+            if self.reason:
+                self.cut()
+                return
+
+    def _judge(self, now: float) -> str:
+        if now > self._deadline:
+            return "the transfer took longer than its deadline"
+        with self._lock:
+            waited = self._waited + (now - self._since if self._since is not None else 0.0)
+            if waited < self._limits.window_seconds:
+                return ""
+            slow = self._received < waited * self._limits.floor_bytes_per_second
+            self._waited, self._received = 0.0, 0
+            if self._since is not None:
+                self._since = now
+        return f"the source sends less than {self._limits.floor_bytes_per_second} bytes a second" if slow else ""
+
+
+def _origin(parts: Url) -> tuple[str | None, str | None, int | None]:
+    return parts.scheme, parts.host, parts.port or {"http": 80, "https": 443}.get(parts.scheme or "")
+
+
+def _plain(error: BaseException) -> str:
+    """Return one line for people, without the library's object names."""
+    if isinstance(error, ssl.SSLError):
+        return f"TLS failed: {getattr(error, 'verify_message', '') or error.reason or 'handshake'}"
+    if isinstance(error, urllib3.exceptions.NameResolutionError):
+        return "the host's name cannot be resolved"
+    if isinstance(error, (TimeoutError, urllib3.exceptions.TimeoutError)):
+        return "no answer in time"
+    cause = error.__cause__ if isinstance(error, urllib3.exceptions.NewConnectionError) else error
+    if isinstance(cause, OSError) and cause.strerror:
+        return cause.strerror
+    return " ".join(str(error).split())[:200] or type(error).__name__
+
+
+def _connect_remedy(error: BaseException) -> str:
+    if isinstance(error, ssl.SSLError):
+        return "give the authority's certificate, or correct this computer's clock"
+    return "check the address and the network"
