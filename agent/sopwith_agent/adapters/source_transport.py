@@ -146,6 +146,8 @@ class Transport:
             watch.stop()
             if answer is None or not answer.reusable:
                 self.close()
+            if answer is not None:
+                answer.close()
 
     def _ask(self, parts: Url, headers: Mapping[str, str], watch: "_Watch") -> BaseHTTPResponse:
         kept = self._connection is not None and self._origin == _origin(parts) and self._connection.is_connected
@@ -230,6 +232,10 @@ class Answer:
     def reusable(self) -> bool:
         """Tell whether the connection may carry another request."""
         return self._ended and self.content_length is not None and self.header("Connection").lower() != "close"
+
+    def close(self) -> None:
+        """Let the server's socket go; a response that ends with its connection holds it beyond the connection."""
+        self._response.close()
 
     def read(self, amount: int) -> bytes:
         """Return what has come, at most `amount` bytes, waiting for at least one; nothing at the end of the body."""
