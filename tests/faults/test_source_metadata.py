@@ -417,7 +417,7 @@ def test_case_19_spoiled_pinned_root_is_refused(computer):
     assert error.symptom is Symptom.SIGNATURE_INVALID
 
 
-def test_case_19_pinned_root_that_is_not_the_named_one_is_refused(computer, server, tmp_path):
+def test_case_19_pinned_root_that_is_not_the_named_one_is_refused(computer, tmp_path):
     stranger = SourceRepository()
     named = SourceFolder(tmp_path / "named", expected_sha256=computer.folder.trust(computer.folder.pinned_root()))
 
