@@ -1,12 +1,37 @@
-"""Fixtures for every test: a program of the system that is missing skips a test with the reason."""
+"""Fixtures for every test, and the rule about skips.
 
+A test whose program of the system is missing skips with the reason. In CI (`CI` is set) a skip that is not listed in
+`EXPECTED_SKIPS` fails the run: a test that quietly stops running is a hole.
+"""
+
+import os
 import shutil
 
 import pytest
 
+EXPECTED_SKIPS: dict[str, str] = {}
+"""Part of a test's id to the reason why CI may skip it."""
+
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip a test that needs a program which this system lacks."""
     for marker in item.iter_markers("needs_tool"):
         for name in marker.args:
             if shutil.which(name) is None:
                 pytest.skip(f"the program {name} is not installed; `make system-tools` installs it")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail CI for a skip that nobody expected."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is None or not os.environ.get("CI"):
+        return
+    unexpected = [
+        report.nodeid
+        for report in reporter.stats.get("skipped", [])
+        if not any(part in report.nodeid for part in EXPECTED_SKIPS)
+    ]
+    if unexpected:
+        reporter.write_line(f"skipped in CI without being expected: {', '.join(unexpected)}", red=True)
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
