@@ -85,18 +85,18 @@ def write_pair(folder: Path, pair: Pair) -> None:
     _check(pair)
     make_private_folder(folder)
     with locked(folder):
-        generation = folder / f"{_GENERATION}{secrets.token_hex(6)}"
-        make_private_folder(generation)
-        durable_write(generation / KEY_FILE, pair.key_pem, 0o600)
-        durable_write(generation / CERTIFICATE_FILE, pair.certificate_pem)
+        fresh = folder / f"{_GENERATION}{secrets.token_hex(6)}"
+        make_private_folder(fresh)
+        durable_write(fresh / KEY_FILE, pair.key_pem, 0o600)
+        durable_write(fresh / CERTIFICATE_FILE, pair.certificate_pem)
         before = (folder / _POINTER).readlink().name if (folder / _POINTER).is_symlink() else ""
-        durable_symlink(generation.name, folder / _POINTER)
+        durable_symlink(fresh.name, folder / _POINTER)
         for name in (KEY_FILE, CERTIFICATE_FILE):
             wanted = Path(_POINTER) / name
             if not (folder / name).is_symlink() or (folder / name).readlink() != wanted:
                 durable_symlink(wanted, folder / name)
         for old in folder.glob(f"{_GENERATION}*"):
-            if old.name not in (generation.name, before):
+            if old.name not in (fresh.name, before):
                 shutil.rmtree(old)
         flush_folder(folder)
 
@@ -108,7 +108,13 @@ def replace_certificate(folder: Path, certificate_pem: bytes) -> None:
 
 def load_key(folder: Path) -> PrivateKey:
     """Return the private key of a pair folder, or one that waits for its first certificate."""
-    return load_private_key(_newest(folder) / KEY_FILE)
+    return load_private_key(generation(folder) / KEY_FILE)
+
+
+def generation(folder: Path) -> Path:
+    """Return the folder in which the newest key and certificate lie; it never changes once it is there."""
+    pointer = folder / _POINTER
+    return folder / pointer.readlink() if pointer.is_symlink() else folder
 
 
 @contextlib.contextmanager
@@ -125,18 +131,13 @@ def locked(folder: Path) -> Iterator[None]:
 def _read_generation(folder: Path) -> Pair:
     # The pointer is followed once, so that both files come from one generation whatever happens meanwhile; a reader
     # that was slower than two swaps finds its generation gone and follows the pointer again.
-    generation = _newest(folder)
+    newest = generation(folder)
     try:
-        return Pair((generation / KEY_FILE).read_bytes(), (generation / CERTIFICATE_FILE).read_bytes())
+        return Pair((newest / KEY_FILE).read_bytes(), (newest / CERTIFICATE_FILE).read_bytes())
     except FileNotFoundError:
-        if _newest(folder) == generation:
+        if generation(folder) == newest:
             raise
     return _read_generation(folder)
-
-
-def _newest(folder: Path) -> Path:
-    pointer = folder / _POINTER
-    return folder / pointer.readlink() if pointer.is_symlink() else folder
 
 
 def _check(pair: Pair) -> None:

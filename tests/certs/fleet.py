@@ -27,10 +27,13 @@ def authority(at: datetime | None = None) -> Authority:
     return Authority.create("Example", TRUST_DOMAIN, at or now())
 
 
-def pair(issuer: Authority, kind: Kind, identifier: str, at: datetime | None = None) -> Pair:
-    names = {"dns_names": ("localhost",), "addresses": ("127.0.0.1",)} if kind is Kind.CONTROLLER else {}
+def pair(
+    issuer: Authority, kind: Kind, identifier: str, at: datetime | None = None, address: str = "127.0.0.1"
+) -> Pair:
     key = new_key()
-    certificate = issuer.issue(key.public_key(), Subject(kind, identifier, **names), at or now())
+    serves = kind is Kind.CONTROLLER
+    subject = Subject(kind, identifier, ("localhost",) if serves else (), (address,) if serves else ())
+    certificate = issuer.issue(key.public_key(), subject, at or now())
     return Pair(private_key_pem(key), certificate_pem(certificate))
 
 
