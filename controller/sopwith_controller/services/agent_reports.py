@@ -68,9 +68,7 @@ class UnreadableReported:
     reason: str
 
 
-Content = (
-    ProgressReported | ReceiptReported | ReadinessReported | FactsReported | SourceReported | UnreadableReported
-)
+Content = ProgressReported | ReceiptReported | ReadinessReported | FactsReported | SourceReported | UnreadableReported
 
 KINDS: dict[type, str] = {
     ProgressReported: "progress",

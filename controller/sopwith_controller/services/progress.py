@@ -6,8 +6,8 @@ This module decides what a report changes and what the update log says about it;
 Rules: a sequence that is recorded already changes nothing; the same sequence with other content is an alarm, because
 somebody else speaks with this computer's voice. A receipt counts only when its signature verifies with the key that the
 computer showed first, and when it is about this computer's own assignment. The first end of an assignment is its
-ASSIGNMENT_ENDED entry; a truth that comes later is OUTCOME_CORRECTED. A report that breaks a rule is recorded as refused
-and acknowledged, so that one bad message does not keep a computer's other messages back for ever.
+ASSIGNMENT_ENDED entry; a truth that comes later is OUTCOME_CORRECTED. A report that breaks a rule is recorded as
+refused and acknowledged, so that one bad message does not keep a computer's other messages back for ever.
 """
 
 from collections.abc import Callable, Sequence
@@ -184,9 +184,7 @@ class _Batch:
             if content.request_id:
                 self.recorded.answered.append(content.request_id)
         elif isinstance(content, FactsReported):
-            self._put(
-                replace(computer, facts=content.facts, facts_time=self._now, installed=dict(content.installed))
-            )
+            self._put(replace(computer, facts=content.facts, facts_time=self._now, installed=dict(content.installed)))
         elif isinstance(content, SourceReported):
             await self._source(computer, content)
         elif isinstance(content, UnreadableReported):

@@ -82,7 +82,9 @@ class Receipts:
         rollout = await self._records.get(self._unit, before.rollout_id)
         release = f"{receipt.release}@{receipt.version}"
         if receipt.rollout_id != rollout.id or release != rollout.release:
-            raise TrustError(f"a receipt speaks of {release} in {receipt.rollout_id}, the assignment of {rollout.release}")
+            raise TrustError(
+                f"a receipt speaks of {release} in {receipt.rollout_id}, the assignment of {rollout.release}"
+            )
         ending = mirror.end(
             before,
             Outcome(receipt.outcome),
@@ -118,9 +120,7 @@ class Receipts:
         )
         await self._unit.update_log.append(replace(draft, version_before=assignment.version_before))
 
-    async def _log_end(
-        self, rollout: Rollout, before: Assignment, ending: mirror.Ending, receipt: Receipt
-    ) -> None:
+    async def _log_end(self, rollout: Rollout, before: Assignment, ending: mirror.Ending, receipt: Receipt) -> None:
         after = ending.assignment
         if ending.kind is EndKind.CONFIRMED:
             return

@@ -45,7 +45,9 @@ class RolloutRecords:
         if key not in self._policies:
             found = await unit.sops.get(sop_id, revision)
             if found is None:
-                raise NotFoundError(f"there is no revision {revision} of {sop_id}", remedy=f"sopwith sop history {sop_id}")
+                raise NotFoundError(
+                    f"there is no revision {revision} of {sop_id}", remedy=f"sopwith sop history {sop_id}"
+                )
             self._policies[key] = read_sop_policy(found.policy_json)
             _forget_oldest(self._policies)
         return self._policies[key]

@@ -1,0 +1,96 @@
+"""What the planner looks at: a rollout with its computers, from one transaction and the live streams.
+
+This module decides nothing; it gathers. The same view serves the tick and the explanation, so that both tell the same.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from sopwith_controller.domain.assignment import occupies
+from sopwith_controller.domain.entities import Computer, ComputerState, ReleaseState, Rollout
+from sopwith_controller.domain.presence import offline_time
+from sopwith_controller.domain.rollout import ACTIVE_STATES
+from sopwith_controller.domain.tick import ComputerView, RolloutView
+from sopwith_controller.services.ports import AgentGateway, UnitOfWork
+from sopwith_controller.services.rollout_records import RolloutRecords
+from sopwith_formats.manifest import split_release
+
+
+class Views:
+    """Builds views of rollouts. `heartbeat` is how often computers give a sign of life."""
+
+    def __init__(self, gateway: AgentGateway, records: RolloutRecords, heartbeat: timedelta) -> None:
+        self._gateway = gateway
+        self._records = records
+        self._heartbeat = heartbeat
+        self.measure_asked: dict[str, datetime] = {}
+        """Computer id to when it was last asked to measure, while no answer came since."""
+
+    async def load(self, unit: UnitOfWork, rollout: Rollout, now: datetime) -> RolloutView:
+        """Return the view of one rollout."""
+        assignments = await unit.assignments.of_rollout(rollout.id)
+        unended = [assignment.computer_id for assignment in assignments if not assignment.ended]
+        name, version = split_release(rollout.release)
+        release = await unit.releases.get(name, version)
+        rolled_back = set(await unit.releases.rolled_back_on(name, version))
+        busy = await self._busy(unit, rollout, now)
+        computers = {
+            computer.id: self._view(computer, busy.get(computer.id, ""), computer.id in rolled_back, now)
+            for computer in await unit.computers.many(unended)
+        }
+        return RolloutView(
+            rollout=rollout,
+            plan=self._records.plan(rollout),
+            assignments=assignments,
+            computers={**_gone(unended, computers), **computers},
+            freezes=await unit.freezes.active(now),
+            release_withdrawn=release is not None and release.state is ReleaseState.WITHDRAWN,
+        )
+
+    async def _busy(self, unit: UnitOfWork, rollout: Rollout, now: datetime) -> dict[str, str]:
+        """Return computers that another running rollout occupies, with its name."""
+        busy: dict[str, str] = {}
+        for other in await unit.rollouts.in_states(sorted(ACTIVE_STATES)):
+            if other.id != rollout.id:
+                for assignment in await unit.assignments.of_rollout(other.id):
+                    if occupies(assignment, now):
+                        busy[assignment.computer_id] = other.name
+        return busy
+
+    def _view(self, computer: Computer, busy_with: str, rolled_back: bool, now: datetime) -> ComputerView:  # noqa: FBT001  one fact of four
+        presence = self._gateway.presence(computer.id)
+        connected = presence is not None and presence.connected
+        asleep = not connected and (presence.asleep if presence else computer.asleep)
+        seen = presence.last_seen_time if presence and presence.last_seen_time else computer.last_seen_time
+        zone = computer.facts.get("time_zone", "")
+        return ComputerView(
+            id=computer.id,
+            name=computer.name,
+            connected=connected,
+            asleep=asleep,
+            offline_time=offline_time(
+                connected=connected,
+                asleep=asleep,
+                last_seen_time=seen,
+                controller_started_time=self._gateway.started_time(),
+                heartbeat=self._heartbeat,
+                now=now,
+            ),
+            last_seen_time=seen,
+            readiness=computer.readiness,
+            measure_asked_time=self.measure_asked.get(computer.id),
+            in_service=computer.state is ComputerState.ACCEPTED,
+            out_of_service_reason=computer.state_reason or computer.state,
+            rolled_back_before=rolled_back,
+            busy_with=busy_with,
+            time_zone=zone if isinstance(zone, str) else "",
+        )
+
+
+def _gone(ids: Iterable[str], found: dict[str, ComputerView]) -> dict[str, ComputerView]:
+    """Return a view of each computer that is not on record any more."""
+    return {
+        key: ComputerView(key, key, in_service=False, out_of_service_reason="it is not on record")
+        for key in ids
+        if key not in found
+    }
