@@ -35,7 +35,7 @@ class Views:
         rolled_back = set(await unit.releases.rolled_back_on(name, version))
         busy = await self._busy(unit, rollout, now)
         computers = {
-            computer.id: self._view(computer, busy.get(computer.id, ""), computer.id in rolled_back, now)
+            computer.id: self._view(computer, busy.get(computer.id, ""), computer.id in rolled_back)
             for computer in await unit.computers.many(unended)
         }
         return RolloutView(
@@ -57,7 +57,7 @@ class Views:
                         busy[assignment.computer_id] = other.name
         return busy
 
-    def _view(self, computer: Computer, busy_with: str, rolled_back: bool, now: datetime) -> ComputerView:  # noqa: FBT001  one fact of four
+    def _view(self, computer: Computer, busy_with: str, rolled_back: bool) -> ComputerView:  # noqa: FBT001  one fact of three
         presence = self._gateway.presence(computer.id)
         connected = presence is not None and presence.connected
         asleep = not connected and (presence.asleep if presence else computer.asleep)
@@ -74,7 +74,6 @@ class Views:
                 last_seen_time=seen,
                 controller_started_time=self._gateway.started_time(),
                 heartbeat=self._heartbeat,
-                now=now,
             ),
             last_seen_time=seen,
             readiness=computer.readiness,

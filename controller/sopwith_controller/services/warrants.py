@@ -1,6 +1,6 @@
 """Writing warrants: one assignment's instruction, from the frozen plan and the SOP revision that the rollout cited.
 
-This module decides nothing about when; it fills in what was decided. Signing happens where the warrant leaves the house.
+This module decides nothing about when; it fills in what was decided. Signing happens where the warrant leaves.
 """
 
 from dataclasses import dataclass
