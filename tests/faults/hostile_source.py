@@ -167,7 +167,11 @@ def serving(repository: SourceRepository) -> Iterator[HostileServer]:
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  the base class names it so
             """Tests read `requests`."""
 
-    listener = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    class Listener(ThreadingHTTPServer):
+        def handle_error(self, request: Any, client_address: Any) -> None:
+            """Clients that break off are what is tested."""
+
+    listener = Listener(("127.0.0.1", 0), Handler)
     listener.daemon_threads = False
     server.base = f"http://127.0.0.1:{listener.server_port}"
     thread = threading.Thread(target=listener.serve_forever, kwargs={"poll_interval": 0.01})
