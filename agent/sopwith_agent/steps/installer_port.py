@@ -103,6 +103,10 @@ class Installer(Protocol):
     name: str
     """As manifests name it: deb, archive."""
 
+    def available(self) -> bool:
+        """Tell whether the tools that it needs are on this computer."""
+        ...
+
     def applicable(self, manifest: Manifest, artifacts: tuple[Artifact, ...], root: Path) -> Refusal | None:
         """Return why the release cannot be installed here, or None; reads no update file."""
         ...
