@@ -69,7 +69,7 @@ _BY_SERVICE: dict[str, dict[str, frozenset[str]]] = {
     "sopwith.v1.SopService": {
         "ListSops": _READERS,
         "GetSop": _READERS,
-        "SubmitSop": _MANAGERS,
+        "SubmitSop": _OWNER,
         "SignSop": _SIGNERS,
         "ActivateSop": _MANAGERS,
         "AcknowledgeSop": _SIGNERS | {OPERATOR, RELEASE_MANAGER},

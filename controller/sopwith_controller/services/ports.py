@@ -576,6 +576,8 @@ class SopReading:
     policy: "SopPolicy"
     policy_json: str
     change_description: str
+    change_kind: str
+    """editorial or material, as the author wrote it; the policy digest may raise it."""
     revised_by: str
     faults: tuple[str, ...]
     """Lint faults that prevent review, one line each; empty when complete."""

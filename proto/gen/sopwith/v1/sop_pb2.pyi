@@ -115,7 +115,7 @@ class Sop(google.protobuf.message.Message):
 
     @property
     def effective_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
-        """When it took effect; unset before."""
+        """When it took effect, or shall take effect once it is signed; unset where neither is known."""
 
     @property
     def acknowledged_by(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:

@@ -22,44 +22,45 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from sopwith.v1 import sop_pb2 as sopwith_dot_v1_dot_sop__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1csopwith/v1/sop_service.proto\x12\nsopwith.v1\x1a\x14sopwith/v1/sop.proto\"\x11\n\x0fListSopsRequest\"1\n\x10ListSopsResponse\x12\x1d\n\x04sops\x18\x01 \x03(\x0b\x32\x0f.sopwith.v1.Sop\"-\n\rGetSopRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\x05\"@\n\x0eGetSopResponse\x12\x1c\n\x03sop\x18\x01 \x01(\x0b\x32\x0f.sopwith.v1.Sop\x12\x10\n\x08\x64ocument\x18\x02 \x01(\x0c\"0\n\x10SubmitSopRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x08\x64ocument\x18\x02 \x01(\x0c\"1\n\x11SubmitSopResponse\x12\x1c\n\x03sop\x18\x01 \x01(\x0b\x32\x0f.sopwith.v1.Sop\"E\n\x0eSignSopRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\x05\x12\x15\n\renvelope_json\x18\x03 \x01(\x0c\"/\n\x0fSignSopResponse\x12\x1c\n\x03sop\x18\x01 \x01(\x0b\x32\x0f.sopwith.v1.Sop\" \n\x12\x41\x63tivateSopRequest\x12\n\n\x02id\x18\x01 \x01(\t\"3\n\x13\x41\x63tivateSopResponse\x12\x1c\n\x03sop\x18\x01 \x01(\x0b\x32\x0f.sopwith.v1.Sop\"5\n\x15\x41\x63knowledgeSopRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\x05\"6\n\x16\x41\x63knowledgeSopResponse\x12\x1c\n\x03sop\x18\x01 \x01(\x0b\x32\x0f.sopwith.v1.Sop\"%\n\x17ListSopRevisionsRequest\x12\n\n\x02id\x18\x01 \x01(\t\"9\n\x18ListSopRevisionsResponse\x12\x1d\n\x04sops\x18\x01 \x03(\x0b\x32\x0f.sopwith.v1.Sop2\xaa\x04\n\nSopService\x12\x45\n\x08ListSops\x12\x1b.sopwith.v1.ListSopsRequest\x1a\x1c.sopwith.v1.ListSopsResponse\x12?\n\x06GetSop\x12\x19.sopwith.v1.GetSopRequest\x1a\x1a.sopwith.v1.GetSopResponse\x12H\n\tSubmitSop\x12\x1c.sopwith.v1.SubmitSopRequest\x1a\x1d.sopwith.v1.SubmitSopResponse\x12\x42\n\x07SignSop\x12\x1a.sopwith.v1.SignSopRequest\x1a\x1b.sopwith.v1.SignSopResponse\x12N\n\x0b\x41\x63tivateSop\x12\x1e.sopwith.v1.ActivateSopRequest\x1a\x1f.sopwith.v1.ActivateSopResponse\x12W\n\x0e\x41\x63knowledgeSop\x12!.sopwith.v1.AcknowledgeSopRequest\x1a\".sopwith.v1.AcknowledgeSopResponse\x12]\n\x10ListSopRevisions\x12#.sopwith.v1.ListSopRevisionsRequest\x1a$.sopwith.v1.ListSopRevisionsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1csopwith/v1/sop_service.proto\x12\nsopwith.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14sopwith/v1/sop.proto\"\x11\n\x0fListSopsRequest\"1\n\x10ListSopsResponse\x12\x1d\n\x04sops\x18\x01 \x03(\x0b\x32\x0f.sopwith.v1.Sop\"-\n\rGetSopRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\x05\"@\n\x0eGetSopResponse\x12\x1c\n\x03sop\x18\x01 \x01(\x0b\x32\x0f.sopwith.v1.Sop\x12\x10\n\x08\x64ocument\x18\x02 \x01(\x0c\"d\n\x10SubmitSopRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x08\x64ocument\x18\x02 \x01(\x0c\x12\x32\n\x0e\x65\x66\x66\x65\x63tive_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"1\n\x11SubmitSopResponse\x12\x1c\n\x03sop\x18\x01 \x01(\x0b\x32\x0f.sopwith.v1.Sop\"E\n\x0eSignSopRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\x05\x12\x15\n\renvelope_json\x18\x03 \x01(\x0c\"/\n\x0fSignSopResponse\x12\x1c\n\x03sop\x18\x01 \x01(\x0b\x32\x0f.sopwith.v1.Sop\" \n\x12\x41\x63tivateSopRequest\x12\n\n\x02id\x18\x01 \x01(\t\"3\n\x13\x41\x63tivateSopResponse\x12\x1c\n\x03sop\x18\x01 \x01(\x0b\x32\x0f.sopwith.v1.Sop\"5\n\x15\x41\x63knowledgeSopRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\x05\"6\n\x16\x41\x63knowledgeSopResponse\x12\x1c\n\x03sop\x18\x01 \x01(\x0b\x32\x0f.sopwith.v1.Sop\"%\n\x17ListSopRevisionsRequest\x12\n\n\x02id\x18\x01 \x01(\t\"9\n\x18ListSopRevisionsResponse\x12\x1d\n\x04sops\x18\x01 \x03(\x0b\x32\x0f.sopwith.v1.Sop2\xaa\x04\n\nSopService\x12\x45\n\x08ListSops\x12\x1b.sopwith.v1.ListSopsRequest\x1a\x1c.sopwith.v1.ListSopsResponse\x12?\n\x06GetSop\x12\x19.sopwith.v1.GetSopRequest\x1a\x1a.sopwith.v1.GetSopResponse\x12H\n\tSubmitSop\x12\x1c.sopwith.v1.SubmitSopRequest\x1a\x1d.sopwith.v1.SubmitSopResponse\x12\x42\n\x07SignSop\x12\x1a.sopwith.v1.SignSopRequest\x1a\x1b.sopwith.v1.SignSopResponse\x12N\n\x0b\x41\x63tivateSop\x12\x1e.sopwith.v1.ActivateSopRequest\x1a\x1f.sopwith.v1.ActivateSopResponse\x12W\n\x0e\x41\x63knowledgeSop\x12!.sopwith.v1.AcknowledgeSopRequest\x1a\".sopwith.v1.AcknowledgeSopResponse\x12]\n\x10ListSopRevisions\x12#.sopwith.v1.ListSopRevisionsRequest\x1a$.sopwith.v1.ListSopRevisionsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'sopwith.v1.sop_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_LISTSOPSREQUEST']._serialized_start=66
-  _globals['_LISTSOPSREQUEST']._serialized_end=83
-  _globals['_LISTSOPSRESPONSE']._serialized_start=85
-  _globals['_LISTSOPSRESPONSE']._serialized_end=134
-  _globals['_GETSOPREQUEST']._serialized_start=136
-  _globals['_GETSOPREQUEST']._serialized_end=181
-  _globals['_GETSOPRESPONSE']._serialized_start=183
-  _globals['_GETSOPRESPONSE']._serialized_end=247
-  _globals['_SUBMITSOPREQUEST']._serialized_start=249
-  _globals['_SUBMITSOPREQUEST']._serialized_end=297
-  _globals['_SUBMITSOPRESPONSE']._serialized_start=299
-  _globals['_SUBMITSOPRESPONSE']._serialized_end=348
-  _globals['_SIGNSOPREQUEST']._serialized_start=350
-  _globals['_SIGNSOPREQUEST']._serialized_end=419
-  _globals['_SIGNSOPRESPONSE']._serialized_start=421
-  _globals['_SIGNSOPRESPONSE']._serialized_end=468
-  _globals['_ACTIVATESOPREQUEST']._serialized_start=470
-  _globals['_ACTIVATESOPREQUEST']._serialized_end=502
-  _globals['_ACTIVATESOPRESPONSE']._serialized_start=504
-  _globals['_ACTIVATESOPRESPONSE']._serialized_end=555
-  _globals['_ACKNOWLEDGESOPREQUEST']._serialized_start=557
-  _globals['_ACKNOWLEDGESOPREQUEST']._serialized_end=610
-  _globals['_ACKNOWLEDGESOPRESPONSE']._serialized_start=612
-  _globals['_ACKNOWLEDGESOPRESPONSE']._serialized_end=666
-  _globals['_LISTSOPREVISIONSREQUEST']._serialized_start=668
-  _globals['_LISTSOPREVISIONSREQUEST']._serialized_end=705
-  _globals['_LISTSOPREVISIONSRESPONSE']._serialized_start=707
-  _globals['_LISTSOPREVISIONSRESPONSE']._serialized_end=764
-  _globals['_SOPSERVICE']._serialized_start=767
-  _globals['_SOPSERVICE']._serialized_end=1321
+  _globals['_LISTSOPSREQUEST']._serialized_start=99
+  _globals['_LISTSOPSREQUEST']._serialized_end=116
+  _globals['_LISTSOPSRESPONSE']._serialized_start=118
+  _globals['_LISTSOPSRESPONSE']._serialized_end=167
+  _globals['_GETSOPREQUEST']._serialized_start=169
+  _globals['_GETSOPREQUEST']._serialized_end=214
+  _globals['_GETSOPRESPONSE']._serialized_start=216
+  _globals['_GETSOPRESPONSE']._serialized_end=280
+  _globals['_SUBMITSOPREQUEST']._serialized_start=282
+  _globals['_SUBMITSOPREQUEST']._serialized_end=382
+  _globals['_SUBMITSOPRESPONSE']._serialized_start=384
+  _globals['_SUBMITSOPRESPONSE']._serialized_end=433
+  _globals['_SIGNSOPREQUEST']._serialized_start=435
+  _globals['_SIGNSOPREQUEST']._serialized_end=504
+  _globals['_SIGNSOPRESPONSE']._serialized_start=506
+  _globals['_SIGNSOPRESPONSE']._serialized_end=553
+  _globals['_ACTIVATESOPREQUEST']._serialized_start=555
+  _globals['_ACTIVATESOPREQUEST']._serialized_end=587
+  _globals['_ACTIVATESOPRESPONSE']._serialized_start=589
+  _globals['_ACTIVATESOPRESPONSE']._serialized_end=640
+  _globals['_ACKNOWLEDGESOPREQUEST']._serialized_start=642
+  _globals['_ACKNOWLEDGESOPREQUEST']._serialized_end=695
+  _globals['_ACKNOWLEDGESOPRESPONSE']._serialized_start=697
+  _globals['_ACKNOWLEDGESOPRESPONSE']._serialized_end=751
+  _globals['_LISTSOPREVISIONSREQUEST']._serialized_start=753
+  _globals['_LISTSOPREVISIONSREQUEST']._serialized_end=790
+  _globals['_LISTSOPREVISIONSRESPONSE']._serialized_start=792
+  _globals['_LISTSOPREVISIONSRESPONSE']._serialized_end=849
+  _globals['_SOPSERVICE']._serialized_start=852
+  _globals['_SOPSERVICE']._serialized_end=1406
 # @@protoc_insertion_point(module_scope)

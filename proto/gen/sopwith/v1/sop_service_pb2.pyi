@@ -8,6 +8,7 @@ import collections.abc
 import google.protobuf.descriptor
 import google.protobuf.internal.containers
 import google.protobuf.message
+import google.protobuf.timestamp_pb2
 import sopwith.v1.sop_pb2
 import sys
 import typing
@@ -106,17 +107,24 @@ class SubmitSopRequest(google.protobuf.message.Message):
 
     ID_FIELD_NUMBER: builtins.int
     DOCUMENT_FIELD_NUMBER: builtins.int
+    EFFECTIVE_TIME_FIELD_NUMBER: builtins.int
     id: builtins.str
     """The SOP's id."""
     document: builtins.bytes
     """Exact bytes of a new revision; empty to submit the stored draft."""
+    @property
+    def effective_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """When it shall take effect once it is signed; unset: at once."""
+
     def __init__(
         self,
         *,
         id: builtins.str = ...,
         document: builtins.bytes = ...,
+        effective_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["document", b"document", "id", b"id"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["effective_time", b"effective_time"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["document", b"document", "effective_time", b"effective_time", "id", b"id"]) -> None: ...
 
 Global___SubmitSopRequest: typing_extensions.TypeAlias = SubmitSopRequest
 
