@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from sopwith_controller.cli.output import FORMATS
+from sopwith_controller.cli.output import FORMATS, tell
 
 Function = Callable[..., Any]
 
@@ -77,12 +77,21 @@ def state() -> State:
 
 @contextmanager
 def connected() -> Iterator[Any]:
-    """Yield the `desk.connection.Connection` of the context in force."""
+    """Yield the `desk.connection.Connection` of the context in force, and keep its certificate alive."""
     from sopwith_controller.desk.connection import Connection
     from sopwith_controller.desk.context import context_path, read_context
+    from sopwith_controller.desk.enrolling import keep_alive, renew_if_due
+    from sopwith_controller.desk.errors import DeskError
 
-    with Connection(read_context(context_path(state().context))) as connection:
+    context = read_context(context_path(state().context))
+    keep_alive(context)
+    with Connection(context) as connection:
         yield connection
+        try:
+            renew_if_due(connection)
+        except DeskError as error:
+            # The verb is done; the old certificate still lives, and the next command tries again.
+            tell(f"the certificate of {context.person} could not be renewed: {error.message}")
 
 
 def agree(question: str, *, yes: bool) -> None:

@@ -197,9 +197,11 @@ class Enrolment:
             raise _refusal("the invited person is not on the roster any more", _NEW_TOKEN)
         if known is not None and known.id != person.id:
             raise ConflictError("this key belongs to somebody else", remedy="make a new key and ask again")
-        if known is not None and person.state == "ACTIVE":
+        again = known is not None and person.state == "ACTIVE"
+        if token.uses_left or not again:
+            await self._spend(unit, token)
+        if again:
             return await self._renew(unit, request, person)
-        await self._spend(unit, token)
         revoked = await _revoke_all(unit, person.id, request.now)
         person = replace(person, state="ACTIVE")
         issued = await self._issue(
