@@ -1,13 +1,16 @@
 """Which implementations each contract suite runs on."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from sopwith_controller.services.ports import Database
+from sopwith_certs.log_key import LogKey, make_log_key
+from sopwith_controller.adapters.database.engine import open_database
+from tests import postgresql
 from tests.builders import FixedClock
 from tests.fakes.database import FakeDatabase
-from tests.fakes.log_signer import FakeLogSigner
 
 
 @pytest.fixture
@@ -15,8 +18,34 @@ def clock() -> FixedClock:
     return FixedClock()
 
 
-@pytest.fixture
-async def database(clock: FixedClock) -> AsyncIterator[Database]:
-    fake = FakeDatabase(clock, FakeLogSigner())
-    yield fake
-    await fake.close()
+@pytest.fixture(scope="session")
+def log_key() -> LogKey:
+    return make_log_key("log.example.test")
+
+
+@pytest.fixture(scope="session")
+def postgresql_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with postgresql.server(tmp_path_factory.mktemp("postgresql")) as address:
+        yield address
+
+
+@pytest.fixture(
+    params=[
+        "fake",
+        "sqlite",
+        pytest.param("postgresql", marks=pytest.mark.xdist_group("postgresql")),
+    ]
+)
+async def database(
+    request: pytest.FixtureRequest, tmp_path: Path, clock: FixedClock, log_key: LogKey
+) -> AsyncIterator[Any]:
+    if request.param == "fake":
+        yield FakeDatabase(clock, log_key)
+        return
+    address: Any = tmp_path / "sopwith.db"
+    if request.param == "postgresql":
+        address = request.getfixturevalue("postgresql_address")
+        await postgresql.empty(address)
+    opened = await open_database(address, clock=clock, signer=log_key, checkpoints=tmp_path / "checkpoints")
+    yield opened
+    await opened.close()

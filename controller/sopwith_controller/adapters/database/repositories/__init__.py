@@ -1,0 +1,1 @@
+"""Repositories by concept, each over one `Transaction`."""

@@ -1,0 +1,105 @@
+"""Rollouts, their assignments, and freezes."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import or_, select
+
+from sopwith_controller.adapters.database.tables import assignments, freezes, rollouts
+from sopwith_controller.adapters.database.transaction import Transaction, columns_for, pieces
+from sopwith_controller.domain.entities import Assignment, Freeze, Rollout
+from sopwith_formats.vocabulary import AssignmentState
+
+_ROLLOUTS = select(*columns_for(Rollout, rollouts))
+_ASSIGNMENTS = select(*columns_for(Assignment, assignments))
+_FREEZES = select(*columns_for(Freeze, freezes))
+
+
+class SqlRollouts:
+    """Implements the `Rollouts` port."""
+
+    def __init__(self, transaction: Transaction) -> None:
+        self._transaction = transaction
+
+    async def get(self, rollout_id: str) -> Rollout | None:
+        """Return the rollout with this id."""
+        return await self._transaction.entity(_ROLLOUTS.where(rollouts.c.id == rollout_id), Rollout)
+
+    async def find(self, id_or_name: str) -> Rollout | None:
+        """Return the rollout with this id, or the newest one with this name."""
+        named = _ROLLOUTS.where(rollouts.c.name == id_or_name)
+        newest = named.order_by(rollouts.c.created_time.desc(), rollouts.c.id.desc())
+        return await self.get(id_or_name) or await self._transaction.entity(newest, Rollout)
+
+    async def all(self) -> Sequence[Rollout]:
+        """Return all, newest first."""
+        newest = _ROLLOUTS.order_by(rollouts.c.created_time.desc(), rollouts.c.id.desc())
+        return await self._transaction.entities(newest, Rollout)
+
+    async def in_states(self, states: Sequence[str]) -> Sequence[Rollout]:
+        """Return those in one of these states, oldest first."""
+        wanted = _ROLLOUTS.where(rollouts.c.state.in_(list(states)))
+        return await self._transaction.entities(wanted.order_by(rollouts.c.created_time, rollouts.c.id), Rollout)
+
+    async def put(self, rollout: Rollout) -> None:
+        """Insert or replace."""
+        await self._transaction.put(rollouts, [vars(rollout)])
+
+
+class SqlAssignments:
+    """Implements the `Assignments` port."""
+
+    def __init__(self, transaction: Transaction) -> None:
+        self._transaction = transaction
+
+    async def get(self, assignment_id: str) -> Assignment | None:
+        """Return one."""
+        return await self._transaction.entity(_ASSIGNMENTS.where(assignments.c.id == assignment_id), Assignment)
+
+    async def many(self, assignment_ids: Sequence[str]) -> Sequence[Assignment]:
+        """Return these."""
+        found: list[Assignment] = []
+        for some in pieces(assignment_ids):
+            found += await self._transaction.entities(_ASSIGNMENTS.where(assignments.c.id.in_(some)), Assignment)
+        return found
+
+    async def of_rollout(self, rollout_id: str) -> Sequence[Assignment]:
+        """Return a rollout's assignments in plan order."""
+        mine = _ASSIGNMENTS.where(assignments.c.rollout_id == rollout_id)
+        return await self._transaction.entities(mine.order_by(assignments.c.position, assignments.c.id), Assignment)
+
+    async def of_computer(self, computer_id: str, *, unended_only: bool = False) -> Sequence[Assignment]:
+        """Return a computer's assignments, newest rollout first."""
+        mine = _ASSIGNMENTS.join_from(assignments, rollouts).where(assignments.c.computer_id == computer_id)
+        if unended_only:
+            mine = mine.where(assignments.c.state != AssignmentState.ENDED)
+        newest = mine.order_by(rollouts.c.created_time.desc(), assignments.c.id.desc())
+        return await self._transaction.entities(newest, Assignment)
+
+    async def put_all(self, those: Sequence[Assignment]) -> None:
+        """Insert or replace many."""
+        await self._transaction.put(assignments, [vars(one) for one in those])
+
+
+class SqlFreezes:
+    """Implements the `Freezes` port."""
+
+    def __init__(self, transaction: Transaction) -> None:
+        self._transaction = transaction
+
+    async def all(self) -> Sequence[Freeze]:
+        """Return all, newest first."""
+        newest = _FREEZES.order_by(freezes.c.start_time.desc(), freezes.c.id.desc())
+        return await self._transaction.entities(newest, Freeze)
+
+    async def active(self, now: datetime) -> Sequence[Freeze]:
+        """Return those in force at a time."""
+        in_force = _FREEZES.where(
+            freezes.c.start_time <= now, or_(freezes.c.end_time.is_(None), freezes.c.end_time > now)
+        )
+        newest = in_force.order_by(freezes.c.start_time.desc(), freezes.c.id.desc())
+        return await self._transaction.entities(newest, Freeze)
+
+    async def put(self, freeze: Freeze) -> None:
+        """Insert or replace."""
+        await self._transaction.put(freezes, [vars(freeze)])
