@@ -26,7 +26,7 @@ from sopwith_certs.errors import TrustError as CertsTrustError
 from sopwith_certs.identity import identity_of_peer
 from sopwith_controller.api.errors import Answer, answer_to
 from sopwith_controller.api.roles import COMPUTER, ROLES, allowed
-from sopwith_controller.domain.errors import RefusedError, TrustError
+from sopwith_controller.domain.errors import Refusal, RefusedError, TrustError
 from sopwith_controller.services.access import Access, Caller, role_refusal
 from sopwith_formats.errors import FormatError
 
@@ -48,6 +48,10 @@ class RefusalRecorder(Protocol):
 
     async def refused(self, who: str, kind: str, method: str, reason: str) -> None:
         """Record it."""
+        ...
+
+    async def gate_refused(self, who: str, method: str, refusal: Refusal) -> None:
+        """Record that a gate of the SOP said no to somebody who may ask."""
         ...
 
 
@@ -175,8 +179,11 @@ class Gatekeeper(aio.ServerInterceptor):
         answer = answer_to(error, call_id)
         if answer.code is grpc.StatusCode.INTERNAL:
             _log.error("call_failed", method=method, call=call_id, exc_info=error)
-        if who is not None and isinstance(error, RefusedError) and error.refusal.gate == "operator_role":
-            await self._record(who.name or who.id, who.kind, method, error.message)
+        if who is not None and isinstance(error, RefusedError):
+            if error.refusal.gate == "operator_role":
+                await self._record(who.name or who.id, who.kind, method, error.message)
+            elif who.kind == "person":
+                await self._note(self._recorder.gate_refused(who.name, method, error.refusal), method)
         return answer
 
     async def _record(self, who: str, kind: str, method: str, reason: str) -> None:
@@ -186,8 +193,11 @@ class Gatekeeper(aio.ServerInterceptor):
         if len(self._recorded) >= _REFUSALS_KEPT:
             self._recorded.clear()
         self._recorded[key] = now
+        await self._note(self._recorder.refused(who, kind, method, reason), method)
+
+    async def _note(self, writing: Awaitable[None], method: str) -> None:
         try:
-            await self._recorder.refused(who, kind, method, reason)
+            await writing
         except Exception:  # noqa: BLE001  a full disk must not turn a refusal into another answer
             _log.exception("refusal_not_recorded", method=method)
 

@@ -1,0 +1,286 @@
+"""One tick of a rollout: load what the planner needs, let it decide, carry the decision out, commit, then send.
+
+This module decides nothing itself: `domain.planner` does, and each action is carried out by the state machine it
+belongs to, with its log entry, in the order of the decision and in one transaction. Messages to computers go out after
+the commit, from what was committed; one that is lost is repaired at the computer's next Hello.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from sopwith_controller.domain import assignment as mirror
+from sopwith_controller.domain import rollout as machine
+from sopwith_controller.domain.assignment import EndKind
+from sopwith_controller.domain.entities import Assignment, LogDraft, Rollout
+from sopwith_controller.domain.log_kinds import LogKind
+from sopwith_controller.domain.planner import plan_tick
+from sopwith_controller.domain.tick import (
+    Action,
+    Complete,
+    EndAssignment,
+    FinishAbort,
+    HoldLease,
+    MarkLost,
+    MarkWaveEnded,
+    MeasureReadiness,
+    MoveAssignment,
+    OfferAssignment,
+    OpenWave,
+    PassWave,
+    RenewLease,
+    RolloutView,
+    Suspend,
+    TickDecision,
+    UnmarkLost,
+)
+from sopwith_controller.services.incidents import Incidents
+from sopwith_controller.services.ports import AgentGateway, Clock, Database, UnitOfWork
+from sopwith_controller.services.receipts import assignment_draft, end_draft
+from sopwith_controller.services.rollout_records import RolloutRecords
+from sopwith_controller.services.views import Views
+from sopwith_controller.services.warrants import WarrantBasis, warrant_basis, write_warrant
+from sopwith_formats.vocabulary import Symptom
+
+
+@dataclass
+class Advanced:
+    """What a tick led to."""
+
+    rollout: Rollout
+    changed: list[Assignment] = field(default_factory=list)
+    next_time: datetime | None = None
+    acted: bool = False
+    """Something changed, so that another tick may find more to do."""
+
+
+class Advance:
+    """The use case: one tick."""
+
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        gateway: AgentGateway,
+        *,
+        views: Views,
+        records: RolloutRecords,
+        incidents: Incidents,
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._gateway = gateway
+        self._views = views
+        self._records = records
+        self._incidents = incidents
+
+    async def run(self, rollout_id: str) -> Advanced | None:
+        """Carry out one tick; None when the rollout is not one that moves."""
+        now = self._clock.now()
+        async with self._database.write() as unit:
+            rollout = await unit.rollouts.get(rollout_id)
+            if rollout is None or rollout.state not in machine.ACTIVE_STATES:
+                return None
+            view = await self._views.load(unit, rollout, now)
+            decision = plan_tick(view, now)
+            basis = warrant_basis(rollout, view.plan, await self._records.policy(unit, rollout))
+            tick = _Tick(unit, self._gateway, self._incidents, basis=basis, view=view, now=now)
+            await tick.carry_out(decision)
+            if await tick.save():
+                await unit.commit()
+        self._note_asked(tick.measure, now)
+        for send in tick.messages:
+            await send()
+        if tick.measure:
+            await self._gateway.measure(tick.measure, timedelta(0))
+        if tick.incidents:
+            await self._incidents.after_commit()
+        return Advanced(tick.rollout, tick.changed(), decision.next_time, tick.acted)
+
+    def _note_asked(self, computer_ids: tuple[str, ...], now: datetime) -> None:
+        for computer_id in computer_ids:
+            self._views.measure_asked[computer_id] = now
+
+
+class _Tick:
+    """Carries one decision out inside one unit of work."""
+
+    def __init__(
+        self,
+        unit: UnitOfWork,
+        gateway: AgentGateway,
+        incidents: Incidents,
+        *,
+        basis: WarrantBasis,
+        view: RolloutView,
+        now: datetime,
+    ) -> None:
+        self.rollout = view.rollout
+        self.messages: list[Callable[[], Awaitable[None]]] = []
+        self.measure: tuple[str, ...] = ()
+        self.incidents = False
+        self.acted = False
+        self._unit = unit
+        self._gateway = gateway
+        self._raiser = incidents
+        self._basis = basis
+        self._before = view.rollout
+        self._now = now
+        self._assignments = {assignment.id: assignment for assignment in view.assignments}
+        self._dirty: dict[str, None] = {}
+
+    async def carry_out(self, decision: TickDecision) -> None:
+        """Carry out the actions in their order."""
+        for action in decision.actions:
+            await self._act(action)
+        if decision.state_reason is not None and decision.state_reason != self.rollout.state_reason:
+            self.rollout = machine.with_state_reason(self.rollout, decision.state_reason)
+
+    async def save(self) -> bool:
+        """Write what changed; tell whether anything did."""
+        if self._dirty:
+            await self._unit.assignments.put_all(self.changed())
+        if self.rollout != self._before:
+            await self._unit.rollouts.put(self.rollout)
+        return bool(self._dirty) or self.rollout != self._before or self.incidents
+
+    def changed(self) -> list[Assignment]:
+        """Return the assignments that changed."""
+        return [self._assignments[key] for key in self._dirty]
+
+    async def _act(self, action: Action) -> None:
+        if isinstance(action, (OfferAssignment, RenewLease, HoldLease, MoveAssignment)):
+            await self._lead(action)
+        elif isinstance(action, EndAssignment):
+            await self._end(action)
+        elif isinstance(action, (MarkLost, UnmarkLost)):
+            await self._lost(action)
+        elif isinstance(action, MeasureReadiness):
+            self.measure = (*self.measure, *action.computers)
+        else:
+            self.acted = True
+            await self._change_rollout(action)
+
+    async def _lead(self, action: OfferAssignment | RenewLease | HoldLease | MoveAssignment) -> None:
+        before = self._assignments[action.assignment]
+        if isinstance(action, OfferAssignment):
+            await self._offer(before, action)
+        elif isinstance(action, RenewLease):
+            self._put(replace(before, start_until_time=action.start_until))
+            self._later(lambda: self._gateway.renew_lease(before.computer_id, before.id, action.start_until))
+        elif isinstance(action, HoldLease):
+            self._put(replace(before, start_until_time=None, waiting=action.reason))
+            self._later(lambda: self._gateway.renew_lease(before.computer_id, before.id, None, action.reason))
+        else:
+            self.acted = True
+            self._put(replace(before, wave=action.wave, waiting=action.reason))
+
+    async def _offer(self, before: Assignment, action: OfferAssignment) -> None:
+        self.acted = True
+        offered = replace(mirror.offer(before, now=self._now, start_until=action.start_until), wave=action.wave)
+        self._put(offered)
+        warrant = write_warrant(self._basis, offered, start_until=action.start_until, now=self._now)
+        await self._log(
+            assignment_draft(
+                LogKind.ASSIGNMENT_OFFERED,
+                self.rollout,
+                offered,
+                f"{self.rollout.release} offered to {offered.computer}",
+            )
+        )
+        self._later(lambda: self._gateway.send_warrant(offered.computer_id, warrant))
+
+    async def _end(self, action: EndAssignment) -> None:
+        before = self._assignments[action.assignment]
+        ending = mirror.end(before, action.outcome, now=self._now, symptom=action.symptom, detail=action.detail)
+        if ending.kind is not EndKind.ENDED:
+            return
+        self.acted = True
+        after = ending.assignment
+        self._put(after)
+        message = f"{after.computer}: {action.outcome}" + (f" ({action.detail})" if action.detail else "")
+        draft = end_draft(LogKind.ASSIGNMENT_ENDED, self.rollout, after, message)
+        await self._log(replace(draft, outcome=action.outcome))
+        if action.withdraw:
+            self._later(lambda: self._gateway.withdraw(after.computer_id, after.id, action.detail))
+        if action.severity:
+            await self._raise(action.symptom or Symptom.UNKNOWN, action.severity, message, (after.computer,))
+
+    async def _lost(self, action: MarkLost | UnmarkLost) -> None:
+        before = self._assignments[action.assignment]
+        if isinstance(action, UnmarkLost):
+            self._put(replace(before, lost_time=None))
+            return
+        self.acted = True
+        self._put(replace(before, lost_time=action.since))
+        summary = f"{before.computer} fell silent while {before.state} {self.rollout.release}"
+        await self._raise(Symptom.LOST_CONTACT, 1, summary, (before.computer,))
+
+    async def _change_rollout(
+        self, action: OpenWave | MarkWaveEnded | PassWave | Suspend | Complete | FinishAbort
+    ) -> None:
+        if isinstance(action, OpenWave):
+            self.rollout = machine.open_wave(self.rollout, action.wave, now=self._now)
+            await self._log(self._draft(LogKind.WAVE_OPENED, f"wave {action.name} opened", wave=action.name))
+        elif isinstance(action, MarkWaveEnded):
+            self.rollout = machine.end_wave(self.rollout, action.wave, now=self._now)
+        elif isinstance(action, PassWave):
+            self.rollout = machine.pass_wave(self.rollout, action.wave, now=self._now)
+            await self._log(self._draft(LogKind.WAVE_PASSED, f"wave {action.name} passed", wave=action.name))
+        elif isinstance(action, Suspend):
+            await self._suspend(action)
+        elif isinstance(action, Complete):
+            self.rollout = machine.complete(self.rollout, now=self._now, reason=action.reason)
+            await self._log(self._draft(LogKind.ROLLOUT_COMPLETED, f"{self.rollout.name} completed: {action.reason}"))
+        else:
+            self.rollout = machine.finish_abort(self.rollout, now=self._now)
+            await self._log(self._draft(LogKind.ROLLOUT_ABORTED, f"{self.rollout.name} is aborted, nothing runs"))
+
+    async def _suspend(self, action: Suspend) -> None:
+        self.rollout = machine.suspend(self.rollout, reason=action.reason)
+        draft = self._draft(LogKind.ROLLOUT_SUSPENDED, f"{self.rollout.name} suspended: {action.reason}")
+        await self._log(replace(draft, details={**draft.details, "gate": action.gate, "inputs": dict(action.inputs)}))
+        await self._raise(
+            action.symptom, action.severity, f"{self.rollout.name} is suspended: {action.reason}", action.computers
+        )
+
+    async def _raise(self, symptom: str, severity: int, summary: str, computers: tuple[str, ...]) -> None:
+        self.incidents = True
+        await self._raiser.raise_in(
+            self._unit,
+            symptom=symptom,
+            severity=severity,
+            summary=summary,
+            computers=computers,
+            rollout=self.rollout,
+        )
+
+    def _put(self, assignment: Assignment) -> None:
+        self._assignments[assignment.id] = assignment
+        self._dirty[assignment.id] = None
+
+    def _later(self, send: Callable[[], Awaitable[None]]) -> None:
+        self.messages.append(send)
+
+    def _draft(self, kind: LogKind, message: str, *, wave: str = "") -> LogDraft:
+        return rollout_draft(kind, self.rollout, message, details={"wave": wave} if wave else {})
+
+    async def _log(self, draft: LogDraft) -> None:
+        await self._unit.update_log.append(draft)
+
+
+def rollout_draft(
+    kind: LogKind, rollout: Rollout, message: str, *, person: str = "", details: dict[str, object] | None = None
+) -> LogDraft:
+    """Return a log entry about a rollout; `person` is who acted, empty for the machine."""
+    return LogDraft(
+        kind=kind,
+        message=message,
+        release=rollout.release,
+        operator=person,
+        rollout=rollout.id,
+        ticket=rollout.ticket,
+        sop_id=rollout.sop_id,
+        sop_revision=rollout.sop_revision,
+        details={"plan_sha256": rollout.plan_sha256, "policy_sha256": rollout.policy_sha256, **(details or {})},
+    )

@@ -1,0 +1,134 @@
+"""What happens when a computer comes: its own account is written down, and both sides' lists are compared.
+
+This module decides which warrants are sent again and which are taken back; everything else is the planner's next tick,
+which the arrival causes. Rules: an assignment that was offered, has not ended and is not in the computer's journal is
+sent again with the same generation; one in the journal that the controller has ended is withdrawn (without effect from
+INSTALLING on: the computer's receipt will tell the truth); the receipt key that a computer shows first is its key for
+ever.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from sopwith_controller.domain.entities import Assignment, Computer, ComputerState
+from sopwith_controller.domain.errors import NotFoundError, TrustError
+from sopwith_controller.services.agent_reports import Arrival
+from sopwith_controller.services.computers import change_state
+from sopwith_controller.services.incidents import Incidents
+from sopwith_controller.services.ports import AgentGateway, Clock, Database, UnitOfWork
+from sopwith_controller.services.rollout_records import RolloutRecords
+from sopwith_controller.services.warrants import warrant_basis, write_warrant
+from sopwith_formats.vocabulary import AssignmentState, Symptom
+from sopwith_formats.warrant import Warrant
+
+
+@dataclass(frozen=True)
+class Reconciliation:
+    """What is to be sent after the Welcome."""
+
+    computer: Computer
+    warrants: tuple[Warrant, ...]
+    withdrawals: tuple[str, ...]
+    rollouts: frozenset[str]
+
+
+class Dispatch:
+    """The use case: a computer comes."""
+
+    def __init__(
+        self, database: Database, clock: Clock, gateway: AgentGateway, records: RolloutRecords, incidents: Incidents
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._gateway = gateway
+        self._records = records
+        self._incidents = incidents
+
+    async def arrive(self, arrival: Arrival) -> Reconciliation:
+        """Write the computer's account down and compare; raise TrustError when it is not who it was."""
+        async with self._database.write() as unit:
+            before = await unit.computers.get(arrival.computer_id)
+            if before is None:
+                raise NotFoundError("this computer is not on record", remedy="enrol it again with a new token")
+            if before.receipt_key_pem and arrival.receipt_key_pem not in ("", before.receipt_key_pem):
+                raise TrustError(
+                    f"{before.name} shows another receipt key than before",
+                    remedy="if it was reinstalled: retire it and enrol it anew",
+                )
+            computer = self._account(before, arrival)
+            assignments = await unit.assignments.of_computer(computer.id, unended_only=True)
+            warrants = await self._missing(unit, computer, assignments, arrival)
+            if replace(computer, last_seen_time=before.last_seen_time) != before:
+                await unit.computers.put(computer)
+                await unit.commit()
+        known = {assignment.id for assignment in assignments}
+        return Reconciliation(
+            computer=computer,
+            warrants=tuple(warrants),
+            withdrawals=tuple(entry.assignment_id for entry in arrival.journal if entry.assignment_id not in known),
+            rollouts=frozenset(assignment.rollout_id for assignment in assignments),
+        )
+
+    async def send(self, found: Reconciliation) -> None:
+        """Send what the comparison found, after the Welcome."""
+        for warrant in found.warrants:
+            await self._gateway.send_warrant(found.computer.id, warrant)
+        for assignment_id in found.withdrawals:
+            await self._gateway.withdraw(found.computer.id, assignment_id, "the controller has ended it")
+
+    async def is_clone(self, computer_id: str) -> Computer | None:
+        """Hold a computer apart and raise the alarm: two agents live with one identity (SOP, clause V.E)."""
+        async with self._database.write() as unit:
+            computer = await unit.computers.get(computer_id)
+            if computer is None:
+                return None
+            if computer.state is ComputerState.ACCEPTED:
+                computer, _ = await change_state(
+                    unit, computer, "quarantine", person="", reason="two agents use its identity", clock=self._clock
+                )
+            await self._incidents.raise_in(
+                unit,
+                symptom=Symptom.SIGNATURE_INVALID,
+                severity=1,
+                summary=f"two agents use the identity of {computer.name} at the same time",
+                computers=(computer.name,),
+            )
+            await unit.commit()
+        await self._incidents.after_commit()
+        return computer
+
+    def _account(self, before: Computer, arrival: Arrival) -> Computer:
+        now = self._clock.now()
+        facts_changed = arrival.facts != before.facts
+        return replace(
+            before,
+            facts=arrival.facts,
+            facts_time=now if facts_changed else before.facts_time or now,
+            installed=dict(arrival.installed),
+            receipt_key_pem=before.receipt_key_pem or arrival.receipt_key_pem,
+            process_nonce=arrival.process_nonce,
+            boot_id=arrival.boot_id,
+            source_root_sha256=arrival.source_root_sha256,
+            asleep=False,
+            last_seen_time=now,
+        )
+
+    async def _missing(
+        self, unit: UnitOfWork, computer: Computer, assignments: Sequence[Assignment], arrival: Arrival
+    ) -> list[Warrant]:
+        """Return warrants of offered assignments that the computer does not know."""
+        if computer.state is not ComputerState.ACCEPTED:
+            return []
+        now = self._clock.now()
+        journal = {entry.assignment_id for entry in arrival.journal}
+        warrants = []
+        for assignment in assignments:
+            if assignment.state is AssignmentState.PENDING or assignment.id in journal:
+                continue
+            rollout = await self._records.get(unit, assignment.rollout_id)
+            policy = await self._records.policy(unit, rollout)
+            basis = warrant_basis(rollout, self._records.plan(rollout), policy)
+            lease = assignment.start_until_time
+            start_until = lease if lease is not None and lease > now else None
+            warrants.append(write_warrant(basis, assignment, start_until=start_until, now=now))
+        return warrants

@@ -1,0 +1,93 @@
+"""Plans for people: the dry run behind `rollout plan`, `create` and `submit`.
+
+This module loads what `domain.planning` wants and returns its answer; it changes nothing. Rules: only the effective SOP
+revision counts for a submitted plan, a draft is planned against the newest revision so that people can prepare; a plan
+that cannot be made for want of release or SOP names what is missing.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sopwith_controller.domain.entities import Release, SopRevision
+from sopwith_controller.domain.errors import InvalidInputError, NotFoundError, Refusal, RefusedError
+from sopwith_controller.domain.gates import check_sop_effective
+from sopwith_controller.domain.planning import PlanInputs, Planning, make_plan
+from sopwith_controller.services.ports import SourceStore, UnitOfWork
+from sopwith_formats.errors import FormatError
+from sopwith_formats.manifest import Manifest, read_manifest, split_release
+from sopwith_formats.rollout_spec import RolloutSpec, read_rollout_spec
+from sopwith_formats.sop_policy import SopPolicy, read_sop_policy
+
+
+@dataclass(frozen=True)
+class Drafted:
+    """A plan with what it was made from."""
+
+    spec: RolloutSpec
+    planning: Planning
+    sop: SopRevision
+    policy: SopPolicy
+    manifest: Manifest
+    refusals: tuple[Refusal, ...]
+    """Everything that would refuse a submission now, the SOP's state first."""
+
+    @property
+    def bytes_per_computer(self) -> int:
+        """Return the size of the files that one computer downloads at most."""
+        return sum(artifact.length for artifact in self.manifest.artifacts)
+
+    def projected_finish(self, now: datetime) -> datetime:
+        """Return the earliest end when started now: what its soaks alone take."""
+        return now + timedelta(seconds=self.planning.minimum_seconds)
+
+
+class Planner:
+    """Makes plans from the tables."""
+
+    def __init__(self, source: SourceStore) -> None:
+        self._source = source
+
+    async def draft(self, unit: UnitOfWork, rollout_json: str) -> Drafted:
+        """Return the plan of a rollout file; raise InvalidInputError or NotFoundError where none can be made."""
+        try:
+            spec = read_rollout_spec(rollout_json)
+            name, version = split_release(spec.release)
+        except FormatError as error:
+            raise InvalidInputError(f"{error.where or 'rollout'}: {error.message}", remedy=error.remedy) from error
+        release = await unit.releases.get(name, version)
+        if release is None:
+            raise NotFoundError(
+                f"{spec.release} is not published",
+                remedy="sopwith release list; sopwith release publish FOLDER --keys KEYS",
+            )
+        effective = await unit.sops.effective(spec.sop)
+        newest = await unit.sops.newest(spec.sop)
+        refusals: tuple[Refusal, ...] = ()
+        try:
+            sop = check_sop_effective(spec.sop, newest, effective)
+        except RefusedError as error:
+            if newest is None:
+                raise
+            sop, refusals = newest, (error.refusal,)
+        policy = read_sop_policy(sop.policy_json)
+        planning, manifest = await self._plan(unit, spec, release, sop, policy)
+        return Drafted(spec, planning, sop, policy, manifest, (*refusals, *planning.refusals))
+
+    async def _plan(
+        self, unit: UnitOfWork, spec: RolloutSpec, release: Release, sop: SopRevision, policy: SopPolicy
+    ) -> tuple[Planning, Manifest]:
+        manifest = read_manifest(release.manifest_json.encode())
+        settings = await unit.settings()
+        inputs = PlanInputs(
+            spec=spec,
+            policy=policy,
+            sop_revision=sop.revision,
+            policy_sha256=sop.policy_sha256,
+            release=release,
+            manifest=manifest,
+            profile=settings.profile,
+            computers=await unit.computers.all(),
+            rolled_back=frozenset(await unit.releases.rolled_back_on(release.name, release.version)),
+            source_designated=await self._source.view() is not None,
+        )
+        return make_plan(inputs), manifest

@@ -1,0 +1,159 @@
+"""Starting a rollout: the last gates, fresh readiness, the assignments, and what the start replaces.
+
+Rules: readiness that is missing or older than 15 min is measured first, at most 10 s are waited for it; then
+`ready_quorum` is judged. The assignments are made here, one per member of the plan, all PENDING. A newer rollout of the
+same release name takes back what an older one has not begun on its members. The same request id has no further effect.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+
+from sopwith_controller.domain import approvals, gates
+from sopwith_controller.domain import assignment as mirror
+from sopwith_controller.domain import rollout as machine
+from sopwith_controller.domain.entities import Assignment, Computer, ComputerState, Rollout
+from sopwith_controller.domain.errors import NotFoundError
+from sopwith_controller.domain.log_kinds import LogKind
+from sopwith_controller.domain.plan import Plan
+from sopwith_controller.domain.planning import member_waves
+from sopwith_controller.domain.readiness import is_ready, needs_measuring
+from sopwith_controller.services.access import Caller
+from sopwith_controller.services.advance import rollout_draft
+from sopwith_controller.services.ports import AgentGateway, UnitOfWork
+from sopwith_controller.services.receipts import end_draft
+from sopwith_controller.services.rollouts import RolloutTools, find_rollout
+from sopwith_formats.manifest import split_release
+from sopwith_formats.vocabulary import BEFORE_INSTALLING, Outcome
+
+MEASURE_WAIT = timedelta(seconds=10)
+
+
+class RolloutStart:
+    """The use case: start."""
+
+    def __init__(self, tools: RolloutTools, gateway: AgentGateway) -> None:
+        self._tools = tools
+        self._gateway = gateway
+
+    async def start(self, caller: Caller, rollout_id: str, reason: str, request_id: str) -> Rollout:
+        """Let an approved rollout run."""
+        repeated = await self._repeated(request_id)
+        if repeated is not None:
+            return repeated
+        await self._measure(rollout_id)
+        tools, now = self._tools, self._tools.clock.now()
+        async with tools.database.write() as unit:
+            before = await find_rollout(unit, rollout_id)
+            machine.next_state(before, machine.RolloutCommand.START)
+            plan = tools.records.plan(before)
+            members = await self._check(unit, before, plan)
+            rollout = machine.start(
+                before,
+                operator=caller.name,
+                reason=reason,
+                now=now,
+                deadline_seconds=plan.deadline_seconds,
+                waves=len(plan.waves),
+            )
+            await unit.rollouts.put(rollout)
+            await unit.assignments.put_all(self._assignments(rollout, plan, members))
+            replaced = await self._supersede(unit, rollout, plan)
+            await unit.update_log.append(
+                rollout_draft(
+                    LogKind.ROLLOUT_STARTED,
+                    rollout,
+                    f"{caller.name} started {rollout.name}: {rollout.start_reason}",
+                    person=caller.name,
+                    details={"computers": len(plan.members), "change_class": rollout.change_class},
+                )
+            )
+            if request_id:
+                await unit.requests.remember(request_id, rollout.id, now)
+            await unit.commit()
+        for assignment in replaced:
+            await self._gateway.withdraw(assignment.computer_id, assignment.id, assignment.detail)
+            tools.changed(assignment.rollout_id)
+        tools.changed(rollout.id)
+        return rollout
+
+    async def _repeated(self, request_id: str) -> Rollout | None:
+        if not request_id:
+            return None
+        async with self._tools.database.read() as unit:
+            done = await unit.requests.result_of(request_id)
+            return await unit.rollouts.get(done) if done is not None else None
+
+    async def _measure(self, rollout_id: str) -> None:
+        """Ask connected members whose readiness is missing or old, and wait a little for their answers."""
+        now = self._tools.clock.now()
+        async with self._tools.database.read() as unit:
+            rollout = await find_rollout(unit, rollout_id)
+            machine.next_state(rollout, machine.RolloutCommand.START)
+            plan = self._tools.records.plan(rollout)
+            connected = self._gateway.connected_ids()
+            present = [member.id for member in plan.members if member.id in connected]
+            stale = [c.id for c in await unit.computers.many(present) if needs_measuring(c.readiness, now)]
+        if stale:
+            await self._gateway.measure(stale, MEASURE_WAIT)
+
+    async def _check(self, unit: UnitOfWork, rollout: Rollout, plan: Plan) -> Sequence[Computer]:
+        """Pass the gates of a start; return the plan's members as they are now."""
+        now = self._tools.clock.now()
+        effective = await unit.sops.effective(rollout.sop_id)
+        gates.check_sop_effective(rollout.sop_id, await unit.sops.newest(rollout.sop_id), effective)
+        release = await unit.releases.get(*split_release(rollout.release))
+        if release is None:
+            raise NotFoundError(f"{rollout.release} is not published any more", remedy="sopwith release list")
+        gates.check_release(release)
+        gates.check_start_time(rollout, plan, now)
+        policy = await self._tools.records.policy(unit, rollout)
+        settings = await unit.settings()
+        approvals.check_fresh(rollout, policy, settings.profile)
+        members = await unit.computers.many([member.id for member in plan.members])
+        connected = self._gateway.connected_ids()
+        ready = sum(
+            computer.state is ComputerState.ACCEPTED and computer.id in connected and is_ready(computer.readiness, now)
+            for computer in members
+        )
+        gates.check_ready_quorum(plan, ready)
+        return members
+
+    def _assignments(self, rollout: Rollout, plan: Plan, members: Sequence[Computer]) -> list[Assignment]:
+        release, _ = split_release(rollout.release)
+        installed = {computer.id: computer.installed.get(release, "") for computer in members}
+        waves = member_waves(plan)
+        return [
+            Assignment(
+                id=self._tools.ids.new("a"),
+                rollout_id=rollout.id,
+                computer_id=member.id,
+                computer=member.name,
+                position=position,
+                wave=waves[position],
+                version_before=installed.get(member.id, ""),
+            )
+            for position, member in enumerate(plan.members)
+        ]
+
+    async def _supersede(self, unit: UnitOfWork, newer: Rollout, plan: Plan) -> list[Assignment]:
+        """Take back what older rollouts of the same release name have not begun; return what was offered already."""
+        members = {member.id for member in plan.members}
+        release, _ = split_release(newer.release)
+        offered: list[Assignment] = []
+        for older in await unit.rollouts.in_states(sorted(machine.ACTIVE_STATES)):
+            if older.id == newer.id or split_release(older.release)[0] != release:
+                continue
+            ended: list[Assignment] = []
+            for before in await unit.assignments.of_rollout(older.id):
+                if before.computer_id not in members or before.state not in BEFORE_INSTALLING:
+                    continue
+                detail = f"superseded by {newer.name} ({newer.id})"
+                after = mirror.end(before, Outcome.CANCELLED, now=self._tools.clock.now(), detail=detail).assignment
+                ended.append(after)
+                if before.offered_time is not None:
+                    offered.append(after)
+                draft = end_draft(LogKind.ASSIGNMENT_ENDED, older, after, f"{after.computer}: CANCELLED ({detail})")
+                await unit.update_log.append(replace(draft, outcome=Outcome.CANCELLED))
+            await unit.assignments.put_all(ended)
+        return offered

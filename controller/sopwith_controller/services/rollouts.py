@@ -1,0 +1,193 @@
+"""Rollouts as people decide on them: plan, create, submit, approve, reject, pause, resume, abort.
+
+This module loads, lets the domain's gates and state machine decide, records and commits; starting is `rollout_start`'s,
+running is the planner's. Rules: a request id that was carried out has no further effect; `submit` computes the plan
+anew and freezes it with its digest; every decision stands in the update log with who decided and on which digest.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from sopwith_controller.domain import approvals, gates
+from sopwith_controller.domain import rollout as machine
+from sopwith_controller.domain.entities import Approval, Rollout, RolloutState
+from sopwith_controller.domain.errors import ConflictError, InvalidInputError, NotFoundError
+from sopwith_controller.domain.log_kinds import LogKind
+from sopwith_controller.services.access import Caller
+from sopwith_controller.services.advance import rollout_draft
+from sopwith_controller.services.incidents import Incidents, suspension_is_seen, suspension_of
+from sopwith_controller.services.planning import Drafted, Planner
+from sopwith_controller.services.ports import Clock, Database, Ids, UnitOfWork
+from sopwith_controller.services.rollout_records import RolloutRecords
+
+
+@dataclass(frozen=True)
+class RolloutTools:
+    """What the use cases of rollouts share. `changed(rollout_id)` lets the rollout be looked at."""
+
+    database: Database
+    clock: Clock
+    ids: Ids
+    planner: Planner
+    records: RolloutRecords
+    incidents: Incidents
+    changed: Callable[[str], None]
+
+
+class Rollouts:
+    """Use cases before and beside the running."""
+
+    def __init__(self, tools: RolloutTools) -> None:
+        self._tools = tools
+        self._database = tools.database
+
+    async def plan(self, rollout_json: str) -> Drafted:
+        """Return the plan of a rollout file; nothing changes."""
+        async with self._database.read() as unit:
+            return await self._tools.planner.draft(unit, rollout_json)
+
+    async def create(self, caller: Caller, rollout_json: str, request_id: str) -> tuple[Rollout, Drafted]:
+        """Store a draft with its provisional plan."""
+        async with self._database.write() as unit:
+            drafted = await self._tools.planner.draft(unit, rollout_json)
+            done = await unit.requests.result_of(request_id) if request_id else None
+            if done is not None:
+                return await self._repeated(unit, done, rollout_json), drafted
+            plan = drafted.planning.plan
+            now = self._tools.clock.now()
+            rollout = Rollout(
+                id=self._tools.ids.new("r"),
+                name=plan.rollout,
+                state=RolloutState.DRAFT,
+                release=plan.release,
+                spec_json=rollout_json,
+                sop_id=plan.sop_id,
+                sop_revision=plan.sop_revision,
+                policy_sha256=plan.policy_sha256,
+                plan_json=plan.to_json(),
+                plan_sha256=plan.sha256(),
+                change_class=plan.change_class,
+                requester=caller.name,
+                created_time=now,
+                audience=plan.audience,
+                ticket=plan.ticket,
+                emergency=plan.emergency,
+            )
+            await self._put(unit, rollout, LogKind.ROLLOUT_CREATED, f"{caller.name} drafted {rollout.name}", caller)
+            if request_id:
+                await unit.requests.remember(request_id, rollout.id, now)
+            await unit.commit()
+        return rollout, drafted
+
+    async def submit(self, caller: Caller, rollout_id: str) -> tuple[Rollout, Drafted]:
+        """Compute the plan anew, pass it through the gates, and freeze it."""
+        async with self._database.write() as unit:
+            before = await find_rollout(unit, rollout_id)
+            machine.next_state(before, machine.RolloutCommand.SUBMIT)
+            drafted = await self._tools.planner.draft(unit, before.spec_json)
+            gates.check_refusals(drafted.refusals)
+            plan = drafted.planning.plan
+            settings = await unit.settings()
+            needed = approvals.approvers_needed(drafted.policy, plan.change_class, settings.profile)
+            rollout = machine.submit(
+                replace(
+                    before,
+                    sop_id=plan.sop_id,
+                    sop_revision=plan.sop_revision,
+                    policy_sha256=plan.policy_sha256,
+                    change_class=plan.change_class,
+                ),
+                plan_json=plan.to_json(),
+                plan_sha256=plan.sha256(),
+                needs_approval=needed > 0,
+            )
+            message = f"{caller.name} submitted {rollout.name}: {rollout.state_reason}"
+            await self._put(unit, rollout, LogKind.ROLLOUT_SUBMITTED, message, caller)
+            await unit.commit()
+        self._tools.changed(rollout.id)
+        return rollout, drafted
+
+    async def approve(self, caller: Caller, rollout_id: str, plan_sha256: str, envelope_json: str) -> Rollout:
+        """Record an approval of the plan digest that the person saw."""
+        async with self._database.write() as unit:
+            before = await find_rollout(unit, rollout_id)
+            policy = await self._tools.records.policy(unit, before)
+            approvals.check_approver(before, policy, person=caller.name, roles=caller.roles, plan_sha256=plan_sha256)
+            approval = Approval(caller.name, plan_sha256, self._tools.clock.now(), envelope_json)
+            settings = await unit.settings()
+            enough = approvals.is_enough(before, policy, settings.profile, (approval,))
+            rollout = machine.approve(before, approval, enough=enough)
+            await self._put(unit, rollout, LogKind.ROLLOUT_APPROVED, f"{caller.name} approved {rollout.name}", caller)
+            await unit.commit()
+        self._tools.changed(rollout.id)
+        return rollout
+
+    async def reject(self, caller: Caller, rollout_id: str, reason: str) -> Rollout:
+        """Send a rollout back to its requester."""
+        async with self._database.write() as unit:
+            rollout = machine.reject(await find_rollout(unit, rollout_id), person=caller.name, reason=reason)
+            await self._put(unit, rollout, LogKind.ROLLOUT_REJECTED, rollout.state_reason, caller)
+            await unit.commit()
+        self._tools.changed(rollout.id)
+        return rollout
+
+    async def pause(self, caller: Caller, rollout_id: str, reason: str) -> Rollout:
+        """Stop offering."""
+        async with self._database.write() as unit:
+            rollout = machine.pause(await find_rollout(unit, rollout_id), person=caller.name, reason=reason)
+            await self._put(unit, rollout, LogKind.ROLLOUT_PAUSED, rollout.state_reason, caller)
+            await unit.commit()
+        self._tools.changed(rollout.id)
+        return rollout
+
+    async def resume(self, caller: Caller, rollout_id: str, reason: str) -> Rollout:
+        """Go on; the incident of a suspension must have been acknowledged, and is closed by this decision."""
+        tools = self._tools
+        async with self._database.write() as unit:
+            before = await find_rollout(unit, rollout_id)
+            unresolved = await unit.incidents.unresolved()
+            rollout = machine.resume(
+                before,
+                person=caller.name,
+                reason=reason,
+                now=tools.clock.now(),
+                incident_acknowledged=suspension_is_seen(unresolved, before.id),
+            )
+            suspension = suspension_of(unresolved, before.id)
+            if suspension is not None:
+                await tools.incidents.resolve_in(unit, suspension, caller.name, rollout.state_reason)
+            await self._put(unit, rollout, LogKind.ROLLOUT_RESUMED, rollout.state_reason, caller)
+            await unit.commit()
+        tools.changed(rollout.id)
+        return rollout
+
+    async def abort(self, caller: Caller, rollout_id: str, reason: str) -> Rollout:
+        """End it: what has not begun is taken back, what runs may finish."""
+        async with self._database.write() as unit:
+            rollout = machine.abort(await find_rollout(unit, rollout_id), person=caller.name, reason=reason)
+            await self._put(unit, rollout, LogKind.ROLLOUT_ABORTING, rollout.state_reason, caller)
+            await unit.commit()
+        self._tools.changed(rollout.id)
+        return rollout
+
+    async def _repeated(self, unit: UnitOfWork, done: str, rollout_json: str) -> Rollout:
+        rollout = await find_rollout(unit, done)
+        if rollout.spec_json != rollout_json:
+            raise ConflictError(
+                f"this request id made {rollout.name} from another rollout file", remedy="use a new request id"
+            )
+        return rollout
+
+    async def _put(self, unit: UnitOfWork, rollout: Rollout, kind: LogKind, message: str, caller: Caller) -> None:
+        await unit.rollouts.put(rollout)
+        await unit.update_log.append(rollout_draft(kind, rollout, message, person=caller.name))
+
+
+async def find_rollout(unit: UnitOfWork, id_or_name: str) -> Rollout:
+    """Return the rollout; raise NotFoundError."""
+    if not id_or_name:
+        raise InvalidInputError("no rollout was named", remedy="sopwith rollout list")
+    rollout = await unit.rollouts.find(id_or_name)
+    if rollout is None:
+        raise NotFoundError(f"there is no rollout {id_or_name}", remedy="sopwith rollout list")
+    return rollout
