@@ -2,7 +2,8 @@
 
 AgentError
 ├── StepError         a step failed; carries the symptom by which the SOP chooses the remedy
-├── TrustError        someone lies: refuse, report as severity 1, change nothing
+│   └── TrustError    someone lies: refuse, report as severity 1, change nothing
+├── JournalError      the disk does not take or give a record: act on nothing, try again later
 ├── SettingsError     the settings or the state folder are wrong; a person must mend them
 └── UnavailableError  something outside does not answer; try later
 """
@@ -30,6 +31,10 @@ class StepError(AgentError):
 
 class TrustError(StepError):
     """A signature, digest or origin does not hold."""
+
+
+class JournalError(AgentError):
+    """The journal cannot be written or read; nothing was begun because of it."""
 
 
 class SettingsError(AgentError):

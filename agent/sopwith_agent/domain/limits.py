@@ -1,0 +1,58 @@
+"""Every bound that the agent keeps for itself, unit last; what the SOP bounds comes with the warrant instead.
+
+A number that limits time, space or tries stands here and nowhere else in the agent, so that one page answers "how long
+can that take, how much can it fill".
+"""
+
+# The stream to the controller.
+redial_first_seconds = 1
+"""Upper end of the first full-jitter pause after a stream broke."""
+redial_cap_seconds = 60
+open_timeout_seconds = 20
+"""From dialling to Welcome; a stream that does not open by then is given up and dialled anew."""
+keepalive_seconds = 30
+keepalive_timeout_seconds = 10
+heartbeat_default_seconds = 30
+heartbeat_cap_seconds = 600
+message_size_max_bytes = 2**20
+certificate_retry_first_seconds = 5
+certificate_retry_cap_seconds = 3600
+unary_timeout_seconds = 10
+
+# Readiness.
+readiness_interval_seconds = 300
+"""Readiness is measured again at the latest after this long."""
+readiness_fresh_seconds = 10
+"""A measurement this young is good enough for the start of an install."""
+not_ready_retry_seconds = 60
+"""How long a computer that is not ready waits before it looks again, unless something wakes it."""
+
+# One assignment.
+retry_first_seconds = 1
+retry_cap_seconds = 60
+defer_seconds = 30
+"""How long a deferred assignment waits before it measures again."""
+deferrals_max = 1000
+"""A deferral is patient, but not for ever: the deadline ends it, or this."""
+rollback_attempts_max = 3
+recheck_attempts_max = 1
+"""A health check that failed is looked at once more after the settle time."""
+settle_cap_seconds = 3600
+detail_max_characters = 1000
+steps_max = 200
+"""Steps kept for a receipt; of a longer history the oldest are left out."""
+reboot_grace_seconds = 60
+reboot_deferrals_max = 2
+deadline_check_seconds = 30
+"""How often an assignment that waits for the controller is compared with its deadline."""
+disk_retry_seconds = 5
+"""Pause after the disk refused the journal's record."""
+stop_timeout_seconds = 10
+"""A running agent ends within this after SIGTERM; what is not done by then is found in the journal."""
+
+# The state folder.
+journal_record_max_bytes = 2**20
+journal_finished_max = 50
+receipts_kept_days = 30
+outbox_message_max_bytes = 2**20
+status_interval_seconds = 5

@@ -1,0 +1,112 @@
+"""DOWNLOADING and STAGED: fetch what the source vouches for, then wait for the word to start.
+
+`download` decides nothing about trust, the source does; it knows which files are for this computer and where they lie.
+`wait_for_start` is the last gate before the computer is touched: lease, freeze, withdrawal, readiness.
+
+Rules: files lie in a private folder of the assignment; a file that is there and whole is not fetched again; a release
+that Sopwith did not bring itself gets its way back from the source, where the source still has it; an install starts
+only with a lease, on a computer that is still ready.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from sopwith_agent.domain import limits
+from sopwith_agent.domain.assignment import Event
+from sopwith_agent.domain.errors import StepError, TrustError
+from sopwith_agent.domain.record import Record
+from sopwith_agent.steps.prepare import authorised_manifest, check_warrant, measure
+from sopwith_agent.steps.workbench import Done, Wait, Workbench
+from sopwith_formats.durable import make_private_folder
+from sopwith_formats.errors import FormatError
+from sopwith_formats.manifest import Manifest, read_manifest
+from sopwith_formats.vocabulary import Symptom
+
+
+def download(record: Record, bench: Workbench) -> Done | Wait:
+    """Return VERIFIED with every file staged; raise StepError with the source's symptom."""
+    manifest = authorised_manifest(record.warrant, bench)
+    make_private_folder(bench.staging)
+    make_private_folder(bench.folder(record))
+    staged = _fetch(record, manifest, bench)
+    record = replace(record, staged=staged, manifest_json=manifest.to_json().decode())
+    return Done(_with_way_back(record, manifest, bench), Event.VERIFIED)
+
+
+def wait_for_start(record: Record, bench: Workbench) -> Done | Wait:
+    """Return START_ALLOWED once, or wait for what is missing."""
+    check_warrant(record, bench)
+    manifest = read_manifest(record.manifest_json.encode())
+    policy = bench.policy(record.warrant)
+    staged_for = bench.clock.now() - record.entered_time
+    if staged_for.total_seconds() > policy.measured_within_seconds and not policy.offline_start:
+        try:
+            authorised_manifest(record.warrant, bench)  # the release may have been withdrawn meanwhile
+        except StepError as error:
+            if error.symptom is not Symptom.NET_SOURCE_UNREACHABLE:
+                raise
+            return Wait(record, limits.not_ready_retry_seconds, error.symptom, error.message)
+    readiness = measure(record, manifest, bench, fresh_within_seconds=limits.readiness_fresh_seconds)
+    if not readiness.ready:
+        first = readiness.reasons[0]
+        return Wait(record, limits.not_ready_retry_seconds, first.code, first.message, readiness.reasons)
+    hindrance = bench.orders.try_start(record.warrant.assignment_id, bench.clock.fleet_now())
+    if hindrance:
+        return Wait(record, None, detail=f"Waits to start: {hindrance}.")
+    return Done(record, Event.START_ALLOWED)
+
+
+def _fetch(record: Record, manifest: Manifest, bench: Workbench) -> dict[str, str]:
+    artifacts = bench.artifacts(manifest)
+    total = sum(artifact.length for artifact in artifacts) or 1
+    before = 0
+    staged = {}
+    for artifact in artifacts:
+        file = bench.source.download(
+            manifest.target(artifact.file),
+            bench.folder(record),
+            _progress(record, bench, before, total),
+            _interrupted(record, bench),
+        )
+        if (file.length, file.sha256) != (artifact.length, artifact.sha256):
+            raise TrustError(
+                Symptom.NOT_AUTHORISED_BY_SOURCE,
+                f"The source lists {artifact.file} with another length or digest than the release's manifest.",
+            )
+        before += artifact.length
+        staged[artifact.file] = str(file.path.relative_to(bench.folder(record)))
+    return staged
+
+
+def _with_way_back(record: Record, manifest: Manifest, bench: Workbench) -> Record:
+    """Return the record with the running version's files fetched too, where nobody else kept them."""
+    version = record.version_before
+    if (
+        not version
+        or bench.register.manifest(manifest.name) is not None
+        or not bench.policy(record.warrant).backup_required
+    ):
+        return record
+    try:
+        data = bench.source.manifest(manifest.name, version)
+        previous = read_manifest(data)
+        staged = _fetch(record, previous, bench)
+    except (StepError, FormatError):
+        return record  # the installer finds another way back, or refuses for want of one
+    return replace(record, previous_json=data.decode(), previous_staged=staged)
+
+
+def _progress(record: Record, bench: Workbench, before: int, total: int) -> Callable[[int, int], None]:
+    last = [-1]
+
+    def tell(so_far: int, _length: int) -> None:
+        percent = min(100, (before + so_far) * 100 // total)
+        if percent // 5 != last[0] // 5:
+            last[0] = percent
+            bench.outbox.advanced(record, percent)
+
+    return tell
+
+
+def _interrupted(record: Record, bench: Workbench) -> Callable[[], bool]:
+    return lambda: bench.stopping() or bench.orders.withdrawn(record.warrant.assignment_id) is not None

@@ -1,0 +1,156 @@
+"""PREPARING: whether warrant and source agree, the release is needed, and the computer is ready.
+
+The step decides whether the assignment goes on, waits with reasons, is skipped, or is refused. Nothing of the computer
+is touched and no update file is fetched; only the source's metadata and the release's manifest are.
+
+Rules: a warrant is believed only with a signature by a trusted warrant key, for this computer; the source alone says
+what the release is, and must say the same as the warrant; an older version than the installed one is refused unless the
+release's manifest allows it; a computer that is not ready says why, and looks again by itself.
+"""
+
+import hashlib
+import re
+from dataclasses import replace
+
+from sopwith_agent.domain import limits
+from sopwith_agent.domain.assignment import Event
+from sopwith_agent.domain.errors import StepError, TrustError
+from sopwith_agent.domain.readiness import Need, Readiness, Reason
+from sopwith_agent.domain.record import Record
+from sopwith_agent.domain.versions import compare, meets
+from sopwith_agent.steps.workbench import Done, Wait, Workbench
+from sopwith_formats.errors import FormatError
+from sopwith_formats.manifest import Manifest, read_manifest
+from sopwith_formats.vocabulary import Symptom
+from sopwith_formats.warrant import PREFIX, Warrant
+
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+def prepare(record: Record, bench: Workbench) -> Done | Wait:
+    """Return READY, NOT_READY with reasons, NOT_NEEDED; raise StepError or TrustError for a refusal."""
+    warrant = record.warrant
+    check_warrant(record, bench)
+    policy = bench.policy(warrant)
+    if not bench.source.root_sha256():
+        return _not_ready(record, bench.readiness.measure(policy, Need()))
+    try:
+        manifest = authorised_manifest(warrant, bench)
+    except StepError as error:
+        if error.symptom is not Symptom.NET_SOURCE_UNREACHABLE:
+            raise
+        readiness = bench.readiness.measure(policy, Need())
+        reason = Reason(error.symptom, error.message, error.remedy or "Check the way from this computer to the source.")
+        return _not_ready(record, readiness, reason)
+    skipped = _skip(record, manifest, bench)
+    if skipped:
+        return skipped
+    record = replace(
+        record,
+        manifest_json=manifest.to_json().decode(),
+        version_before=bench.installed_version(manifest),
+    )
+    _check_version_policy(manifest, record.version_before)
+    readiness = measure(record, manifest, bench)
+    if not readiness.ready:
+        return _not_ready(record, readiness)
+    return Done(replace(record, was_ready=True), Event.READY)
+
+
+def check_warrant(record: Record, bench: Workbench) -> None:
+    """Raise TrustError unless the warrant is signed by a trusted key, for this computer, under a named SOP."""
+    warrant = record.warrant
+    signature = bytes.fromhex(record.warrant_signature)
+    if not bench.warrant_keys.verify(PREFIX + record.warrant_payload.encode(), signature):
+        raise _refused("no key that this computer trusts signed it")
+    if warrant.computer_id != bench.computer_id():
+        raise _refused("it is made out to another computer")
+    if not warrant.sop_id or warrant.sop_revision < 1 or not _DIGEST.fullmatch(warrant.policy_sha256):
+        raise _refused("it names no SOP revision and policy digest")
+    if warrant.generation < 1 or warrant.attempts_max < 1:
+        raise _refused("its generation or number of tries is below 1")
+
+
+def authorised_manifest(warrant: Warrant, bench: Workbench) -> Manifest:
+    """Return the release as the source lists it now; raise TrustError when that is not what the warrant names."""
+    bench.source.refresh()
+    data = bench.source.manifest(warrant.release, warrant.version)
+    if hashlib.sha256(data).hexdigest() != warrant.manifest_sha256:
+        raise TrustError(
+            Symptom.NOT_AUTHORISED_BY_SOURCE,
+            f"The source lists {warrant.release}@{warrant.version} with another content than the warrant names.",
+            remedy="find out who changed the release or the controller",
+        )
+    try:
+        manifest = read_manifest(data)
+    except FormatError as error:
+        raise TrustError(Symptom.CONTENT_REFUSED, f"The signed manifest breaks its format: {error}.") from error
+    if (manifest.name, manifest.version) != (warrant.release, warrant.version):
+        raise TrustError(
+            Symptom.NOT_AUTHORISED_BY_SOURCE,
+            f"The source serves {manifest.release} under the name {warrant.release}@{warrant.version}.",
+        )
+    return manifest
+
+
+def measure(record: Record, manifest: Manifest, bench: Workbench, *, fresh_within_seconds: float = 0) -> Readiness:
+    """Return readiness for this release on this computer."""
+    files_bytes = sum(artifact.length for artifact in bench.artifacts(manifest))
+    need = Need(files_bytes, manifest.disk_free_bytes, manifest.severity)
+    return bench.readiness.measure(
+        bench.policy(record.warrant), need, manifest.blocking_processes, fresh_within_seconds=fresh_within_seconds
+    )
+
+
+def _skip(record: Record, manifest: Manifest, bench: Workbench) -> Done | None:
+    artifacts = bench.artifacts(manifest)
+    installer = bench.installer(manifest)
+    if not artifacts or installer is None:
+        wanted = ", ".join(sorted({artifact.installer for artifact in artifacts})) or "no file is for this platform"
+        detail = f"{manifest.release} does not apply to this computer ({wanted})."
+        return Done(record, Event.NOT_NEEDED, Symptom.NOT_APPLICABLE, detail)
+    installed = installer.installed_version(manifest, artifacts, bench.root)
+    if installed == manifest.version:
+        record = replace(record, version_before=installed, manifest_json=manifest.to_json().decode())
+        return Done(record, Event.NOT_NEEDED, detail=f"{manifest.release} is installed already.")
+    refusal = installer.applicable(manifest, artifacts, bench.root)
+    if refusal is None:
+        return None
+    if refusal.symptom is Symptom.NOT_APPLICABLE:
+        return Done(record, Event.NOT_NEEDED, refusal.symptom, refusal.message)
+    raise StepError(refusal.symptom, refusal.message, remedy=refusal.remedy)
+
+
+def _check_version_policy(manifest: Manifest, installed: str) -> None:
+    if installed and compare(manifest.version, installed) < 0 and manifest.downgrade != "allowed":
+        raise StepError(
+            Symptom.VERSION_POLICY,
+            f"{manifest.version} is older than the installed {installed}, and the release allows no downgrade.",
+            remedy="publish the release with `downgrade: allowed`, or leave the newer version",
+        )
+    try:
+        met = not manifest.requires_from or (bool(installed) and meets(installed, manifest.requires_from))
+    except FormatError as error:
+        raise TrustError(Symptom.CONTENT_REFUSED, f"The signed manifest breaks its format: {error}.") from error
+    if not met:
+        raise StepError(
+            Symptom.VERSION_POLICY,
+            f"{manifest.release} wants {manifest.requires_from} before it; installed is {installed or 'nothing'}.",
+            remedy="update in the order that the release asks for",
+        )
+
+
+def _not_ready(record: Record, readiness: Readiness, reason: Reason | None = None) -> Wait:
+    reasons = readiness.reasons
+    if reason and all(known.code != reason.code for known in reasons):
+        reasons = (*reasons, reason)
+    first = reasons[0]
+    return Wait(record, limits.not_ready_retry_seconds, first.code, first.message, reasons)
+
+
+def _refused(why: str) -> TrustError:
+    return TrustError(
+        Symptom.WARRANT_REFUSED,
+        f"The warrant is refused: {why}.",
+        remedy="check that the instruction came from the fleet's own controller",
+    )
