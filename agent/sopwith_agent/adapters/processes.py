@@ -84,7 +84,7 @@ def escape_text(text: str) -> str:
 def _start(
     arguments: list[str], environment: Mapping[str, str] | None, folder: Path, output: IO[bytes]
 ) -> subprocess.Popen[bytes]:
-    clean = {"PATH": PATH, "LC_ALL": "C", "LANG": "C", **(environment or {})}
+    clean = {"PATH": PATH, "LANG": "C.UTF-8", **(environment or {})}
     try:
         return subprocess.Popen(
             arguments,

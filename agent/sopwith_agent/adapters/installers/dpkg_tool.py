@@ -28,7 +28,14 @@ WHOLE = ("installed", "triggers-awaited", "triggers-pending")
 _TOOLS = ("dpkg", "dpkg-deb", "dpkg-query")
 _QUERY_SECONDS = 60
 _OUTPUT_MAX = 64 * 2**20
-_ENVIRONMENT = {"DEBIAN_FRONTEND": "noninteractive", "DEBCONF_NONINTERACTIVE_SEEN": "true", "DPKG_FRONTEND_LOCKED": "1"}
+_PLAIN = {"LC_ALL": "C"}
+"""Complaints are recognised by their English words."""
+_ENVIRONMENT = {
+    **_PLAIN,
+    "DEBIAN_FRONTEND": "noninteractive",
+    "DEBCONF_NONINTERACTIVE_SEEN": "true",
+    "DPKG_FRONTEND_LOCKED": "1",
+}
 _PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]{0,127}")
 _COMPLAINTS = (
     (r"was locked by another process|unable to lock|lock.*(held|Resource temporarily)", Symptom.PACKAGE_LOCK_HELD),
@@ -69,7 +76,11 @@ def available() -> bool:
 def read_package(path: Path) -> Control:
     """Return the control fields of a .deb; refuse what is none."""
     finished = run_program(
-        ["dpkg-deb", "--field", path, *FIELDS], timeout_seconds=_QUERY_SECONDS, output_max=2**20, raw_output=True
+        ["dpkg-deb", "--field", path, *FIELDS],
+        timeout_seconds=_QUERY_SECONDS,
+        environment=_PLAIN,
+        output_max=2**20,
+        raw_output=True,
     )
     fields = {}
     for line in re.sub(r"\n[ \t]", " ", finished.output).splitlines():
@@ -179,7 +190,9 @@ class Dpkg:
 
     def _ask(self, *arguments: str) -> Finished:
         command = ["dpkg-query", f"--admindir={self._admin}", *arguments]
-        return run_program(command, timeout_seconds=_QUERY_SECONDS, output_max=_OUTPUT_MAX, raw_output=True)
+        return run_program(
+            command, timeout_seconds=_QUERY_SECONDS, environment=_PLAIN, output_max=_OUTPUT_MAX, raw_output=True
+        )
 
     def _query(self, *package: str) -> list[tuple[PackageState, Control]]:
         if not (self._admin / "status").exists():
