@@ -33,13 +33,14 @@ class StaticTrust:
 
     def __init__(self, issuer: Authority) -> None:
         self._issuer = issuer
+        self.fleet_address = "127.0.0.1:7443"
 
     def trust_bundle_pem(self) -> bytes:
         return self._issuer.trust_bundle_pem
 
     def directions(self) -> dict[str, str]:
         return {
-            "fleet_address": "127.0.0.1:7443",
+            "fleet_address": self.fleet_address,
             "trust_domain": TRUST_DOMAIN,
             "log_key": "example.test+00000000+AAAA",
             "warrant_keys_pem": "",
@@ -58,6 +59,7 @@ class Web:
         self.database: Any = FakeDatabase(self.clock, FakeLogSigner())
         self.access = Access(self.database)
         self.enrolment = Enrolment(self.database, BuiltInIssuer(self.issuer), self.clock, RandomIds(), self.access)
+        self.trust = StaticTrust(self.issuer)
         self.port = 0
 
     def join(self, **changes: Any) -> Join:
@@ -99,7 +101,7 @@ async def web_port(folder: Path, shown: Authority | None = None, address: str = 
     write_pair(folder / "server", pair(shown or web.issuer, Kind.CONTROLLER, "controller-1", address=address))
     (folder / "source" / "metadata").mkdir(parents=True)
     (folder / "source" / "targets").mkdir()
-    app = create_app(enrolment=web.enrolment, source=SourceFolder(folder / "source"), trust=StaticTrust(web.issuer))
+    app = create_app(enrolment=web.enrolment, source=SourceFolder(folder / "source"), trust=web.trust)
     server = WebServer(app, folder / "server", "127.0.0.1", 0, certificate_look_seconds=0.02)
     web.port = await server.start()
     try:

@@ -1,0 +1,186 @@
+"""Computers, freezes and incidents from the command line, against real mTLS."""
+
+import json
+from pathlib import Path
+
+import click
+import pytest
+
+from sopwith_controller.cli import computer, freeze, incident, person, token
+from tests.controller.fleet_port import FINGERPRINT, Memory
+from tests.controller.test_cli_people import Run, fleet, issuer, owner, sopwith
+
+__all__ = ["fleet", "issuer", "owner", "sopwith"]
+
+COMPUTER_KEYS = {
+    "id",
+    "name",
+    "state",
+    "labels",
+    "facts",
+    "connected",
+    "asleep",
+    "last_seen_time",
+    "installed",
+    "readiness",
+}
+INCIDENT_KEYS = {
+    "id",
+    "severity",
+    "state",
+    "level",
+    "symptom",
+    "rollout",
+    "computers",
+    "detected_time",
+    "notifications",
+    "acknowledged_by",
+}
+
+
+def test_computers_are_listed_in_the_contracts_shape(sopwith: Run, owner: Path, fleet: tuple[str, Memory]) -> None:
+    code, out, _ = sopwith("--context", owner, "computer", "list", "--selector", "site=berlin", "-o", "json")
+
+    first, second = json.loads(out)
+    assert code == 0
+    assert first.keys() >= COMPUTER_KEYS
+    assert (first["name"], first["state"], first["installed"]) == ("pc1", "ACCEPTED", {"hello": "2.10-3"})
+    assert first["readiness"]["verdict"] == "NOT_READY"
+    assert first["readiness"]["reasons"] == [{"code": "DISK_FULL", "message": "1 MiB is free", "remedy": "free 50 MiB"}]
+    assert (second["readiness"], second["facts"], second["last_seen_time"]) == (None, None, "")
+    assert fleet[1].requests[-1].selector == "site=berlin"
+
+
+def test_computer_is_shown_with_what_stands_in_the_way(sopwith: Run, owner: Path) -> None:
+    code, out, _ = sopwith("--context", owner, "computer", "show", "pc1")
+
+    assert code == 0
+    assert "NOT_READY" in out
+    assert "free 50 MiB" in out
+    assert FINGERPRINT in out
+
+
+def test_unknown_computer_is_named_with_the_mend(sopwith: Run, owner: Path) -> None:
+    code, _, err = sopwith("--context", owner, "computer", "show", "pc9")
+
+    assert code == 1
+    assert "there is no computer pc9" in err
+    assert "sopwith computer list" in err
+
+
+def test_readiness_is_measured_now_and_says_when_it_was_not(sopwith: Run, owner: Path) -> None:
+    fresh = sopwith("--context", owner, "computer", "readiness", "pc1", "-o", "json")
+    stale = sopwith("--context", owner, "computer", "readiness", "pc2")
+
+    assert json.loads(fresh[1])["fresh"] is True
+    assert "pc2 did not answer now" in stale[2]
+    assert "not measured yet" in stale[1]
+
+
+def test_labels_are_set_and_removed(sopwith: Run, owner: Path) -> None:
+    code, out, _ = sopwith(
+        "--context", owner, "computer", "label", "pc1", "ring=canary", "--remove", "site", "-o", "json"
+    )
+
+    assert (code, json.loads(out)["labels"]) == (0, {"ring": "canary"})
+
+
+def test_accepting_shows_the_key_and_accepts_no_other(sopwith: Run, owner: Path, fleet: tuple[str, Memory]) -> None:
+    fleet[1].computers["pc2"].key_fingerprint = FINGERPRINT
+
+    code, out, err = sopwith("--context", owner, "computer", "accept", "pc2", "-o", "json")
+
+    assert (code, json.loads(out)["state"]) == (0, "ACCEPTED")
+    assert FINGERPRINT in err
+    assert fleet[1].requests[-1].key_fingerprint == FINGERPRINT
+
+
+@pytest.mark.parametrize(
+    ("words", "state"),
+    [
+        (("reject", "pc2", "--reason", "not ours"), "REJECTED"),
+        (("retire", "pc1", "--yes", "--reason", "sold"), "RETIRED"),
+        (("quarantine", "pc1", "--reason", "odd"), "QUARANTINED"),
+        (("quarantine", "pc1", "--release", "--reason", "looked at"), "ACCEPTED"),
+    ],
+)
+def test_computer_is_taken_out_with_a_recorded_reason(
+    sopwith: Run, owner: Path, fleet: tuple[str, Memory], words: tuple[str, ...], state: str
+) -> None:
+    code, out, _ = sopwith("--context", owner, "computer", *words, "-o", "json")
+
+    assert (code, json.loads(out)["state"]) == (0, state)
+    assert fleet[1].requests[-1].reason == words[-1]
+
+
+@pytest.mark.parametrize("words", [("retire", "pc1", "--yes"), ("quarantine", "pc1"), ("label", "pc1"), ("label",)])
+def test_act_without_what_it_needs_ends_with_2(sopwith: Run, owner: Path, words: tuple[str, ...]) -> None:
+    code, _, _ = sopwith("--context", owner, "computer", *words)
+
+    assert code == 2
+
+
+def test_incidents_are_listed_in_the_contracts_shape(sopwith: Run, owner: Path) -> None:
+    code, out, _ = sopwith("--context", owner, "incident", "list", "-o", "json")
+
+    (found,) = json.loads(out)
+    assert code == 0
+    assert found.keys() >= INCIDENT_KEYS
+    assert found["computers"] == ["pc1", "pc2", "pc3", "pc4"]
+    assert found["notifications"] == [
+        {"channel": "smtp", "target": "manager@localhost", "dispatched_time": "", "delivered": True, "error": ""}
+    ]
+
+
+def test_incident_is_taken_noted_and_resolved(sopwith: Run, owner: Path) -> None:
+    first = sopwith("--context", owner, "incident", "acknowledge", "i-1", "-o", "json")
+    second = sopwith("--context", owner, "incident", "acknowledge", "i-1")
+    noted = sopwith("--context", owner, "incident", "note", "i-1", "asked the vendor", "--guidance", "-o", "json")
+    unreasoned = sopwith("--context", owner, "incident", "resolve", "i-1")
+    resolved = sopwith("--context", owner, "incident", "resolve", "i-1", "--reason", "mended", "-o", "json")
+    shown = sopwith("--context", owner, "incident", "show", "i-1")
+
+    assert (json.loads(first[1])["state"], second[0]) == ("ACKNOWLEDGED", 0)
+    assert "pc1, pc2, pc3 and 1 more" in second[1]
+    assert json.loads(noted[1])["notes"][0]["guidance"] is True
+    assert unreasoned[0] == 2
+    assert json.loads(resolved[1])["resolution"] == "mended"
+    assert "asked the vendor" in shown[1]
+
+
+def test_freeze_is_started_listed_and_ended(sopwith: Run, owner: Path, fleet: tuple[str, Memory]) -> None:
+    started = sopwith(
+        "--context", owner, "freeze", "start", "--yes", "--reason", "quarter", "--until", "2026-12-31T23:00:00Z",
+        "-o", "json",
+    )  # fmt: skip
+    request = fleet[1].requests[-1]
+    listed = sopwith("--context", owner, "freeze", "list")
+    ended = sopwith("--context", owner, "freeze", "end", "--yes", "--reason", "over", "-o", "json")
+
+    assert json.loads(started[1])["end_time"] == "2026-12-31T23:00:00Z"
+    assert (request.reason, len(request.request_id)) == ("quarter", 36)
+    assert "quarter" in listed[1]
+    assert json.loads(ended[1])[0]["active"] is False
+
+
+def test_freeze_with_an_end_that_is_no_time_ends_with_2(sopwith: Run, owner: Path, fleet: tuple[str, Memory]) -> None:
+    for until in ("tomorrow", "2026-13-41T00:00:00Z"):
+        code, _, _ = sopwith("--context", owner, "freeze", "start", "--yes", "--reason", "x", "--until", until)
+        assert code == 2
+    assert fleet[1].requests == []
+
+
+def test_text_of_a_computer_paints_no_terminal(sopwith: Run, owner: Path, fleet: tuple[str, Memory]) -> None:
+    fleet[1].computers["pc1"].labels["site"] = "\x1b[2Jgone\nrow"
+
+    for output in ("table", "wide", "name"):
+        _, out, _ = sopwith("--context", owner, "computer", "list", "-o", output)
+        assert "\x1b" not in out
+
+
+@pytest.mark.parametrize("group", [computer.group, freeze.group, incident.group, person.group, token.group])
+def test_every_verb_shows_an_example_and_begins_its_help_with_a_verb(group: click.Group) -> None:
+    for name, command in group.commands.items():
+        assert f"sopwith {group.name} {name}" in (command.epilog or ""), name
+        assert command.help
+        assert command.help[0].isupper()
