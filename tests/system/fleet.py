@@ -4,9 +4,9 @@ Built on the stage of the demo, which starts programs, ends them by their own pr
 """
 
 import json
-import os
 import signal
 import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Any
 
 from sopwith_controller.desk.demo_stage import Mailbox, Result, Stage
 
+DYING_AGENT = Path(__file__).with_name("agent_that_dies.py")
 OWNER, MANAGER, AUTHORITY, OPERATOR = "c/owner/context.toml", "manager.toml", "authority.toml", "operator.toml"
 ROLES = {"manager": ("it_manager",), "authority": ("authority",), "operator": ("operator", "release_manager")}
 
@@ -91,18 +92,24 @@ class Fleet:
     def _enroll(self, join: str, name: str) -> None:
         self.stage.run("sopwith-agent", "enroll", join, "--state", name, "--name", name)
 
-    def run_agent(self, name: str, **environment: str) -> subprocess.Popen[bytes]:
-        """Start one computer's agent."""
-        os.environ.update(environment)
-        try:
-            process = self.stage.start(
-                "sopwith-agent", "run", "--state", name, "--root", f"{name}-root", log=f"{name}.log"
-            )
-        finally:
-            for key in environment:
-                del os.environ[key]
+    def run_agent(self, name: str, *, dies_entering: str = "") -> subprocess.Popen[bytes]:
+        """Start one computer's agent; with a state it is killed as soon as its journal says so."""
+        program = ("sopwith-agent",) if not dies_entering else (sys.executable, str(DYING_AGENT), dies_entering)
+        process = self.stage.start(*program, "run", "--state", name, "--root", f"{name}-root", log=f"{name}.log")
         self.agents[name] = process
         return process
+
+    def await_death(self, name: str) -> None:
+        """Wait until an agent was killed."""
+        process = self.agents.pop(name)
+        self.stage.processes.remove(process)
+        assert process.wait(60) == -signal.SIGKILL
+
+    def commits(self, name: str, rollout: str) -> list[int]:
+        """Return how often the commit point was announced per assignment, read from the computer's journal."""
+        records = [json.loads(path.read_text()) for path in (self.folder / name / "journal").rglob("*.json")]
+        mine = [record for record in records if f'"rollout_id":"{rollout}"' in record.get("warrant_payload", "")]
+        return [record["commits"] for record in mine]
 
     def kill_agent(self, name: str) -> None:
         """Pull one agent's plug."""

@@ -37,6 +37,7 @@ def test_controller_killed_ten_times_in_one_rollout(governed_fleet: Fleet):
     assert shown["counts"]["unreachable"] == 0
     assert fleet.outcomes(started) == dict.fromkeys(NAMES, "SUCCEEDED")
     assert [link_version(fleet, name) for name in NAMES] == ["1"] * 5
+    assert [fleet.commits(name, started) for name in NAMES] == [[1]] * 5
     kinds = {entry["symptom"] for entry in fleet.json("log", "list")}
     assert "LOST_CONTACT" not in kinds
     fleet.sopwith("log", "verify")
@@ -51,17 +52,16 @@ def test_agent_killed_in_each_state_ends_in_one_outcome(governed_fleet: Fleet, s
     good = state != "ROLLING_BACK"
     fleet.publish(write_release(fleet.folder / "lamp-2", "2", shines=good, summary="The second lamp"))
     fleet.kill_agent("pc1")
-    fleet.run_agent("pc1", SOPWITH_AGENT_FAULT=f"kill-entering:{state}")
+    fleet.run_agent("pc1", dies_entering=state)
     fleet.until("pc1 again", lambda: fleet.all_ready(1))
 
     started = fleet.start(rollout("2"))
-    doomed = fleet.agents.pop("pc1")
-    doomed.wait(60)
-    fleet.stage.processes.remove(doomed)
+    fleet.await_death("pc1")
     fleet.run_agent("pc1")
     shown = fleet.finish(started, expect=(0,) if good else (5,), timeout=90)
 
     assert shown["state"] == "COMPLETED"
     assert fleet.outcomes(started) == {"pc1": "SUCCEEDED" if good else "ROLLED_BACK"}
     assert link_version(fleet, "pc1") == ("2" if good else "1")
+    assert fleet.commits("pc1", started) == [1]
     fleet.sopwith("log", "verify")

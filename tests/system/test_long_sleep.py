@@ -7,6 +7,7 @@ from cryptography import x509
 
 from sopwith_certs.authority import Authority, Subject, certificate_pem
 from sopwith_certs.identity import Kind, identity_of_certificate
+from sopwith_certs.signing import as_p256
 from sopwith_controller.desk.context import read_context
 from tests.system.fleet import OWNER, Fleet
 
@@ -21,7 +22,7 @@ def sleep_past_expiry(fleet: Fleet, name: str, days: int) -> x509.Certificate:
     identity = identity_of_certificate(living, trust_domain)
     authority = Authority.load(fleet.folder / "c" / "pki", trust_domain)
     past = datetime.now(UTC) - timedelta(days=days)
-    expired = authority.issue(living.public_key(), Subject(Kind.COMPUTER, identity.id), past)
+    expired = authority.issue(as_p256(living.public_key()), Subject(Kind.COMPUTER, identity.id), past)
     path.write_bytes(certificate_pem(expired))
     return expired
 
