@@ -122,6 +122,8 @@ class Tally:
     awaiting_reboot: int = 0
     ended: int = 0
     """Ended members, accepted ones too, taken-back ones not."""
+    cancelled: int = 0
+    """Taken back: no members any more."""
     accepted: int = 0
     """Of those: ended before `counted_from`."""
     succeeded: int = 0
@@ -141,6 +143,7 @@ class Tally:
     def add_ended(self, name: str, outcome: str, ended_time: datetime | None, counted_from: datetime | None) -> None:
         """Count one that ended."""
         if outcome == Outcome.CANCELLED:
+            self.cancelled += 1
             return
         self.ended += 1
         if counted_from and ended_time and ended_time <= counted_from:

@@ -42,7 +42,7 @@ class Occurrence:
     opens: datetime
     closes: datetime
     last_start: datetime
-    """No install starts after it."""
+    """No install starts from here on."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def state_at(window: Window | None, now: datetime, own_zone: str = "") -> Window
         return ALWAYS
     zone = (own_zone or "UTC") if window.time_zone == LOCAL else window.time_zone
     for occurrence in _occurrences(window, _known(zone), now.astimezone(UTC).date()):
-        if occurrence.opens <= now <= occurrence.last_start:
+        if occurrence.opens <= now < occurrence.last_start:
             return WindowState(open=True, last_start=occurrence.last_start, next_open=None)
         if occurrence.opens > now:
             return WindowState(open=False, last_start=None, next_open=occurrence.opens)

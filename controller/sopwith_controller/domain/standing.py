@@ -1,0 +1,161 @@
+"""What stands in the way of an assignment, in words that the planner acts on and `explain` shows: one opinion, not two.
+
+Decides, for one obstacle at a time, whether it is there, until when, and what a person can do. In which order obstacles
+are looked at, and what is done about them, is the planner's.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from sopwith_controller.domain.entities import Assignment, Readiness, RolloutState
+from sopwith_controller.domain.readiness import ANSWER_WITHIN, EXCUSED, NOT_READY, READY, is_fresh, needs_measuring
+from sopwith_controller.domain.tick import ComputerView, RolloutView
+from sopwith_controller.domain.windows import WindowState
+from sopwith_formats.units import format_time
+from sopwith_formats.vocabulary import AssignmentState
+
+
+@dataclass(frozen=True)
+class Wait:
+    """One obstacle; `waits_for` is one of `tick.WAITS`."""
+
+    waits_for: str
+    message: str
+    remedy: str = ""
+    until: datetime | None = None
+
+
+CONCURRENCY = Wait("concurrency", "as many computers as the plan allows are being updated; it is next in plan order")
+BUDGET = Wait("budget", "as many computers of its group as the disruption budget allows are being updated")
+MEASURING = Wait("readiness", "is being asked to measure its readiness")
+
+
+_OF_STATES = {
+    RolloutState.DRAFT: Wait("start", "the rollout is a draft", "sopwith rollout submit {id}"),
+    RolloutState.IN_REVIEW: Wait("approval", "the plan waits for approval", "sopwith rollout approve {id}"),
+    RolloutState.APPROVED: Wait("start", "the rollout may be started", "sopwith rollout start {id} --reason TEXT"),
+    RolloutState.PAUSED: Wait("paused", "", "sopwith rollout resume {id} --reason TEXT"),
+    RolloutState.SUSPENDED: Wait(
+        "suspended", "", "sopwith incident acknowledge ID, then sopwith rollout resume {id} --reason TEXT"
+    ),
+    RolloutState.COMPLETED: Wait("none", "the rollout is completed"),
+    RolloutState.ABORTING: Wait("none", "", "sopwith rollout status {id} --wait"),
+    RolloutState.ABORTED: Wait("none", "the rollout was aborted"),
+}
+
+
+def of_rollout(view: RolloutView) -> Wait | None:
+    """Return what holds the whole rollout: its state, or a freeze."""
+    rollout = view.rollout
+    if rollout.state is RolloutState.RUNNING:
+        if view.release_withdrawn:
+            return Wait("none", f"{view.plan.release} was withdrawn; what runs is followed to its end")
+        return _of_freeze(view)
+    wait = _OF_STATES[rollout.state]
+    return replace(wait, message=wait.message or rollout.state_reason, remedy=wait.remedy.format(id=rollout.id))
+
+
+def _of_freeze(view: RolloutView) -> Wait | None:
+    if not view.freezes:
+        return None
+    freeze = view.freezes[0]
+    text = f"{freeze.started_by} froze all installs: {freeze.reason}"
+    return Wait("freeze", text, f"sopwith freeze end {freeze.id}", freeze.end_time)
+
+
+def of_window(state: WindowState) -> Wait | None:
+    """Return the closed window."""
+    if state.open:
+        return None
+    opens = f"opens {_say(state.next_open)}" if state.next_open else "does not open within five years"
+    return Wait("window", f"the window is closed; it {opens}", until=state.next_open)
+
+
+def of_computer(computer: ComputerView, now: datetime) -> Wait | None:
+    """Return why a computer cannot be updated now, where that is its own affair and no short matter.
+
+    This is what moves a member to the tail: asleep, offline, not ready.
+    """
+    if computer.asleep:
+        return Wait("asleep", f"{computer.name} sleeps; it is taken when it wakes")
+    if is_offline(computer, now):
+        since = f" since {_say(computer.last_seen_time)}" if computer.last_seen_time else ""
+        remedy = f"switch {computer.name} on, or see why its agent does not reach the controller"
+        return Wait("connection", f"{computer.name} was not heard of{since}", remedy)
+    if computer.rolled_back_before:
+        remedy = f"sopwith release permit RELEASE --computer {computer.name}, by a second person"
+        return Wait("approval", f"{computer.name} rolled this release back before", remedy)
+    return _of_readiness(computer, now)
+
+
+def is_offline(computer: ComputerView, now: datetime) -> bool:
+    """Tell whether three heartbeats were missed."""
+    missed = computer.offline_time
+    return not computer.connected and missed is not None and missed <= now
+
+
+def _of_readiness(computer: ComputerView, now: datetime) -> Wait | None:
+    readiness, asked = computer.readiness, computer.measure_asked_time
+    if readiness.verdict == EXCUSED or (readiness.verdict == NOT_READY and is_fresh(readiness, now)):
+        return _not_ready(computer.name, readiness)
+    if needs_measuring(readiness, now) and asked is not None and now - asked >= ANSWER_WITHIN:
+        remedy = f"sopwith computer diagnose {computer.name}"
+        return Wait("readiness", f"{computer.name} did not answer when it was asked to measure its readiness", remedy)
+    return None
+
+
+def _not_ready(name: str, readiness: Readiness) -> Wait:
+    if not readiness.reasons:
+        return Wait("readiness", f"{name} is not ready", f"sopwith computer readiness {name}")
+    reason = readiness.reasons[0]
+    more = f" (and {len(readiness.reasons) - 1} more)" if len(readiness.reasons) > 1 else ""
+    return Wait("readiness", f"{reason.message}{more}", reason.remedy)
+
+
+def of_connection(computer: ComputerView) -> Wait | None:
+    """Return the missing stream of a computer that is not called offline yet: a short matter."""
+    if computer.connected:
+        return None
+    return Wait("connection", f"{computer.name} has no live stream", until=computer.offline_time)
+
+
+def of_preparing(assignment: Assignment, computer: ComputerView, now: datetime) -> Wait | None:
+    """Return why an assignment that was offered does not get beyond PREPARING."""
+    readiness = computer.readiness
+    since = assignment.reported_time
+    better = readiness.verdict == READY and since and readiness.measured_time and readiness.measured_time > since
+    if assignment.reasons and not better:
+        reason = assignment.reasons[0]
+        return Wait("readiness", reason.message, reason.remedy, assignment.next_try_time)
+    return of_computer(computer, now)
+
+
+def of_other_rollout(computer: ComputerView) -> Wait | None:
+    """Return the rollout that is updating the computer now."""
+    if not computer.busy_with:
+        return None
+    return Wait("concurrency", f"rollout {computer.busy_with} is updating {computer.name}")
+
+
+_DOING = {
+    AssignmentState.PENDING: "is about to be offered",
+    AssignmentState.PREPARING: "was offered and measures whether it is ready",
+    AssignmentState.DOWNLOADING: "downloads",
+    AssignmentState.STAGED: "has the files and starts",
+    AssignmentState.INSTALLING: "installs",
+    AssignmentState.AWAITING_REBOOT: "waits for its reboot",
+    AssignmentState.REBOOTING: "reboots",
+    AssignmentState.CONFIRMING: "confirms that the new version is healthy",
+    AssignmentState.ROLLING_BACK: "goes back to what ran before",
+}
+
+
+def of_nothing(assignment: Assignment) -> Wait:
+    """Return what an assignment does that waits for nothing."""
+    percent = f" ({assignment.percent} %)" if assignment.percent else ""
+    lost = "; it fell silent meanwhile" if assignment.lost else ""
+    return Wait("none", f"{assignment.computer} {_DOING[assignment.state]}{percent}{lost}")
+
+
+def _say(time: datetime | None) -> str:
+    return format_time(time.replace(microsecond=0)) if time else "never"

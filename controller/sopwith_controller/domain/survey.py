@@ -1,0 +1,163 @@
+"""One pass over a rollout's assignments: what the planner counts and sorts before it decides.
+
+Decides nothing about waves; it concludes what has to end (`endings`), notices who fell silent, and leaves lists and
+numbers that the rest of a tick works on without looking at every assignment again.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from sopwith_controller.domain.assignment import MAY_BE_LOST, occupies
+from sopwith_controller.domain.endings import conclude
+from sopwith_controller.domain.entities import Assignment, RolloutState
+from sopwith_controller.domain.standing import Wait, of_window
+from sopwith_controller.domain.tick import Action, ComputerView, EndAssignment, MarkLost, RolloutView, UnmarkLost
+from sopwith_controller.domain.waves import Tally, is_unsafe
+from sopwith_controller.domain.windows import state_at
+from sopwith_formats.vocabulary import BEFORE_INSTALLING, AssignmentState, Outcome
+
+REBOOT_PATIENCE = timedelta(minutes=30)
+"""How long a computer may take from REBOOTING to its first word; then it is lost."""
+
+
+@dataclass
+class Survey:
+    """What one pass found."""
+
+    members: list[list[Assignment]]
+    """Unended assignments by wave, in plan order; the tail last."""
+    tallies: list[Tally]
+    actions: list[Action] = field(default_factory=list)
+    times: list[datetime] = field(default_factory=list)
+    """When time alone changes something."""
+    left_to_start: int = 0
+    """Unended and before INSTALLING."""
+    occupied: int = 0
+    """Places of `max_concurrency` that are taken."""
+    groups: dict[tuple[str, ...], int] = field(default_factory=dict)
+    """Computers that are being updated, by group of the disruption budget."""
+    lost: list[str] = field(default_factory=list)
+    """Names of lost computers that count."""
+    unsafe: bool = False
+    """Some computer may stand between two versions."""
+
+    @property
+    def unended(self) -> int:
+        """Return how many assignments have not ended."""
+        return sum(len(wave) for wave in self.members)
+
+
+def survey(view: RolloutView, now: datetime, rollout_wait: Wait | None) -> Survey:
+    """Count, sort, conclude; `rollout_wait` is what holds the whole rollout, None when nothing does."""
+    rollout = view.rollout
+    waves = view.plan.tail + 1
+    found = Survey([[] for _ in range(waves)], [Tally() for _ in range(waves)])
+    counted_from = rollout.counted_from
+    deadline = rollout.deadline_time
+    deadline_passed = deadline is not None and deadline <= now
+    taken_back = _taken_back(view)
+    concluding = deadline_passed or bool(taken_back)
+    computers = view.computers
+    for assignment in view.assignments:
+        tally = found.tallies[assignment.wave]
+        if assignment.state is AssignmentState.ENDED:
+            tally.add_ended(assignment.computer, assignment.outcome, assignment.ended_time, counted_from)
+            found.unsafe = found.unsafe or is_unsafe(assignment)
+            continue
+        computer = computers[assignment.computer_id]
+        if concluding or not computer.in_service:
+            conclusion = conclude(
+                assignment,
+                computer,
+                now=now,
+                started_time=rollout.started_time,
+                taken_back=taken_back,
+                deadline_passed=deadline_passed,
+                stood_in_the_way=_stood_in_the_way(view, assignment, computer, rollout_wait, now),
+            )
+            if conclusion.action:
+                _add_end(found, tally, assignment, conclusion.action)
+                continue
+            if conclusion.look_again:
+                found.times.append(conclusion.look_again)
+        tally.unended += 1
+        found.members[assignment.wave].append(assignment)
+        if assignment.state in BEFORE_INSTALLING:
+            found.left_to_start += 1
+            if assignment.state is AssignmentState.PENDING or not occupies(assignment, now):
+                continue
+        else:
+            _watch(found, assignment, computer, now, counted_from)
+            tally.awaiting_reboot += assignment.state is AssignmentState.AWAITING_REBOOT
+        found.occupied += 1
+        if view.plan.disruption_budget:
+            group = group_of(view, computer)
+            found.groups[group] = found.groups.get(group, 0) + 1
+    if deadline is not None and not deadline_passed and found.unended:
+        found.times.append(deadline)
+    return found
+
+
+def group_of(view: RolloutView, computer: ComputerView) -> tuple[str, ...]:
+    """Return the group of the disruption budget that a computer belongs to."""
+    budget = view.plan.disruption_budget
+    return tuple(computer.labels.get(label, "") for label in (budget.group_by if budget else ()))
+
+
+def _taken_back(view: RolloutView) -> str:
+    if view.rollout.state is RolloutState.ABORTING:
+        return view.rollout.state_reason or "the rollout was aborted"
+    return f"{view.plan.release} was withdrawn" if view.release_withdrawn else ""
+
+
+def _stood_in_the_way(
+    view: RolloutView, assignment: Assignment, computer: ComputerView, rollout_wait: Wait | None, now: datetime
+) -> str:
+    wait = rollout_wait or of_window(state_at(view.plan.window, now, computer.time_zone))
+    if wait or assignment.waiting:
+        return wait.message if wait else assignment.waiting
+    if computer.busy_with:
+        return f"rollout {computer.busy_with} was updating it"
+    name, waves = view.plan.wave_name(assignment.wave), view.rollout.waves
+    if assignment.wave < len(waves) and waves[assignment.wave].opened_time is None:
+        return f"wave {name} was not opened"
+    if assignment.state is AssignmentState.PENDING:
+        return f"no place among the {view.plan.max_concurrency} that are updated at once came free"
+    return f"it was {assignment.state}"
+
+
+def _add_end(found: Survey, tally: Tally, assignment: Assignment, action: EndAssignment) -> None:
+    found.actions.append(action)
+    tally.add_ended(assignment.computer, action.outcome, None, None)
+    found.unsafe = found.unsafe or action.outcome == Outcome.UNREACHABLE
+
+
+def _watch(
+    found: Survey, assignment: Assignment, computer: ComputerView, now: datetime, counted_from: datetime | None
+) -> None:
+    """Notice a computer that fell silent while it was being changed, and one that came back."""
+    since = assignment.lost_time
+    if computer.connected:
+        if since is not None:
+            found.actions.append(UnmarkLost(assignment.id, assignment.computer_id))
+        return
+    if since is None:
+        silent = _silent_time(assignment, computer)
+        if silent is None:
+            return
+        if silent > now:
+            found.times.append(silent)
+            return
+        found.actions.append(MarkLost(assignment.id, assignment.computer_id, silent))
+        since = silent
+    found.unsafe = True
+    if counted_from is None or since > counted_from:
+        found.lost.append(assignment.computer)
+
+
+def _silent_time(assignment: Assignment, computer: ComputerView) -> datetime | None:
+    if assignment.state in MAY_BE_LOST:
+        return computer.offline_time
+    if assignment.state is AssignmentState.REBOOTING and computer.offline_time is not None:
+        return max(computer.offline_time, (assignment.reported_time or computer.offline_time) + REBOOT_PATIENCE)
+    return None

@@ -1,0 +1,259 @@
+"""One tick's walk along the waves: who moves to the tail, who takes a place, which wave opens, ends and passes.
+
+Decides for a running rollout without freeze or thresholds crossed before; who of the open wave is offered is decided by
+`offers`. The rules stand in `planner`.
+"""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import timedelta
+
+from sopwith_controller.domain.entities import Assignment
+from sopwith_controller.domain.readiness import ANSWER_WITHIN, FRESH_FOR, is_ready, needs_measuring
+from sopwith_controller.domain.standing import Wait, of_computer, of_other_rollout, of_preparing
+from sopwith_controller.domain.tick import MarkWaveEnded, MoveAssignment, OpenWave, PassWave, Suspend
+from sopwith_controller.domain.tick_state import RUNNING_OUT, TickState
+from sopwith_controller.domain.waves import Crossing, Tally, crossed_error_threshold, missed_success_threshold
+from sopwith_formats.units import format_time
+from sopwith_formats.vocabulary import AssignmentState
+
+_MOVABLE = frozenset({AssignmentState.PENDING, AssignmentState.PREPARING})
+_ASK_AHEAD = 5
+"""How many more computers than places are asked for readiness, so that one answer suffices."""
+
+
+def advance(state: TickState) -> None:
+    """Walk from the current wave as far as the gates let; stops at a suspension."""
+    if state.current < state.plan.tail and state.is_open(state.current):
+        _move_to_tail(state, state.current)
+    if _suspends(state, _crossed(state)):
+        return
+    while state.current < state.plan.tail:
+        if not _step(state):
+            return
+        state.current += 1
+    _open_tail(state)
+
+
+def _step(state: TickState) -> bool:
+    """Bring the current wave as far as it goes; True when it passed."""
+    wave, name = state.current, state.plan.wave_name(state.current)
+    if not state.is_open(wave):
+        if _nobody_belongs(state, wave) and not _later(state, wave):
+            _pass(state, wave)
+            return True
+        if not state.found.unended or not _open(state, wave):
+            return False
+        _move_to_tail(state, wave)
+    tally = state.found.tallies[wave]
+    if state.progress[wave].ended_time is None:
+        _refill(state, wave)
+        if not tally.members:
+            return _passes_empty(state, wave)
+    if not tally.has_ended:
+        state.state_reason = f"wave {name} is open"
+        return False
+    return _ends(state, wave, tally)
+
+
+def _ends(state: TickState, wave: int, tally: Tally) -> bool:
+    name = state.plan.wave_name(wave)
+    ended = state.progress[wave].ended_time
+    if ended is None:
+        ended = state.now
+        state.progress[wave] = replace(state.progress[wave], ended_time=ended)
+        state.actions.append(MarkWaveEnded(wave, name))
+    counted_from = state.view.rollout.counted_from
+    judged_before = counted_from is not None and ended <= counted_from
+    missed = None if judged_before else missed_success_threshold(state.plan.thresholds, name, tally)
+    if missed:
+        if not _suspends(state, missed):
+            state.state_reason = RUNNING_OUT
+        return False
+    soaked = ended + timedelta(seconds=state.plan.waves[wave].soak_seconds)
+    if soaked > state.now and _later(state, wave):
+        state.at(soaked)
+        following = state.plan.wave_name(wave + 1)
+        text = (
+            f"wave {name} is watched until {format_time(soaked.replace(microsecond=0))} before wave {following} opens"
+        )
+        state.current_wait = Wait("soak", text, until=soaked)
+        state.state_reason = text
+        return False
+    _pass(state, wave)
+    return True
+
+
+def _pass(state: TickState, wave: int) -> None:
+    state.progress[wave] = replace(state.progress[wave], passed_time=state.now)
+    state.actions.append(PassWave(wave, state.plan.wave_name(wave)))
+
+
+def _open(state: TickState, wave: int) -> bool:
+    """Open a wave unless something holds the rollout or the window is closed for all of its members."""
+    if state.rollout_wait:
+        return False
+    members = state.found.members[wave] or _candidates(state, wave)
+    closed = None
+    for assignment in members:
+        window = state.window(state.computer(assignment))
+        if window.open:
+            closed = None
+            break
+        closed = closed or window
+    name = state.plan.wave_name(wave)
+    if closed is not None:
+        opens = f"opens {format_time(closed.next_open)}" if closed.next_open else "does not open within five years"
+        state.current_wait = Wait("window", f"the window is closed; it {opens}", until=closed.next_open)
+        state.state_reason = f"wave {name} waits for the window, which {opens}"
+        return False
+    state.progress[wave] = replace(state.progress[wave], opened_time=state.now)
+    state.actions.append(OpenWave(wave, name))
+    return True
+
+
+def _open_tail(state: TickState) -> None:
+    tail = state.plan.tail
+    count = len(state.found.members[tail])
+    if not count:
+        if state.found.unended:
+            state.state_reason = RUNNING_OUT
+        return
+    if not state.is_open(tail):
+        state.progress[tail] = replace(state.progress[tail], opened_time=state.now)
+        state.actions.append(OpenWave(tail, state.plan.wave_name(tail)))
+    them = "1 computer that was" if count == 1 else f"{count} computers that were"
+    state.state_reason = f"the waves are done; {them} asleep, offline or not ready follow in the tail, each when ready"
+
+
+def _move_to_tail(state: TickState, wave: int) -> None:
+    """Move the members that are not yet DOWNLOADING and sleep, are offline or are not ready."""
+    tail, stay = state.plan.tail, []
+    for assignment in state.found.members[wave]:
+        wait = _not_available(state, assignment) if assignment.state in _MOVABLE else None
+        if wait is None:
+            stay.append(assignment)
+        else:
+            _move(state, assignment, wave, tail, wait.message)
+    state.found.members[wave] = stay
+
+
+def _not_available(state: TickState, assignment: Assignment) -> Wait | None:
+    computer = state.computer(assignment)
+    if state.rollout_wait or not state.window(computer).open:
+        return None
+    if assignment.state is AssignmentState.PREPARING:
+        return of_preparing(assignment, computer, state.now)
+    wait = of_computer(computer, state.now)
+    if wait is None and not computer.connected:
+        state.at(computer.offline_time)
+    return wait
+
+
+def _move(state: TickState, assignment: Assignment, source: int, wave: int, reason: str) -> None:
+    """Count it in another wave; taking it out of its list is the caller's."""
+    state.found.members[wave].append(assignment)
+    state.found.tallies[source].unended -= 1
+    state.found.tallies[wave].unended += 1
+    state.moved[assignment.id] = wave
+    state.actions.append(MoveAssignment(assignment.id, assignment.computer_id, wave, reason))
+
+
+def _refill(state: TickState, wave: int) -> None:
+    """Give free places of an open wave to the next ready computers in plan order."""
+    vacancies = state.plan.waves[wave].size - state.found.tallies[wave].members
+    if vacancies <= 0 or state.rollout_wait:
+        return
+    taken: set[str] = set()
+    asked = 0
+    for assignment in _candidates(state, wave):
+        computer = state.computer(assignment)
+        blocked = of_preparing(assignment, computer, state.now) or of_other_rollout(computer)
+        if blocked or not computer.connected or not state.window(computer).open:
+            continue
+        if is_ready(computer.readiness, state.now):
+            taken.add(assignment.id)
+            source = state.moved.get(assignment.id, assignment.wave)
+            _move(state, assignment, source, wave, "takes the place of one that moved to the tail")
+            if len(taken) == vacancies:
+                break
+        elif needs_measuring(computer.readiness, state.now) and asked < vacancies + _ASK_AHEAD:
+            asked += 1
+            ask(state, assignment)
+    if taken:
+        for index in range(wave + 1, state.plan.tail + 1):
+            state.found.members[index] = [a for a in state.found.members[index] if a.id not in taken]
+
+
+def ask(state: TickState, assignment: Assignment) -> None:
+    """Ask a connected computer to measure, unless it was asked not long ago."""
+    computer = state.computer(assignment)
+    asked = computer.measure_asked_time
+    if asked is not None and state.now - asked < FRESH_FOR:
+        state.at(asked + (ANSWER_WITHIN if state.now - asked < ANSWER_WITHIN else FRESH_FOR))
+        return
+    state.measure[computer.id] = None
+    state.at(state.now + ANSWER_WITHIN)
+
+
+def _candidates(state: TickState, wave: int) -> Iterable[Assignment]:
+    """Return who may take a place: members of later waves; for a wave that everybody left those of the tail too."""
+    later = [a for index in range(wave + 1, state.plan.tail) for a in state.found.members[index]]
+    if state.found.tallies[wave].members:
+        return later
+    return sorted((*later, *state.found.members[state.plan.tail]), key=_position)
+
+
+def _position(assignment: Assignment) -> int:
+    return assignment.position
+
+
+def _passes_empty(state: TickState, wave: int) -> bool:
+    """Tell whether a wave without members is passed over: only where nobody left it."""
+    if _nobody_belongs(state, wave):
+        _pass(state, wave)
+        return True
+    name = state.plan.wave_name(wave)
+    text = f"wave {name} waits for a computer that is ready: everybody moved to the tail"
+    state.current_wait = Wait("wave", text)
+    state.state_reason = text
+    return False
+
+
+def _nobody_belongs(state: TickState, wave: int) -> bool:
+    """Tell whether a wave has no members and nobody left it by sleeping, being not ready, or being taken back."""
+    tally = state.found.tallies[wave]
+    if tally.members or tally.cancelled:
+        return False
+    starts = state.plan.wave_starts()
+    first, end = starts[wave], starts[wave + 1]
+    return not any(first <= a.position < end for a in state.found.members[state.plan.tail])
+
+
+def _later(state: TickState, wave: int) -> bool:
+    """Tell whether a wave after this one has anybody left."""
+    return any(state.found.tallies[index].unended for index in range(wave + 1, state.plan.tail))
+
+
+def _crossed(state: TickState) -> Crossing | None:
+    names = [state.plan.wave_name(index) for index in range(state.plan.tail + 1)]
+    return crossed_error_threshold(state.plan.thresholds, state.found.tallies, names, state.found.lost)
+
+
+def _suspends(state: TickState, crossing: Crossing | None) -> bool:
+    """Suspend where a threshold is crossed and something is left to start."""
+    if crossing is None or not state.found.left_to_start:
+        return False
+    reason = f"{crossing.reason}; {state.found.left_to_start} computers are not touched"
+    state.actions.append(
+        Suspend(
+            reason=reason,
+            gate=crossing.gate,
+            severity=1 if state.found.unsafe else 2,
+            computers=crossing.computers,
+            inputs=crossing.inputs,
+        )
+    )
+    remedy = f"sopwith incident acknowledge ID, then sopwith rollout resume {state.view.rollout.id} --reason TEXT"
+    state.rollout_wait = Wait("suspended", reason, remedy)
+    return True

@@ -1,0 +1,1 @@
+"""Tests: the controller's pure rules."""
