@@ -278,30 +278,9 @@ class World:
 
     def carry_out(self, action: object) -> None:
         match action:
-            case OfferAssignment(assignment=key, start_until=until):
-                self.put(mirror.offer(self.assignments[key], now=self.now, start_until=until))
-            case RenewLease(assignment=key, start_until=until):
-                self.put(replace(self.assignments[key], start_until_time=until))
-            case HoldLease(assignment=key, reason=reason):
-                self.put(replace(self.assignments[key], start_until_time=None, waiting=reason))
-            case MoveAssignment(assignment=key, wave=wave):
-                self.put(replace(self.assignments[key], wave=wave))
-            case EndAssignment(assignment=key, outcome=outcome, symptom=symptom, detail=detail):
-                self.put(
-                    mirror.end(self.assignments[key], outcome, now=self.now, symptom=symptom, detail=detail).assignment
-                )
-            case MarkLost(assignment=key, since=since):
-                self.put(replace(self.assignments[key], lost_time=since))
-            case UnmarkLost(assignment=key):
-                self.put(replace(self.assignments[key], lost_time=None))
             case MeasureReadiness(computers=ids):
                 for computer in ids:
-                    number = int(computer[1:])
-                    if self.answers_readiness:
-                        verdict = self.computers[computer].readiness
-                        self.set(number, readiness=replace(verdict or READY, measured_time=self.now))
-                    else:
-                        self.set(number, measure_asked_time=self.now)
+                    self._measure(int(computer[1:]))
             case OpenWave(wave=wave):
                 self.rollout = lifecycle.open_wave(self.rollout, wave, now=self.now)
             case MarkWaveEnded(wave=wave):
@@ -314,6 +293,34 @@ class World:
                 self.rollout = lifecycle.complete(self.rollout, now=self.now, reason=reason)
             case FinishAbort():
                 self.rollout = lifecycle.finish_abort(self.rollout, now=self.now)
+            case _:
+                self._change(action)
+
+    def _measure(self, number: int) -> None:
+        if self.answers_readiness:
+            readiness = self.computers[f"c{number}"].readiness
+            measured = replace(readiness, verdict=readiness.verdict or "READY", measured_time=self.now)
+            self.set(number, readiness=measured)
+        else:
+            self.set(number, measure_asked_time=self.now)
+
+    def _change(self, action: Any) -> None:
+        assignment = self.assignments[action.assignment]
+        match action:
+            case OfferAssignment(start_until=until):
+                self.put(mirror.offer(assignment, now=self.now, start_until=until))
+            case RenewLease(start_until=until):
+                self.put(replace(assignment, start_until_time=until))
+            case HoldLease(reason=reason):
+                self.put(replace(assignment, start_until_time=None, waiting=reason))
+            case MoveAssignment(wave=wave):
+                self.put(replace(assignment, wave=wave))
+            case EndAssignment(outcome=outcome, symptom=symptom, detail=detail):
+                self.put(mirror.end(assignment, outcome, now=self.now, symptom=symptom, detail=detail).assignment)
+            case MarkLost(since=since):
+                self.put(replace(assignment, lost_time=since))
+            case UnmarkLost():
+                self.put(replace(assignment, lost_time=None))
             case _:
                 raise AssertionError(action)
 
@@ -334,6 +341,9 @@ class World:
         self.rollout = lifecycle.resume(
             self.rollout, person="otto", reason="looked at it", now=self.now, incident_acknowledged=True
         )
+
+    def is_in(self, state: RolloutState) -> bool:
+        return self.rollout.state is state
 
     def wave_of(self, number: int) -> int:
         return self.assignments[f"a{number}"].wave

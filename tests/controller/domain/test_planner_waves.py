@@ -71,7 +71,7 @@ def test_soak_of_the_last_wave_is_ignored():
     actions = world.tick()
 
     assert isinstance(actions[-1], Complete)
-    assert world.rollout.state is RolloutState.COMPLETED
+    assert world.is_in(RolloutState.COMPLETED)
 
 
 def test_failed_canary_suspends_and_touches_nobody_else():
@@ -84,7 +84,7 @@ def test_failed_canary_suspends_and_touches_nobody_else():
     assert isinstance(actions[0], Suspend)
     assert actions[0].severity == 2
     assert actions[0].computers == ("pc0",)
-    assert world.rollout.state is RolloutState.SUSPENDED
+    assert world.is_in(RolloutState.SUSPENDED)
     assert world.offered() == []
     assert world.why(2).waits_for == "suspended"
 
@@ -101,7 +101,7 @@ def test_rollout_with_nothing_left_to_start_completes_instead_of_suspending():
 
     world.tick()
 
-    assert world.rollout.state is RolloutState.COMPLETED
+    assert world.is_in(RolloutState.COMPLETED)
     assert sorted(world.outcomes()) == ["ROLLED_BACK", *["SUCCEEDED"] * 4]
 
 
@@ -114,7 +114,7 @@ def test_resume_accepts_what_was_counted_and_goes_on():
     world.resume()
     world.tick(SECOND)
 
-    assert world.rollout.state is RolloutState.RUNNING
+    assert world.is_in(RolloutState.RUNNING)
     assert world.offered() == [1, 2, 3, 4]
 
 
@@ -129,7 +129,7 @@ def test_counters_begin_anew_after_resume():
 
     world.tick(SECOND)
 
-    assert world.rollout.state is RolloutState.SUSPENDED
+    assert world.is_in(RolloutState.SUSPENDED)
 
 
 def test_sleeping_member_moves_to_the_tail_and_the_next_ready_one_takes_its_place():
@@ -185,7 +185,7 @@ def test_tail_opens_after_the_last_wave_and_takes_each_when_it_is_ready():
     actions = world.tick()
 
     assert any(isinstance(a, OpenWave) and a.name == "tail" for a in actions)
-    assert world.rollout.state is RolloutState.RUNNING
+    assert world.is_in(RolloutState.RUNNING)
     assert "tail" in world.rollout.state_reason
     assert world.why(2).waits_for == "asleep"
     assert world.why(3).waits_for == "readiness"
@@ -196,7 +196,7 @@ def test_tail_opens_after_the_last_wave_and_takes_each_when_it_is_ready():
     world.tick(MINUTE)
     world.ends(3)
     world.tick()
-    assert world.rollout.state is RolloutState.COMPLETED
+    assert world.is_in(RolloutState.COMPLETED)
 
 
 def test_moved_members_are_not_counted_in_the_wave():
@@ -248,4 +248,4 @@ def test_error_percent_is_above_not_at(errors: int):
 
     world.tick()
 
-    assert (world.rollout.state is RolloutState.SUSPENDED) is (errors == 2)
+    assert (world.is_in(RolloutState.SUSPENDED)) is (errors == 2)
