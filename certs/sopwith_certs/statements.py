@@ -49,6 +49,16 @@ def verify_statement(envelope_json: bytes, public_key: signing.PublicKey) -> Sop
     statement = envelope.statement()
     if not valid_signers(envelope_json, [public_key]):
         raise TrustError("the signature does not hold", remedy="sign again with the key that is bound to you")
-    if statement.key_id != signing.fingerprint(public_key):
+    pem = signing.public_key_pem(public_key).decode()
+    if (statement.key_id, statement.public_key_pem) != (signing.fingerprint(public_key), pem):
         raise TrustError("the statement names another key than the one that signed it", remedy="sign again")
     return statement
+
+
+def verify_self_contained(envelope_json: bytes) -> SopStatement:
+    """Return what the key named in the statement itself signed; the caller compares `key_id` with a known fingerprint.
+
+    Raises TrustError when the signature does not hold, FormatError when the bytes are no envelope of a statement.
+    """
+    named = read_envelope(envelope_json).statement().public_key_pem
+    return verify_statement(envelope_json, signing.read_public_key(named.encode()))

@@ -45,6 +45,8 @@ class SopStatement:
     """RFC 3339, UTC, by the signatory's clock."""
     key_id: str
     """Fingerprint of the signing key."""
+    public_key_pem: str
+    """The signing key's public half, so that the envelope alone can be verified; whose key it is the roster says."""
     comment: str = ""
 
     def payload(self) -> bytes:

@@ -1,6 +1,7 @@
 """A controller's SOP use cases over the fake database, with three real people and their real keys."""
 
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from sopwith_certs.signing import PrivateKey, fingerprint, new_key, public_key_pem
@@ -12,7 +13,7 @@ from sopwith_controller.services.sops import Sops, SopView, draft_revision
 from sopwith_formats.dsse_statement import MEANINGS, SopStatement
 from sopwith_formats.sop_template import SopBlanks, fill_template
 from sopwith_formats.units import format_time
-from tests.builders import FixedClock, settings
+from tests.builders import NOON, FixedClock, settings
 from tests.fakes.database import FakeDatabase
 from tests.fakes.log_signer import FakeLogSigner
 
@@ -52,8 +53,8 @@ class Announcements:
 class SopFleet:
     """Everything that a test of SOPs needs."""
 
-    def __init__(self) -> None:
-        self.clock = FixedClock()
+    def __init__(self, now: datetime = NOON) -> None:
+        self.clock = FixedClock(now)
         self.database = FakeDatabase(self.clock, FakeLogSigner())
         self.announcements = Announcements()
         gateway: Any = self.announcements
@@ -106,6 +107,7 @@ class SopFleet:
             role=role,
             signed_time=format_time(self.clock.now()),
             key_id=self.people[name].key_fingerprint,
+            public_key_pem=self.people[name].public_key_pem,
         )
         return replace(made, **changes)
 

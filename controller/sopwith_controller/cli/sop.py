@@ -1,0 +1,281 @@
+"""`sopwith sop`: write, sign and read the Standard Operating Procedure."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from sopwith.v1 import sop_service_pb2 as pb
+from sopwith_controller.cli.output import (
+    Column,
+    emit,
+    emit_document,
+    enum_name,
+    escape,
+    print_facts,
+    print_table,
+    tell,
+    time_text,
+)
+from sopwith_controller.cli.verbs import agree, connected, noun, state, verb
+from sopwith_controller.desk.errors import DeskError
+
+group = noun("sop", "Write, sign and read the Standard Operating Procedure.")
+
+COLUMNS = (
+    Column("SOP", lambda sop: sop.id),
+    Column("REVISION", lambda sop: str(sop.revision)),
+    Column("STATE", lambda sop: enum_name(sop, "state")),
+    Column("TITLE", lambda sop: sop.title),
+    Column("EFFECTIVE", lambda sop: time_text(sop, "effective_time")),
+    Column("STILL TO SIGN", lambda sop: ", ".join(sop.signatures_missing)),
+    Column("CHANGE", lambda sop: sop.change_kind, wide=True),
+    Column("POLICY DIGEST", lambda sop: sop.policy_sha256[:16], wide=True),
+)
+yes_option = click.option("--yes", is_flag=True, help="Answer the question with yes.")
+revision_option = click.option("--revision", type=int, default=0, help="Revision; default: the effective one.")
+
+
+@verb(group, "new", example="sopwith sop new --out sop.md")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="File to write; it must not exist.")
+@click.option("--from", "sop", default="", metavar="ID", help="Begin with the newest revision of this SOP.")
+def new(out: Path, sop: str) -> None:
+    """Write the SOP's form, or the next revision of a SOP, to a file."""
+    from sopwith_formats.durable import durable_write
+    from sopwith_formats.sop_template import sop_template
+
+    if out.exists():
+        raise DeskError(f"{out} exists", remedy="name another file, or move this one away")
+    document = _next_revision(sop) if sop else sop_template()
+    durable_write(out, document, 0o644)
+    tell(f"wrote {out}; next: fill it in, then sopwith sop lint {out}")
+
+
+@verb(group, "lint", example="sopwith sop lint sop.md")
+@click.argument("file", type=click.Path(path_type=Path))
+def lint(file: Path) -> None:
+    """Name every fault of a SOP file, with line and mend."""
+    from sopwith_formats.sop_document import lint_sop_document
+
+    problems = lint_sop_document(file.read_bytes(), str(file))
+    if state().output in ("json", "yaml"):
+        emit_document(state().output, [problem.as_dict() for problem in problems])
+    else:
+        for problem in problems:
+            print(escape(str(problem)))
+    errors = sum(problem.level == "error" for problem in problems)
+    if errors:
+        raise DeskError(f"{file} is not complete: {errors} fault{'s' if errors > 1 else ''}")
+    tell(f"{file} is complete; next: sopwith sop submit {file}")
+
+
+@verb(group, "submit", example="sopwith sop submit SU-SOP-001")
+@click.argument("sop", metavar="ID|FILE")
+@click.option("--effective-time", default="", metavar="TIME", help="When it shall take effect at the earliest.")
+def submit(sop: str, effective_time: str) -> None:
+    """Put the stored draft, or the revision in a file, into review."""
+    request = pb.SubmitSopRequest(id=sop)
+    if Path(sop).is_file():
+        from sopwith_formats.sop_document import read_sop_document
+
+        request.document = Path(sop).read_bytes()
+        request.id = read_sop_document(request.document, sop).front.id
+    if effective_time:
+        from sopwith_formats.units import parse_time
+
+        request.effective_time.FromDatetime(parse_time(effective_time).replace(tzinfo=None))
+    with connected() as connection:
+        reply = connection.call(connection.sops.SubmitSop, request)
+    _emit(reply.sop)
+    if state().output == "table" and reply.sop.signatures_missing:
+        tell(f"next: sopwith sop sign {reply.sop.id}, by {', '.join(reply.sop.signatures_missing)}")
+
+
+@verb(group, "sign", example="sopwith sop sign SU-SOP-001")
+@click.argument("sop")
+@click.option("--role", default="", help="Role to sign in, where you have several.")
+@click.option("--reject", is_flag=True, help="Send it back as a draft instead; needs --comment.")
+@click.option("--comment", default="", metavar="TEXT", help="What you add to your signature.")
+@yes_option
+def sign(sop: str, role: str, reject: bool, comment: str, yes: bool) -> None:
+    """Sign the revision in review with your own key."""
+    from sopwith_controller.desk import sop_signing
+
+    if reject and not comment.strip():
+        raise click.UsageError("--reject needs --comment, so that the author knows why")
+    if not yes and not sys.stdin.isatty():
+        raise DeskError("a signature needs your word, and there is no terminal to ask on", remedy="add --yes")
+    decision = "reject" if reject else "approve"
+    with connected() as connection:
+        signatory = sop_signing.signatory_of(connection.context)
+        found = connection.call(connection.sops.GetSop, pb.GetSopRequest(id=sop, revision=_open(connection, sop)))
+        document = sop_signing.read_for_signing(found.document, found.sop.document_sha256, found.sop.policy_sha256)
+        role = sop_signing.role_to_sign(document, signatory, list(found.sop.signatures_missing), role)
+        tell(f"{found.sop.id} revision {found.sop.revision}: {found.sop.title}")
+        tell(f"{found.sop.change_kind} change: {found.sop.change_description}")
+        tell(sop_signing.sentence(document, signatory, role, decision))
+        agree("Sign this?", yes=yes)
+        envelope = sop_signing.sign_revision(document, signatory, role, decision=decision, comment=comment)
+        request = pb.SignSopRequest(id=found.sop.id, revision=found.sop.revision, envelope_json=envelope)
+        reply = connection.call(connection.sops.SignSop, request)
+    _emit(reply.sop)
+
+
+@verb(group, "show", example="sopwith sop show SU-SOP-001")
+@click.argument("sop")
+@revision_option
+@click.option("--document", is_flag=True, help="Print the exact document.")
+@click.option("--export", type=click.Path(path_type=Path), help="Write document and signatures to a file.")
+def show(sop: str, revision: int, document: bool, export: Path | None) -> None:
+    """Show one revision: state, signatures, digests."""
+    with connected() as connection:
+        reply = connection.call(connection.sops.GetSop, pb.GetSopRequest(id=sop, revision=revision))
+    if export is not None:
+        _export(reply, export)
+    elif document:
+        sys.stdout.buffer.write(reply.document)
+    elif state().output == "table":
+        _print_sop(reply.sop)
+    else:
+        _emit(reply.sop)
+
+
+@verb(group, "list", example="sopwith sop list")
+def list_sops() -> None:
+    """List the newest revision of each SOP."""
+    with connected() as connection:
+        reply = connection.call(connection.sops.ListSops, pb.ListSopsRequest())
+    emit(state().output, reply.sops, COLUMNS, name=lambda sop: sop.id, empty="No SOP; sopwith sop new writes one.")
+
+
+@verb(group, "history", example="sopwith sop history SU-SOP-001")
+@click.argument("sop")
+def history(sop: str) -> None:
+    """Show the revision history, the table of the SOP's last section."""
+    with connected() as connection:
+        rows = [_history_row(item) for item in _revisions(connection, sop)]
+    if state().output in ("json", "yaml"):
+        emit_document(state().output, rows)
+    elif state().output == "name":
+        for row in rows:
+            print(row["revision"])
+    else:
+        titles = ("REVISION", "DESCRIPTION", "DATE", "REVISED BY")
+        print_table(titles, [[str(value) for value in row.values()] for row in rows])
+
+
+@verb(group, "acknowledge", example="sopwith sop acknowledge SU-SOP-001 --yes")
+@click.argument("sop")
+@revision_option
+@yes_option
+def acknowledge(sop: str, revision: int, yes: bool) -> None:
+    """Say that you have read the effective revision."""
+    with connected() as connection:
+        found = connection.call(connection.sops.GetSop, pb.GetSopRequest(id=sop, revision=revision))
+        tell(f"{found.sop.id} revision {found.sop.revision}: {found.sop.change_description}")
+        agree("Have you read it?", yes=yes)
+        request = pb.AcknowledgeSopRequest(id=found.sop.id, revision=found.sop.revision)
+        reply = connection.call(connection.sops.AcknowledgeSop, request)
+    _emit(reply.sop)
+
+
+@verb(group, "activate", example="sopwith sop activate SU-SOP-001")
+@click.argument("sop")
+@yes_option
+def activate(sop: str, yes: bool) -> None:
+    """Let a signed revision take effect now instead of later."""
+    agree(f"Let {sop} take effect now?", yes=yes)
+    with connected() as connection:
+        reply = connection.call(connection.sops.ActivateSop, pb.ActivateSopRequest(id=sop))
+    _emit(reply.sop)
+
+
+@verb(group, "verify", example="sopwith sop verify SU-SOP-001.sop.json")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--key", "keys", multiple=True, metavar="FINGERPRINT", help="Believe only these keys (sha256:...).")
+def verify(file: Path, keys: tuple[str, ...]) -> None:
+    """Prove the signatures in an exported file; needs no controller."""
+    from sopwith_controller.desk.sop_bundle import verify_bundle
+    from sopwith_formats.errors import FormatError
+
+    try:
+        proof = verify_bundle(file.read_bytes(), keys)
+    except FormatError as error:
+        raise DeskError(f"{file} {error.message}", remedy=error.remedy) from error
+    if state().output in ("json", "yaml"):
+        document = {**vars(proof), "signatures": [vars(item) for item in proof.signatures], "valid": proof.valid}
+        document["signatures_missing"] = list(proof.signatures_missing)
+        emit_document(state().output, document)
+    else:
+        titles = ("PERSON", "ROLE", "MEANING", "SIGNED", "VALID", "WHY NOT")
+        print_table(
+            titles,
+            [
+                [item.person, item.role, item.meaning, item.signed_time, "yes" if item.valid else "NO", item.reason]
+                for item in proof.signatures
+            ],
+        )
+    if proof.valid < len(proof.signatures) or not proof.signatures:
+        raise DeskError(f"{proof.valid} of {len(proof.signatures)} signatures are valid")
+    missing = f"; none by {', '.join(proof.signatures_missing)}" if proof.signatures_missing else ""
+    tell(f"{proof.valid} of {len(proof.signatures)} signatures are valid{missing}")
+
+
+def _emit(sop: Any) -> None:
+    if state().output == "table":
+        _print_sop(sop)
+    else:
+        emit(state().output, sop, COLUMNS, name=lambda item: item.id)
+
+
+def _print_sop(sop: Any) -> None:
+    signatures = [f"{item.person} ({item.role}, {time_text(item, 'signed_time')})" for item in sop.signatures]
+    print_facts(
+        (
+            ("SOP", f"{sop.id} revision {sop.revision}: {sop.title}"),
+            ("State", enum_name(sop, "state")),
+            ("Change", f"{sop.change_kind}: {sop.change_description} (by {sop.revised_by})"),
+            ("Effective", time_text(sop, "effective_time")),
+            ("Signed by", "; ".join(signatures) or "nobody"),
+            ("Still to sign", ", ".join(sop.signatures_missing)),
+            ("Read by", ", ".join(sop.acknowledged_by)),
+            ("Document digest", sop.document_sha256),
+            ("Policy digest", sop.policy_sha256),
+        )
+    )
+
+
+def _revisions(connection: Any, sop: str) -> list[Any]:
+    return list(connection.call(connection.sops.ListSopRevisions, pb.ListSopRevisionsRequest(id=sop)).sops)
+
+
+def _open(connection: Any, sop: str) -> int:
+    """Return the newest revision's number: that is the one to sign."""
+    return int(_revisions(connection, sop)[-1].revision)
+
+
+def _history_row(sop: Any) -> dict[str, Any]:
+    time = time_text(sop, "effective_time") or time_text(sop, "submitted_time")
+    return {
+        "revision": sop.revision,
+        "description": sop.change_description,
+        "date": time[:10],
+        "revised_by": sop.revised_by,
+    }
+
+
+def _next_revision(sop: str) -> bytes:
+    with connected() as connection:
+        newest = _open(connection, sop)
+        reply = connection.call(connection.sops.GetSop, pb.GetSopRequest(id=sop, revision=newest))
+    document: bytes = reply.document
+    return document.replace(b"\nrevision: %d\n" % newest, b"\nrevision: %d\n" % (newest + 1), 1)
+
+
+def _export(reply: Any, path: Path) -> None:
+    from sopwith_controller.desk.sop_bundle import write_bundle
+    from sopwith_formats.durable import durable_write
+
+    durable_write(path, write_bundle(reply.document, [item.envelope_json for item in reply.sop.signatures]), 0o644)
+    tell(f"wrote {path}; anybody proves it with: sopwith sop verify {path}")
