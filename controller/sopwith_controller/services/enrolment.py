@@ -32,6 +32,7 @@ from sopwith_controller.domain.errors import (
 )
 from sopwith_controller.domain.log_kinds import LogKind
 from sopwith_controller.services.access import Access, Caller
+from sopwith_controller.services.people import revoke_certificates
 from sopwith_controller.services.ports import Clock, Database, Ids, Issuer, UnitOfWork
 from sopwith_formats.errors import FormatError
 
@@ -202,7 +203,7 @@ class Enrolment:
             await self._spend(unit, token)
         if again:
             return await self._renew(unit, request, person)
-        revoked = await _revoke_all(unit, person.id, request.now)
+        revoked = await revoke_certificates(unit, person.id, self._clock)
         person = replace(person, state="ACTIVE")
         issued = await self._issue(
             unit, request, person, LogKind.PERSON_JOINED, operator=token.created_by, token=token.id
@@ -296,14 +297,6 @@ async def _using_name(unit: UnitOfWork, name: str) -> Computer | None:
     if found is None or found.state not in _LEFT or found.id == name:
         return found
     return next((one for one in await unit.computers.all() if one.name == name and one.state not in _LEFT), None)
-
-
-async def _revoke_all(unit: UnitOfWork, subject_id: str, now: datetime) -> list[str]:
-    """Revoke the certificates that a person had before: a new invitation replaces a lost key."""
-    living = [c for c in await unit.certificates.of_subject(subject_id) if c.revoked_time is None]
-    for certificate in living:
-        await unit.certificates.put(replace(certificate, revoked_time=now))
-    return [certificate.serial for certificate in living]
 
 
 def _refusal(reason: str, remedy: str) -> RefusedError:
