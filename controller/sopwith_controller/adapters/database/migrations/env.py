@@ -2,11 +2,11 @@
 
 from alembic import context
 
-from sopwith_controller.adapters.database.log_tables import METADATA
+from sopwith_controller.adapters.database import log_tables
 
 context.configure(
     connection=context.config.attributes["connection"],
-    target_metadata=METADATA,
+    target_metadata=log_tables.update_log.metadata,
     transactional_ddl=True,
 )
 context.run_migrations()
