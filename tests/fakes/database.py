@@ -6,6 +6,7 @@ is a real one (entries, links, tree), and leaving a unit without a commit undoes
 """
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -135,6 +136,7 @@ class FakeDatabase:
         self._state = State()
         self._writer = asyncio.Lock()
         self._owner: asyncio.Task[Any] | None = None
+        self._growth = asyncio.Event()
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[FakeUnitOfWork]:
@@ -152,6 +154,8 @@ class FakeDatabase:
                 self._owner = None
                 if unit.committed is not None:
                     self._state = unit.committed
+                    grown, self._growth = self._growth, asyncio.Event()
+                    grown.set()
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[FakeUnitOfWork]:
@@ -161,6 +165,11 @@ class FakeDatabase:
             yield unit
         finally:
             unit.end()
+
+    async def wait_for_growth(self, timeout_seconds: float) -> None:
+        """Return when something was committed, or after the timeout."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._growth.wait(), timeout_seconds)
 
     async def close(self) -> None:
         """Do nothing: memory needs no closing."""

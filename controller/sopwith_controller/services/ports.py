@@ -343,6 +343,22 @@ class UpdateLog(Protocol):
         ...
 
 
+class LogGrowth(Protocol):
+    """Tells when the update log may have grown."""
+
+    async def wait_for_growth(self, timeout_seconds: float) -> None:
+        """Return when entries were committed, or after the timeout."""
+        ...
+
+
+class PublishedCheckpoints(Protocol):
+    """Checkpoints that were published outside the database."""
+
+    def all(self) -> Sequence[str]:
+        """Return the notes as they lie there, also what is no note."""
+        ...
+
+
 class LogSigner(Protocol):
     """Signs what the update log is at a size, with the log key."""
 

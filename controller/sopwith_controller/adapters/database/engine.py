@@ -60,6 +60,7 @@ class SqlDatabase:
         self._to_publish = ""
         self._publishing: asyncio.Task[None] | None = None
         self._turn = asyncio.Lock()
+        self._growth = asyncio.Event()
         self._owner: asyncio.Task[Any] | None = None
 
     @asynccontextmanager
@@ -76,7 +77,9 @@ class SqlDatabase:
                     yield unit
             finally:
                 self._owner = None
-        if unit.committed and unit.update_log.signed:
+        if unit.committed and unit.update_log.appended:
+            grown, self._growth = self._growth, asyncio.Event()
+            grown.set()
             self._publish(unit.update_log.signed)
 
     @asynccontextmanager
@@ -84,6 +87,11 @@ class SqlDatabase:
         """Open a unit of work that only reads."""
         async with self._unit(self._reading, writable=False) as unit:
             yield unit
+
+    async def wait_for_growth(self, timeout_seconds: float) -> None:
+        """Return when this process committed entries, or after the timeout; other replicas show by the timeout."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._growth.wait(), timeout_seconds)
 
     async def close(self) -> None:
         """Publish what waits and end every connection."""
@@ -117,7 +125,7 @@ class SqlDatabase:
     def _publish(self, note: str) -> None:
         """Write the newest checkpoint file off the loop; what comes meanwhile is written once, the newest."""
         self._to_publish = note
-        if self._files is not None and (self._publishing is None or self._publishing.done()):
+        if note and self._files is not None and (self._publishing is None or self._publishing.done()):
             self._publishing = asyncio.create_task(self._publish_files(self._files))
 
     async def _publish_files(self, files: CheckpointFiles) -> None:

@@ -49,7 +49,7 @@ class SqlUpdateLog:
         self._may_sign = False
         self._new_rows: list[dict[str, Any]] = []
         self._new_nodes: dict[tuple[int, int], TreeNode] = {}
-        self._appended = False
+        self.appended = False
         self.signed = ""
 
     async def append(self, draft: LogDraft) -> int:
@@ -63,13 +63,13 @@ class SqlUpdateLog:
         self._new_rows.append(values)
         for node in tree.append(merkle.leaf_hash(row.canonical_json.encode())):
             self._new_nodes[node.level, node.index] = node
-        self._appended = True
+        self.appended = True
         return index
 
     async def finish(self) -> None:
         """Write what waits and sign the new size; called once, before the commit."""
         await self._flush()
-        if not self._appended or self._signer is None or self._tree is None:
+        if not self.appended or self._signer is None or self._tree is None:
             return
         if not self._may_sign:
             _log.error("checkpoint_withheld", size=self._tree.size, reason="the stored log is not what was signed")
