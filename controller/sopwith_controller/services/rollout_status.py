@@ -1,41 +1,23 @@
 """How a rollout stands, as people read it: counts, waves with their states, and what each computer waits for.
 
 This module reads and adds up; it changes nothing. Rules: a rollout's counts are its assignments' (a correction counts
-as the truth it tells); before the start the plan's sizes stand for them; the tail is shown while it has members.
+as the truth it tells); the tail is shown while it has members.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from sopwith_controller.domain.entities import Assignment, Rollout, RolloutState, WaveProgress
+from sopwith_controller.domain.entities import Assignment, Rollout
 from sopwith_controller.domain.errors import NotFoundError
 from sopwith_controller.domain.plan import Plan
 from sopwith_controller.domain.planner import explain
 from sopwith_controller.domain.rollout import ACTIVE_STATES
 from sopwith_controller.domain.tick import Explanation
+from sopwith_controller.domain.waves import Counts, WaveView, count, wave_views
 from sopwith_controller.services.ports import Clock, Database, UnitOfWork
 from sopwith_controller.services.rollout_records import RolloutRecords
 from sopwith_controller.services.rollouts import find_rollout
 from sopwith_controller.services.views import Views
-from sopwith_formats.vocabulary import AssignmentState, Outcome
-
-COUNT_NAMES = (*(outcome.lower() for outcome in Outcome), "pending", "active")
-
-
-def no_counts() -> dict[str, int]:
-    """Return every count at zero."""
-    return dict.fromkeys(COUNT_NAMES, 0)
-
-
-@dataclass
-class WaveStatus:
-    """One wave as it stands."""
-
-    name: str
-    state: str
-    size: int
-    soak_seconds: int
-    counts: dict[str, int] = field(default_factory=no_counts)
 
 
 @dataclass(frozen=True)
@@ -44,8 +26,8 @@ class RolloutStatus:
 
     rollout: Rollout
     plan: Plan
-    waves: tuple[WaveStatus, ...]
-    counts: dict[str, int]
+    waves: tuple[WaveView, ...]
+    counts: Counts
     guidance: tuple[str, ...] = ()
 
 
@@ -95,11 +77,6 @@ class RolloutStatuses:
         """Return the rollout as it stands in this transaction."""
         plan = self._records.plan(rollout)
         assignments = await unit.assignments.of_rollout(rollout.id) if rollout.started_time else ()
-        waves = _waves(rollout, plan, assignments)
-        total = no_counts()
-        for wave in waves:
-            for name, number in wave.counts.items():
-                total[name] += number
         guidance = [
             note.text
             for incident in await unit.incidents.all()
@@ -107,40 +84,4 @@ class RolloutStatuses:
             for note in incident.notes
             if note.guidance
         ]
-        return RolloutStatus(rollout, plan, tuple(waves), total, tuple(guidance))
-
-
-def _waves(rollout: Rollout, plan: Plan, assignments: Sequence[Assignment]) -> list[WaveStatus]:
-    waves = [
-        WaveStatus(wave.name, wave_state(rollout, index), wave.size, wave.soak_seconds)
-        for index, wave in enumerate(plan.waves)
-    ]
-    waves.append(WaveStatus(plan.wave_name(plan.tail), wave_state(rollout, plan.tail), 0, 0))
-    if rollout.started_time is None:
-        for wave in waves:
-            wave.counts["pending"] = wave.size
-        return waves[:-1]
-    for wave in waves:
-        wave.size = 0
-    for assignment in assignments:
-        wave = waves[assignment.wave]
-        wave.size += 1
-        wave.counts[count_name(assignment)] += 1
-    return waves if waves[-1].size else waves[:-1]
-
-
-def count_name(assignment: Assignment) -> str:
-    """Return the name of the count that an assignment belongs to."""
-    if assignment.ended:
-        return assignment.outcome.lower()
-    return "pending" if assignment.state is AssignmentState.PENDING else "active"
-
-
-def wave_state(rollout: Rollout, index: int) -> str:
-    """Return PENDING, OPEN, SOAKING or PASSED."""
-    progress = rollout.waves[index] if index < len(rollout.waves) else WaveProgress()
-    if progress.passed_time is not None:
-        return "PASSED"
-    if progress.ended_time is not None:
-        return "PASSED" if rollout.state in (RolloutState.COMPLETED, RolloutState.ABORTED) else "SOAKING"
-    return "PENDING" if progress.opened_time is None else "OPEN"
+        return RolloutStatus(rollout, plan, wave_views(rollout, plan, assignments), count(assignments), tuple(guidance))
