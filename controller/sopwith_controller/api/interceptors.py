@@ -14,7 +14,8 @@ import asyncio
 import secrets
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
 from contextvars import ContextVar
 from typing import Any, Protocol
 
@@ -108,9 +109,11 @@ class Gatekeeper(aio.ServerInterceptor):
         async def call(request: Any, context: Any) -> None:
             async def work() -> None:
                 answers = behavior(request, context)
-                if isinstance(answers, AsyncIterator):
-                    async for answer in answers:
-                        await context.write(answer)
+                if isinstance(answers, AsyncGenerator):
+                    # Closed here and not by the garbage collector: what the call holds is let go when it ends.
+                    async with aclosing(answers):
+                        async for answer in answers:
+                            await context.write(answer)
                 else:
                     await answers
 

@@ -134,6 +134,10 @@ class PresenceRegister:
         """Note that it announced its silence."""
         self._seen[computer_id].asleep = True
 
+    def acknowledge(self, computer_id: str, sequence: int) -> None:
+        """Tell a computer what is durable; one that is gone learns it at its next Hello."""
+        self._send(computer_id, Message(ack=agent_service_pb2.Ack(sequence=sequence)))
+
     def answered(self, request_id: str) -> None:
         """Note that the readiness which somebody waits for was recorded."""
         waiting = self._answers.pop(request_id, None)

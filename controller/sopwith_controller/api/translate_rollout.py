@@ -1,0 +1,132 @@
+"""Rollouts, plans, assignments and explanations as they travel: converts, decides nothing."""
+
+from datetime import datetime
+
+from sopwith.v1 import rollout_pb2, rollout_service_pb2
+from sopwith_controller.api.errors import refusal_message
+from sopwith_controller.api.translate import to_timestamp
+from sopwith_controller.domain.entities import Assignment, Rollout
+from sopwith_controller.domain.plan import Plan
+from sopwith_controller.domain.tick import Explanation
+from sopwith_controller.domain.waves import Counts, WaveView, wave_views
+from sopwith_controller.services.planning import Drafted
+from sopwith_controller.services.rollout_status import RolloutStatus
+
+
+def to_rollout(status: RolloutStatus) -> rollout_pb2.Rollout:
+    """Return a rollout as it travels."""
+    rollout = status.rollout
+    return rollout_pb2.Rollout(
+        id=rollout.id,
+        name=rollout.name,
+        state=rollout_pb2.RolloutState.Value(f"ROLLOUT_STATE_{rollout.state}"),
+        state_reason=rollout.state_reason,
+        release=rollout.release,
+        sop=rollout_pb2.SopReference(
+            id=rollout.sop_id, revision=rollout.sop_revision, policy_sha256=rollout.policy_sha256
+        ),
+        plan_sha256=rollout.plan_sha256,
+        waves=[_to_wave(wave) for wave in status.waves],
+        counts=_to_counts(status.counts),
+        change_class=rollout.change_class,
+        audience=rollout.audience,
+        requester=rollout.requester,
+        operator=rollout.operator,
+        ticket=rollout.ticket,
+        created_time=to_timestamp(rollout.created_time),
+        started_time=to_timestamp(rollout.started_time),
+        ended_time=to_timestamp(rollout.ended_time),
+        deadline_time=to_timestamp(rollout.deadline_time),
+        approved_by=[approval.person for approval in rollout.approvals],
+        guidance=status.guidance,
+    )
+
+
+def to_stored_plan(rollout: Rollout, plan: Plan) -> rollout_service_pb2.RolloutPlan:
+    """Return a frozen plan as it travels, without a forecast."""
+    return rollout_service_pb2.RolloutPlan(
+        plan_sha256=rollout.plan_sha256,
+        plan_json=rollout.plan_json,
+        forecast=rollout_service_pb2.PlanForecast(
+            computers=len(plan.members), waves=[_to_wave(wave) for wave in wave_views(rollout, plan, ())]
+        ),
+    )
+
+
+def to_plan(drafted: Drafted, now: datetime) -> rollout_service_pb2.RolloutPlan:
+    """Return a fresh plan with what the dry run found."""
+    plan = drafted.planning.plan
+    return rollout_service_pb2.RolloutPlan(
+        plan_sha256=plan.sha256(),
+        plan_json=plan.to_json(),
+        forecast=rollout_service_pb2.PlanForecast(
+            computers=len(plan.members),
+            bytes_per_computer=drafted.bytes_per_computer,
+            exclusions=[
+                rollout_service_pb2.PlanExclusion(computer=item.computer, reason=item.reason)
+                for item in drafted.planning.exclusions
+            ],
+            refusals=[refusal_message(refusal) for refusal in drafted.refusals],
+            warnings=drafted.planning.warnings,
+            materials=[
+                rollout_service_pb2.PlanMaterial(name=item.name, present=item.present, message=item.message)
+                for item in drafted.planning.materials
+            ],
+            waves=[
+                rollout_pb2.Wave(
+                    name=wave.name,
+                    state="PENDING",
+                    size=wave.size,
+                    counts=rollout_pb2.Counts(pending=wave.size),
+                    soak_seconds=wave.soak_seconds,
+                )
+                for wave in plan.waves
+            ],
+            projected_finish_time=to_timestamp(drafted.projected_finish(now)),
+        ),
+    )
+
+
+def to_assignment(assignment: Assignment, plan: Plan) -> rollout_pb2.Assignment:
+    """Return an assignment as it travels."""
+    return rollout_pb2.Assignment(
+        id=assignment.id,
+        computer=assignment.computer,
+        wave=plan.wave_name(assignment.wave),
+        state=assignment.state,
+        outcome=assignment.outcome,
+        symptom=assignment.symptom,
+        detail=assignment.detail,
+        percent=assignment.percent,
+        version_before=assignment.version_before,
+        version_after=assignment.version_after,
+        attempts=assignment.attempts,
+        reported_time=to_timestamp(assignment.reported_time),
+    )
+
+
+def to_explanation(explanation: Explanation) -> rollout_pb2.Explanation:
+    """Return an explanation as it travels."""
+    return rollout_pb2.Explanation(
+        computer=explanation.computer,
+        state=explanation.state,
+        wave=explanation.wave,
+        waits_for=explanation.waits_for,
+        message=explanation.message,
+        remedy=explanation.remedy,
+        until_time=to_timestamp(explanation.until),
+    )
+
+
+def _to_wave(wave: WaveView) -> rollout_pb2.Wave:
+    return rollout_pb2.Wave(
+        name=wave.name,
+        state=wave.state,
+        size=wave.size,
+        counts=_to_counts(wave.counts),
+        soak_seconds=wave.soak_seconds,
+    )
+
+
+def _to_counts(counts: Counts) -> rollout_pb2.Counts:
+    return rollout_pb2.Counts(**vars(counts))
