@@ -92,6 +92,34 @@ async def test_used_token_is_refused_with_its_mend(tmp_path: Path) -> None:
     assert "sopwith token create" in refusal.value.remedy
 
 
+async def test_token_reaches_no_log(tmp_path: Path) -> None:
+    async with web_port(tmp_path) as web:
+        await web.token(uses_left=0)
+        est = await client(web)
+
+        with structlog.testing.capture_logs() as events, pytest.raises(EnrolmentRefusedError):
+            await in_thread(est.enrol, make_request(new_key()), name="pc1", token=SECRET)
+
+    assert [event["event"] for event in events] == ["enrolment_refused"]
+    assert SECRET not in repr(events)
+
+
+async def test_failure_inside_shows_nothing_of_the_inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fail(_request: bytes) -> None:
+        raise RuntimeError("inner secret")
+
+    async with web_port(tmp_path) as web:
+        monkeypatch.setattr(web.enrolment, "reenrol", fail)
+
+        status, _, body = await ask(
+            web, "POST", "/.well-known/est/simplereenroll", encode_body(make_request(new_key()))
+        )
+        again, _, _ = await ask(web, "GET", "/.well-known/est/cacerts")
+
+    assert (status, again) == (500, 200)
+    assert b"inner secret" not in body
+
+
 async def test_taken_name_is_refused_with_its_mend(tmp_path: Path) -> None:
     async with web_port(tmp_path) as web:
         await web.token(uses_left=2)

@@ -2,9 +2,10 @@
 
 import asyncio
 import hashlib
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +13,9 @@ import pytest
 from sopwith_certs.authority import Authority, read_certificate
 from sopwith_certs.est_messages import make_request
 from sopwith_certs.identity import Kind, identity_of_certificate
+from sopwith_certs.log_key import make_log_key
 from sopwith_certs.signing import fingerprint, new_key
+from sopwith_controller.adapters.database.engine import open_database
 from sopwith_controller.adapters.ids import RandomIds
 from sopwith_controller.adapters.issuer import BuiltInIssuer
 from sopwith_controller.domain.entities import Computer, ComputerState, Person, Token
@@ -38,9 +41,9 @@ SECRET = "a-secret-of-a-token"
 class Fleet:
     """A controller's enrolment over the fake database and a real authority."""
 
-    def __init__(self) -> None:
-        self.clock = FixedClock()
-        self.database = FakeDatabase(self.clock, FakeLogSigner())
+    def __init__(self, database: Any = None, clock: FixedClock | None = None) -> None:
+        self.clock = clock or FixedClock()
+        self.database = database or FakeDatabase(self.clock, FakeLogSigner())
         self.access = Access(self.database)
         self.authority = Authority.create("Example", TRUST_DOMAIN, self.clock.now())
         self.enrolment = Enrolment(self.database, BuiltInIssuer(self.authority), self.clock, RandomIds(), self.access)
@@ -102,6 +105,17 @@ def fleet() -> Fleet:
     return Fleet()
 
 
+@pytest.fixture
+async def fleet_on_disk(tmp_path: Path) -> AsyncIterator[Fleet]:
+    """The same over the real database."""
+    clock, key = FixedClock(), make_log_key("log.example.test")
+    database = await open_database(
+        tmp_path / "sopwith.db", clock=clock, signer=key, checkpoints=tmp_path / "checkpoints"
+    )
+    yield Fleet(database, clock)
+    await database.close()
+
+
 async def test_computer_with_a_token_is_accepted_at_once_with_the_tokens_labels(fleet: Fleet) -> None:
     await fleet.token()
     key = new_key()
@@ -129,6 +143,20 @@ async def test_used_token_is_refused(fleet: Fleet) -> None:
 
 
 async def test_last_use_of_a_token_is_spent_once_by_many_at_a_time(fleet: Fleet) -> None:
+    await fleet.token(uses_left=3)
+
+    answers = await asyncio.gather(
+        *(fleet.enrolment.enrol(make_request(new_key()), name=f"pc{n}", token=SECRET) for n in range(12)),
+        return_exceptions=True,
+    )
+
+    assert sum(isinstance(answer, Issued) for answer in answers) == 3
+    assert sum(isinstance(answer, RefusedError) for answer in answers) == 9
+    assert len(await fleet.computers()) == 3
+
+
+async def test_last_use_of_a_token_is_spent_once_on_the_real_database(fleet_on_disk: Fleet) -> None:
+    fleet = fleet_on_disk
     await fleet.token(uses_left=3)
 
     answers = await asyncio.gather(
