@@ -8,6 +8,8 @@ anew and freezes it with its digest; every decision stands in the update log wit
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from sopwith_certs.plan_approvals import verify_approval
+from sopwith_certs.signing import read_public_key
 from sopwith_controller.domain import approvals, gates
 from sopwith_controller.domain import rollout as machine
 from sopwith_controller.domain.entities import Approval, Rollout, RolloutState
@@ -113,6 +115,7 @@ class Rollouts:
             before = await find_rollout(unit, rollout_id)
             policy = await self._tools.records.policy(unit, before)
             approvals.check_approver(before, policy, person=caller.name, roles=caller.roles, plan_sha256=plan_sha256)
+            await _check_signature(unit, caller, before, plan_sha256, envelope_json)
             approval = Approval(caller.name, plan_sha256, self._tools.clock.now(), envelope_json)
             settings = await unit.settings()
             enough = approvals.is_enough(before, policy, settings.profile, (approval,))
@@ -191,3 +194,15 @@ async def find_rollout(unit: UnitOfWork, id_or_name: str) -> Rollout:
     if rollout is None:
         raise NotFoundError(f"there is no rollout {id_or_name}", remedy="sopwith rollout list")
     return rollout
+
+
+async def _check_signature(
+    unit: UnitOfWork, caller: Caller, rollout: Rollout, plan_sha256: str, envelope_json: str
+) -> None:
+    """Refuse an approval that the approver's own key did not sign over this plan's digest."""
+    person = await unit.people.get(caller.id)
+    if person is None or not person.public_key_pem:
+        raise InvalidInputError(f"no key is bound to {caller.name}", remedy=f"sopwith person invite {caller.name}")
+    approval = verify_approval(envelope_json.encode(), read_public_key(person.public_key_pem.encode()))
+    if (approval.rollout_id, approval.plan_sha256) != (rollout.id, plan_sha256):
+        raise InvalidInputError("the signed approval names another rollout or plan", remedy="approve again")
