@@ -15,6 +15,7 @@ from sopwith_formats import sop_policy as policy
 from sopwith_formats.document_values import ClockTime, CountOrPercent, Duration, PositiveCount, Word
 from sopwith_formats.documents import StrictModel
 from sopwith_formats.errors import FormatError
+from sopwith_formats.selector import parse_selector
 from sopwith_formats.units import parse_time
 
 _RRULE = re.compile(r"FREQ=(YEARLY|MONTHLY|WEEKLY|DAILY|HOURLY)(;[A-Z]+=[A-Z0-9,+:-]+)*")
@@ -58,6 +59,16 @@ def time_text(value: Any) -> str | None:
     return value
 
 
+def selector_text(value: Any) -> str:
+    """Return a label selector as it is written, after checking that it is one."""
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise FormatError("is no selector", remedy='write it like "site=berlin, ring!=vip"')
+    return parse_selector(value).text
+
+
+Selector = Annotated[str, BeforeValidator(selector_text)]
 Rrule = Annotated[str, BeforeValidator(rrule_text)]
 TimeZone = Annotated[str, BeforeValidator(time_zone_name)]
 Name = Annotated[str, BeforeValidator(short_name)]

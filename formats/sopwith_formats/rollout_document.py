@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from sopwith_formats.document_parts import BudgetPart, Name, Rrule, Time, WavePart, WindowPart, wave_records
+from sopwith_formats.document_parts import BudgetPart, Name, Rrule, Selector, Time, WavePart, WindowPart, wave_records
 from sopwith_formats.document_values import CountOrPercent, Duration, Percent, PercentNumber, PositiveCount
 from sopwith_formats.documents import StrictModel, read_model
 from sopwith_formats.errors import FormatError
@@ -48,7 +48,7 @@ class RolloutDocument(StrictModel):
     rollout: Name
     release: Annotated[str, BeforeValidator(_release)]
     sop: Name
-    audience: str = Field(default="", max_length=4000)
+    audience: Selector = ""
     dynamic: bool = False
     waves: Annotated[list[WavePart], AfterValidator(_unique)] = Field(default_factory=list, max_length=WAVES_MAX)
     success_threshold: Percent | None = None
@@ -80,7 +80,7 @@ class RolloutDocument(StrictModel):
             rollout=self.rollout,
             release=self.release,
             sop=self.sop,
-            audience=self.audience.strip(),
+            audience=self.audience,
             dynamic=self.dynamic,
             waves=wave_records(self.waves),
             success_threshold=self.success_threshold,

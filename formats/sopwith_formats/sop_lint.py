@@ -182,8 +182,8 @@ def _escalation(front: FrontMatter, tree: Document) -> Iterator[Problem]:
             yield tree.problem(("escalation",), f"has {state} for severity {severity}", "write exactly one")
     for index, rule in enumerate(front.escalation):
         here: Place = ("escalation", index)
-        first = rule.levels[0]
-        if rule.severity in _AT_ONCE and (first.after != 0 or "it_manager" not in first.targets):
+        first = rule.levels[0] if rule.levels else None
+        if rule.severity in _AT_ONCE and (first is None or first.after != 0 or "it_manager" not in first.targets):
             message = "does not tell the IT manager at once"
             yield tree.problem((*here, "levels", 0), message, "begin with {after: 0s, targets: [it_manager], ...}")
         if rule.severity in _AT_ONCE and not 0 < rule.acknowledge_within <= _DAY_SECONDS:

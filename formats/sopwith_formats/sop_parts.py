@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from sopwith_formats import sop_words as words
-from sopwith_formats.document_parts import BudgetPart, Name, WavePart, WindowPart, wave_records
+from sopwith_formats.document_parts import BudgetPart, Name, Selector, WavePart, WindowPart, wave_records
 from sopwith_formats.document_values import CountOrPercent, Duration, PositiveCount, Size, Text, Word
 from sopwith_formats.documents import StrictModel
 from sopwith_formats.errors import FormatError
@@ -56,7 +56,6 @@ Actor = Annotated[str, one_of(words.ACTORS)]
 Address = Annotated[str, BeforeValidator(_address)]
 OptionalWindow = Annotated[WindowPart | None, BeforeValidator(_window)]
 Waves = Annotated[list[WavePart], AfterValidator(_unique_waves)]
-Selector = Annotated[str, Field(max_length=4000)]
 
 
 class ChangePart(StrictModel):
@@ -188,7 +187,7 @@ class MaintenanceGroupPart(StrictModel):
     """Computers with other habits than the rest."""
 
     name: Name
-    selector: Annotated[str, Field(min_length=1, max_length=4000)]
+    selector: Annotated[Selector, Field(min_length=1)]
     window: OptionalWindow = None
     notice: Duration = 0
     deferrals_max: int = Field(default=0, ge=0, le=100)
@@ -337,7 +336,7 @@ class EscalationPart(StrictModel):
     acknowledge_within: Duration
     loops: PositiveCount = 1
     group_every: Duration = 0
-    levels: list[LevelPart] = Field(min_length=1)
+    levels: list[LevelPart]
 
 
 class SignificantPart(StrictModel):

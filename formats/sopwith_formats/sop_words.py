@@ -142,7 +142,7 @@ INCIDENT_SYMPTOMS = frozenset(
 COMPUTER_SYMPTOMS = tuple(symptom for symptom in Symptom if symptom not in INCIDENT_SYMPTOMS)
 
 REVIEW_TRIGGERS = ("severity_1_incident", "recurring_deviation", "new_platform", "kpi_missed", "changed_law")
-CHANNELS = ("all", "smtp", "webhook", "command", "file", "digest")
+CHANNELS = ("smtp", "webhook", "command", "file")
 MATERIALS = (
     *("release_files", "signed_metadata", "release_notes", "rollback_material", "effective_sop", "credentials"),
     *("window", "contacts"),

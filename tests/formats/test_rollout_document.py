@@ -75,6 +75,8 @@ def test_absent_values_are_left_to_the_sop():
             "window.time_zone",
             "no time zone",
         ),
+        (b"audience: site in berlin", "audience", "in berlin"),
+        (b"audience: [a]", "audience", "no selector"),
         (b"start_time: tomorrow", "start_time", "no time"),
         (b"start_time: 2026-11-22T02:14:35", "start_time", "no offset"),
         (b"disruption_budget: {group_by: [], max_unavailable: 1}", "disruption_budget.group_by", "too few"),
