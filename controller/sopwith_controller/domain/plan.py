@@ -8,6 +8,7 @@ seconds, percentages text ("2%"), times RFC 3339.
 
 import hashlib
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import accumulate
 
 from sopwith_formats import typed_json
@@ -96,6 +97,10 @@ class Plan:
         return hashlib.sha256(self.to_json().encode()).hexdigest()
 
 
+@lru_cache(maxsize=16)
 def read_plan(plan_json: str) -> Plan:
-    """Return the plan of its canonical text; raise FormatError when anything breaks the format."""
+    """Return the plan of its canonical text; raise FormatError when anything breaks the format.
+
+    Plans are immutable, and a tick reads the same one again and again: the last few are kept.
+    """
     return typed_json.read_document(Plan, plan_json.encode(), version=FORMAT, size_max=SIZE_MAX)

@@ -82,20 +82,29 @@ def survey(view: RolloutView, now: datetime, rollout_wait: Wait | None) -> Surve
                 found.times.append(conclusion.look_again)
         tally.unended += 1
         found.members[assignment.wave].append(assignment)
-        if assignment.state in BEFORE_INSTALLING:
+        if assignment.state is AssignmentState.PENDING:
             found.left_to_start += 1
-            if assignment.state is AssignmentState.PENDING or not occupies(assignment, now):
-                continue
         else:
-            _watch(found, assignment, computer, now, counted_from)
-            tally.awaiting_reboot += assignment.state is AssignmentState.AWAITING_REBOOT
-        found.occupied += 1
-        if view.plan.disruption_budget:
-            group = group_of(view, computer)
-            found.groups[group] = found.groups.get(group, 0) + 1
+            _add_active(found, tally, view, assignment, now)
     if deadline is not None and not deadline_passed and found.unended:
         found.times.append(deadline)
     return found
+
+
+def _add_active(found: Survey, tally: Tally, view: RolloutView, assignment: Assignment, now: datetime) -> None:
+    """Count one that was offered."""
+    computer = view.computers[assignment.computer_id]
+    if assignment.state in BEFORE_INSTALLING:
+        found.left_to_start += 1
+        if not occupies(assignment, now):
+            return
+    else:
+        _watch(found, assignment, computer, now, view.rollout.counted_from)
+        tally.awaiting_reboot += assignment.state is AssignmentState.AWAITING_REBOOT
+    found.occupied += 1
+    if view.plan.disruption_budget:
+        group = group_of(view, computer)
+        found.groups[group] = found.groups.get(group, 0) + 1
 
 
 def group_of(view: RolloutView, computer: ComputerView) -> tuple[str, ...]:

@@ -9,9 +9,9 @@ from dataclasses import replace
 from datetime import timedelta
 
 from sopwith_controller.domain.entities import Assignment
-from sopwith_controller.domain.readiness import ANSWER_WITHIN, FRESH_FOR, is_ready, needs_measuring
+from sopwith_controller.domain.readiness import ANSWER_WITHIN, FRESH_FOR, READY, is_ready, needs_measuring
 from sopwith_controller.domain.standing import Wait, of_computer, of_other_rollout, of_preparing
-from sopwith_controller.domain.tick import MarkWaveEnded, MoveAssignment, OpenWave, PassWave, Suspend
+from sopwith_controller.domain.tick import ComputerView, MarkWaveEnded, MoveAssignment, OpenWave, PassWave, Suspend
 from sopwith_controller.domain.tick_state import RUNNING_OUT, TickState
 from sopwith_controller.domain.waves import Crossing, Tally, crossed_error_threshold, missed_success_threshold
 from sopwith_formats.units import format_time
@@ -128,8 +128,13 @@ def _open_tail(state: TickState) -> None:
 
 def _move_to_tail(state: TickState, wave: int) -> None:
     """Move the members that are not yet DOWNLOADING and sleep, are offline or are not ready."""
+    if state.rollout_wait:
+        return
     tail, stay = state.plan.tail, []
     for assignment in state.found.members[wave]:
+        if _is_plainly_available(assignment, state.computer(assignment)):
+            stay.append(assignment)
+            continue
         wait = _not_available(state, assignment) if assignment.state in _MOVABLE else None
         if wait is None:
             stay.append(assignment)
@@ -138,9 +143,20 @@ def _move_to_tail(state: TickState, wave: int) -> None:
     state.found.members[wave] = stay
 
 
+def _is_plainly_available(assignment: Assignment, computer: ComputerView) -> bool:
+    """Tell whether nothing can be in the way; spares the long look at nearly everybody in a large wave."""
+    return (
+        assignment.state is AssignmentState.PENDING
+        and computer.connected
+        and computer.readiness.verdict == READY
+        and computer.measure_asked_time is None
+        and not (computer.asleep or computer.rolled_back_before)
+    )
+
+
 def _not_available(state: TickState, assignment: Assignment) -> Wait | None:
     computer = state.computer(assignment)
-    if state.rollout_wait or not state.window(computer).open:
+    if not state.window(computer).open:
         return None
     if assignment.state is AssignmentState.PREPARING:
         return of_preparing(assignment, computer, state.now)
