@@ -18,7 +18,7 @@ from sopwith_controller.domain.errors import (
     RefusedError,
     TransitionNotAllowedError,
 )
-from sopwith_controller.domain.sop_gates import contacts_set, operator_trained
+from sopwith_controller.domain.sop_gates import check_people, contacts_set, operator_trained
 from sopwith_formats.errors import FormatError
 from sopwith_formats.sop_policy import read_sop_policy
 from sopwith_formats.sop_template import sop_template
@@ -369,6 +369,20 @@ async def test_clause_v_e_sop_without_the_it_managers_address_is_refused():
     refusal = contacts_set(silent, "standard")
     assert refusal is not None
     assert (refusal.gate, refusal.clause) == ("contacts_set", "V.E")
+
+
+async def test_clause_iii_start_stops_at_the_first_closed_gate():
+    fleet = await SopFleet().effective("regulated")
+    revision = (await fleet.sops.get(ID)).revision
+    policy = read_sop_policy(revision.policy_json)
+    now = fleet.clock.now()
+
+    with pytest.raises(RefusedError) as caught:
+        check_people(revision, policy, person="operator", roles=("operator",), profile="regulated", now=now)
+    read = (await fleet.sops.acknowledge(fleet.caller("operator"), ID)).revision
+    check_people(read, policy, person="operator", roles=("operator",), profile="regulated", now=now)
+
+    assert caught.value.refusal.gate == "operator_trained"
 
 
 @pytest.mark.parametrize("state", list(SopState))

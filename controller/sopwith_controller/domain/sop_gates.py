@@ -13,11 +13,21 @@ from collections.abc import Collection
 from datetime import datetime, timedelta
 
 from sopwith_controller.domain.entities import SopRevision
-from sopwith_controller.domain.errors import Refusal
+from sopwith_controller.domain.errors import Refusal, RefusedError
 from sopwith_formats.sop_policy import SopPolicy
 from sopwith_formats.units import format_time
 
 DEVIATION = "owner or it_manager (sopwith deviation open)"
+
+
+def check_people(
+    revision: SopRevision, policy: SopPolicy, *, person: str, roles: Collection[str], profile: str, now: datetime
+) -> None:
+    """Raise RefusedError for the first of these gates that is closed to somebody who starts a rollout."""
+    trained = operator_trained(revision, policy, person=person, roles=roles, profile=profile, now=now)
+    for refusal in (trained, contacts_set(policy, profile)):
+        if refusal is not None:
+            raise RefusedError(refusal)
 
 
 def operator_trained(

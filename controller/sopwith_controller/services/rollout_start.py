@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 
-from sopwith_controller.domain import approvals, gates
+from sopwith_controller.domain import approvals, gates, sop_gates
 from sopwith_controller.domain import assignment as mirror
 from sopwith_controller.domain import rollout as machine
 from sopwith_controller.domain.entities import Assignment, Computer, ComputerState, Rollout
@@ -47,7 +47,7 @@ class RolloutStart:
             before = await find_rollout(unit, rollout_id)
             machine.next_state(before, machine.RolloutCommand.START)
             plan = tools.records.plan(before)
-            members = await self._check(unit, before, plan)
+            members = await self._check(unit, caller, before, plan)
             rollout = machine.start(
                 before,
                 operator=caller.name,
@@ -97,11 +97,11 @@ class RolloutStart:
         if stale:
             await self._gateway.measure(stale, MEASURE_WAIT)
 
-    async def _check(self, unit: UnitOfWork, rollout: Rollout, plan: Plan) -> Sequence[Computer]:
+    async def _check(self, unit: UnitOfWork, caller: Caller, rollout: Rollout, plan: Plan) -> Sequence[Computer]:
         """Pass the gates of a start; return the plan's members as they are now."""
         now = self._tools.clock.now()
         effective = await unit.sops.effective(rollout.sop_id)
-        gates.check_sop_effective(rollout.sop_id, await unit.sops.newest(rollout.sop_id), effective)
+        effective = gates.check_sop_effective(rollout.sop_id, await unit.sops.newest(rollout.sop_id), effective)
         release = await unit.releases.get(*split_release(rollout.release))
         if release is None:
             raise NotFoundError(f"{rollout.release} is not published any more", remedy="sopwith release list")
@@ -109,6 +109,9 @@ class RolloutStart:
         gates.check_start_time(rollout, plan, now)
         policy = await self._tools.records.policy(unit, rollout)
         settings = await unit.settings()
+        sop_gates.check_people(
+            effective, policy, person=caller.name, roles=caller.roles, profile=settings.profile, now=now
+        )
         approvals.check_fresh(rollout, policy, settings.profile)
         members = await unit.computers.many([member.id for member in plan.members])
         connected = self._gateway.connected_ids()
