@@ -10,9 +10,9 @@ def main() -> int:
     """Run the program; return its exit code."""
     arguments = sys.argv[1:]
     if arguments == ["--version"]:
-        from importlib.metadata import version
+        from sopwith_formats.version import VERSION
 
-        print(f"sopwith-agent {version('sopwith')}")  # noqa: T201  the answer itself
+        print(f"sopwith-agent {VERSION}")  # noqa: T201  the answer itself
         return 0
     if arguments[:1] == ["source"]:
         from sopwith_agent import source_commands

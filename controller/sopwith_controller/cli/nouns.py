@@ -1,12 +1,12 @@
 """Builds the tree of nouns and verbs; each noun's module is imported when the noun is named."""
 
 from importlib import import_module
-from importlib.metadata import version as package_version
 from importlib.util import find_spec
 
 import click
 
 from sopwith_controller.cli.verbs import State, context_option
+from sopwith_formats.version import VERSION
 
 
 class Nouns(click.Group):
@@ -44,7 +44,7 @@ class Nouns(click.Group):
 def _keep_context(context: str | None, *, version: bool) -> None:
     ctx = click.get_current_context()
     if version:
-        print(f"sopwith {package_version('sopwith')}")
+        print(f"sopwith {VERSION}")
         ctx.exit()
     ctx.obj = State(context=context)
 

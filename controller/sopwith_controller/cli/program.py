@@ -29,9 +29,9 @@ def main() -> None:
     """Run the program and leave with its exit code."""
     if sys.argv[1:] == ["--version"]:
         # Before anything heavy is imported: asking for the version takes no time.
-        from importlib.metadata import version
+        from sopwith_formats.version import VERSION
 
-        print(f"sopwith {version('sopwith')}")
+        print(f"sopwith {VERSION}")
         return
     from sopwith_controller.cli.errors import run
     from sopwith_controller.cli.nouns import build

@@ -4,7 +4,6 @@ Values are JSON without floats and change rarely, so that a change is worth tell
 distribution is that of the agent's root where there is one, else the computer's own.
 """
 
-import importlib.metadata
 import os
 import platform
 import socket
@@ -18,6 +17,7 @@ import psutil
 from sopwith_agent.adapters.below_root import below_root
 from sopwith_agent.adapters.processes import escape_text
 from sopwith_agent.domain.applicability import Platform
+from sopwith_formats.version import VERSION
 
 _TEXT_MAX = 200
 
@@ -40,7 +40,7 @@ def facts(root: Path, installers: Iterable[str]) -> dict[str, Any]:
         "time_zone": _time_zone(),
         "utc_offset_seconds": time.localtime().tm_gmtoff,
         "python": platform.python_version(),
-        "agent_version": importlib.metadata.version("sopwith"),
+        "agent_version": VERSION,
         "installers": list(installers),
     }
 
