@@ -57,6 +57,12 @@ proto: .venv/.developed ## Generate Python from the .proto files
 proto-check: .venv/.developed ## Fail if the committed generated code is stale
 	$(BIN)/python -m tests.architecture.proto_freshness
 
+docs: .venv/.developed ## Write the pages that are made from the code
+	$(BIN)/python -m tests.architecture.state_machines --write
+
+docs-check: .venv/.developed ## Fail if a page that is made from the code is stale
+	$(BIN)/python -m tests.architecture.state_machines
+
 lock: .venv/.developed ## Resolve the dependencies anew
 	rm -f requirements/*.lock
 	$(BIN)/uv pip compile $(LOCK_OPTIONS) pyproject.toml --extra all --group dev -o requirements/dev.lock
