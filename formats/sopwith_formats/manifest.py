@@ -18,9 +18,9 @@ CHANGE_CLASSES = ("standard", "normal", "emergency")
 REBOOTS = ("never", "if_needed", "always")
 DOWNGRADES = ("refused", "allowed")
 
-_NAME = re.compile(r"[a-z0-9][a-z0-9+._-]{0,63}")
-_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+~:_-]{0,127}")
-_FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+~:_-]{0,199}")
+RELEASE_NAME = re.compile(r"[a-z0-9][a-z0-9+._-]{0,63}")
+VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+~:_-]{0,127}")
+FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+~:_-]{0,199}")
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def manifest_target(name: str, version: str) -> str:
 def split_release(release: str) -> tuple[str, str]:
     """Return name and version of name@version; raise FormatError for anything else."""
     name, at, version = release.partition("@")
-    if not at or not _NAME.fullmatch(name) or not _VERSION.fullmatch(version):
+    if not at or not RELEASE_NAME.fullmatch(name) or not VERSION.fullmatch(version):
         raise FormatError(f"{release!r} is no release", remedy="write name@version, for example hello@2.10-3")
     return name, version
 
@@ -119,8 +119,8 @@ def read_manifest(data: bytes) -> Manifest:
 
 def check_manifest(manifest: Manifest) -> None:
     """Raise FormatError for the first value that is out of its range; the same rules for writer and readers."""
-    _match(_NAME, manifest.name, "release", "a lower-case name of at most 64 letters, digits, + . _ -")
-    _match(_VERSION, manifest.version, "version", "at most 128 letters, digits, . + ~ : _ -")
+    _match(RELEASE_NAME, manifest.name, "release", "a lower-case name of at most 64 letters, digits, + . _ -")
+    _match(VERSION, manifest.version, "version", "at most 128 letters, digits, . + ~ : _ -")
     _among(SEVERITIES, manifest.severity, "severity")
     _among(CHANGE_CLASSES, manifest.change_class, "change_class")
     _among(REBOOTS, manifest.reboot, "reboot")
@@ -132,7 +132,7 @@ def check_manifest(manifest: Manifest) -> None:
         raise FormatError("names a file twice, or release.json", where="artifacts")
     for index, artifact in enumerate(manifest.artifacts):
         where = f"artifacts[{index}]"
-        _match(_FILE, artifact.file, f"{where}.file", "a plain file name without folders, at most 200 characters")
+        _match(FILE, artifact.file, f"{where}.file", "a plain file name without folders, at most 200 characters")
         _among(INSTALLERS, artifact.installer, f"{where}.installer")
         _size(artifact.length, f"{where}.length")
         if not re.fullmatch(r"[0-9a-f]{64}", artifact.sha256):
