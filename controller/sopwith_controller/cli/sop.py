@@ -222,6 +222,44 @@ def verify(file: Path, keys: tuple[str, ...]) -> None:
     tell(f"{proof.valid} of {len(proof.signatures)} signatures are valid{missing}")
 
 
+@verb(group, "render", example="sopwith sop render SU-SOP-001 --format html --out sop.html")
+@click.argument("sop", metavar="ID|FILE")
+@revision_option
+@click.option("--format", "form", type=click.Choice(("txt", "html")), default="txt", help="Form of the paper.")
+@click.option("--out", type=click.Path(path_type=Path), help="File to write; default: standard output.")
+def render(sop: str, revision: int, form: str, out: Path | None) -> None:
+    """Write the SOP as people read it, with its signatures and its history."""
+    from sopwith_formats.durable import durable_write
+    from sopwith_formats.sop_document import read_sop_document
+    from sopwith_formats.sop_rendering import render_html, render_text
+    from sopwith_formats.sop_tables import Surroundings
+
+    if Path(sop).is_file():
+        document, around = Path(sop).read_bytes(), Surroundings("DRAFT")
+    else:
+        with connected() as connection:
+            reply = connection.call(connection.sops.GetSop, pb.GetSopRequest(id=sop, revision=revision))
+            document, around = reply.document, _surroundings(reply.sop, _revisions(connection, sop))
+    read = read_sop_document(document, sop)
+    text = render_html(read, around) if form == "html" else render_text(read, around)
+    if out is None:
+        click.echo(text, nl=False)
+    else:
+        durable_write(out, text.encode(), 0o644)
+        tell(f"wrote {out}")
+
+
+def _surroundings(sop: Any, revisions: list[Any]) -> Any:
+    from sopwith_formats.sop_tables import RevisionLine, SignatureLine, Surroundings
+
+    signatures = tuple(
+        SignatureLine(item.role, item.person, item.meaning, time_text(item, "signed_time"), item.key_id)
+        for item in sop.signatures
+    )
+    rows = [_history_row(item) for item in revisions if item.revision <= sop.revision]
+    return Surroundings(enum_name(sop, "state"), signatures, tuple(RevisionLine(**row) for row in rows))
+
+
 def _emit(sop: Any) -> None:
     if state().output == "table":
         _print_sop(sop)

@@ -1,6 +1,7 @@
 """`sopwith sop` as people type it: against a real server with real certificates, and offline."""
 
 import asyncio
+import hashlib
 import json
 import sys
 from collections.abc import AsyncIterator
@@ -138,6 +139,25 @@ async def test_signatures_are_proved_offline_and_one_changed_byte_leaves_none(of
     assert proof.document()["signatures_missing"] == []
     assert changed.document()["valid"] == 0
     assert "0 of 3" in believed.err
+
+
+async def test_paper_carries_signatures_history_and_digests(office):
+    await sopwith("--context", "owner.toml", "sop", "submit", ID, folder=office)
+    await sopwith("--context", "owner.toml", "sop", "sign", ID, "--yes", folder=office)
+
+    text = await sopwith("--context", "owner.toml", "sop", "render", ID, folder=office)
+    await sopwith(
+        "--context", "owner.toml", "sop", "render", ID, "--format", "html", "--out", "sop.html", folder=office
+    )
+
+    page = (office / "sop.html").read_text()
+    digest = hashlib.sha256(DOCUMENT).hexdigest()
+    assert digest in page
+    assert digest in text.out.replace("\n", "").replace(" ", "") or digest in text.out
+    assert "IN_REVIEW" in page
+    assert "authored" in page
+    assert "not signed" in page
+    assert "Initial issue" in page
 
 
 async def test_second_signature_of_one_person_is_refused_with_exit_code_4(office):
