@@ -26,6 +26,7 @@ from sopwith_controller.services.ports import Clock, Presence, WarrantSigner
 from sopwith_formats.warrant import Warrant
 
 QUEUE_MAX = 512
+DRAIN_SECONDS = 1
 _HEARTBEAT = timedelta(seconds=30)
 _HEARTBEAT_LARGE = timedelta(seconds=60)
 _LARGE_FLEET = 5000
@@ -158,6 +159,13 @@ class PresenceRegister:
         for seen in self._seen.values():
             if seen.stream is not None:
                 seen.stream.send(message)
+
+    def drain(self) -> None:
+        """Tell every computer that the controller goes away for a moment, and end the streams."""
+        self.broadcast(Message(drain=agent_service_pb2.Drain(reconnect_after_seconds=DRAIN_SECONDS)))
+        for seen in self._seen.values():
+            if seen.stream is not None:
+                seen.stream.end("the controller stops")
 
     def streams(self) -> int:
         """Return how many streams are held."""

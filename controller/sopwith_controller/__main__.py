@@ -1,0 +1,22 @@
+"""`sopwith-controller`, the program that operates a controller.
+
+Only `--version` is answered here, because everything else loads half a second of libraries.
+"""
+
+import sys
+
+
+def main() -> None:
+    """Run the program."""
+    if sys.argv[1:] == ["--version"]:
+        from importlib.metadata import version
+
+        print(f"sopwith-controller, version {version('sopwith')}")  # noqa: T201  a program's answer
+        return
+    from sopwith_controller.operate.program import program
+
+    program(prog_name="sopwith-controller")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The one place that picks implementations: puts a whole controller together from a data folder."""

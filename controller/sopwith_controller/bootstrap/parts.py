@@ -1,0 +1,154 @@
+"""Everything that is made once and used by several: the adapters, the memory, the use cases.
+
+This module decides what is made from what. Nothing here begins to work by being made; `controller` starts and stops.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from importlib.metadata import version
+
+from sopwith_certs.authority import Authority
+from sopwith_certs.log_key import LogKey, load_log_key
+from sopwith_certs.signing import read_public_key
+from sopwith_certs.signing import verify as verify_signature
+from sopwith_controller.adapters.clock import SystemClock
+from sopwith_controller.adapters.database.engine import SqlDatabase
+from sopwith_controller.adapters.ids import RandomIds
+from sopwith_controller.adapters.issuer import BuiltInIssuer
+from sopwith_controller.adapters.scheduler import Scheduler
+from sopwith_controller.adapters.server_certificate import ServerCertificate
+from sopwith_controller.adapters.sop_reader import StrictSopReader
+from sopwith_controller.adapters.source.folder_source import FolderSource
+from sopwith_controller.adapters.warrant_signer import WarrantKey
+from sopwith_controller.api.briefing import Briefing, FleetKeys
+from sopwith_controller.api.event_writer import EventWriter, Listeners
+from sopwith_controller.api.presence import PresenceRegister
+from sopwith_controller.api.watchers import Watchers
+from sopwith_controller.bootstrap.paths import DataPaths, controller_subject
+from sopwith_controller.config import Config
+from sopwith_controller.domain.entities import Settings
+from sopwith_controller.services.access import Access
+from sopwith_controller.services.advance import Advance
+from sopwith_controller.services.advancing import Advancing
+from sopwith_controller.services.enrolment import Enrolment
+from sopwith_controller.services.freezes import Freezes
+from sopwith_controller.services.incidents import Incidents
+from sopwith_controller.services.progress import Progress
+from sopwith_controller.services.rollout_records import RolloutRecords
+from sopwith_controller.services.sops import Sops
+from sopwith_controller.services.views import Views
+from sopwith_formats.errors import FormatError
+from sopwith_formats.receipt import PREFIX as RECEIPT_PREFIX
+
+LAST_SEEN_FLUSH_EVERY = timedelta(seconds=30)
+CERTIFICATE_LOOK_EVERY = timedelta(hours=12)
+SOP_LOOK_EVERY = timedelta(seconds=30)
+HEARTBEAT = timedelta(seconds=30)
+
+
+class Parts:
+    """Everything that is made once and used by several."""
+
+    def __init__(
+        self, paths: DataPaths, config: Config, database: SqlDatabase, settings: Settings, authority: Authority
+    ) -> None:
+        self.paths, self.config, self.database, self.settings = paths, config, database, settings
+        self.authority = authority
+        self.version = version("sopwith")
+        self.clock, self.ids = SystemClock(), RandomIds()
+        self.log_key: LogKey = load_log_key(paths.log_key)
+        self.warrant_key = WarrantKey.load(paths.warrant_key)
+        self.scheduler = Scheduler(self.clock)
+        self.access = Access(database)
+        self.source = FolderSource(paths.source, self.clock)
+        self.records = RolloutRecords()
+        self.watchers = Watchers()
+        keys = FleetKeys(
+            trust_bundle_pem=authority.trust_bundle_pem,
+            warrant_keys_pem=self.warrant_key.public_key_pem,
+            log_key=self.log_key.verifier.text(),
+        )
+        self.briefing = Briefing(
+            database, self.clock, self.source, web_address=config.web_address, version=self.version, keys=keys
+        )
+        self.presence = PresenceRegister(self.clock, self.warrant_key, self.access, self.briefing)
+        self.incidents = Incidents(
+            database, self.clock, self.ids, self.records, timers=self.scheduler, wake=lambda: None
+        )
+        self.views = Views(self.presence, self.records, HEARTBEAT)
+        advance = Advance(
+            database,
+            self.clock,
+            self.presence,
+            views=self.views,
+            records=self.records,
+            incidents=self.incidents,
+        )
+        self.advancing = Advancing(
+            advance,
+            database,
+            self.clock,
+            self.scheduler,
+            lambda rollout, changed: self.watchers.changed(rollout.id, changed),
+        )
+        self.freezes = Freezes(
+            database,
+            self.clock,
+            self.ids,
+            self.presence,
+            timers=self.scheduler,
+            changed=self.advancing.poke_all,
+        )
+        self.enrolment = Enrolment(database, BuiltInIssuer(authority), self.clock, self.ids, self.access)
+        self.sops = Sops(database, self.clock, StrictSopReader(), self.presence)
+        self.certificate = ServerCertificate(authority, paths.controller_pair, controller_subject(config), self.clock)
+        self.writer = self._event_writer()
+
+    def _event_writer(self) -> EventWriter:
+        progress = Progress(self.database, self.clock, self.incidents, self.records, _receipt_holds)
+        return EventWriter(
+            progress,
+            Listeners(
+                presence=self.presence,
+                watchers=self.watchers,
+                advancing=self.advancing,
+                incidents=self.incidents,
+                views=self.views,
+                access=self.access,
+            ),
+        )
+
+    def routines(self) -> list[tuple[str, timedelta, Callable[[], Awaitable[None]]]]:
+        """Return what is done again and again: name, interval, work."""
+        return [
+            ("last seen", LAST_SEEN_FLUSH_EVERY, self.flush_last_seen),
+            ("own certificate", CERTIFICATE_LOOK_EVERY, self.keep_certificate),
+            ("effective SOP", SOP_LOOK_EVERY, self.sops.activate_due),
+        ]
+
+    async def flush_last_seen(self) -> None:
+        """Write last contacts of all computers in one batch."""
+        seen = self.presence.take_unflushed()
+        if seen:
+            async with self.database.write() as unit:
+                await unit.computers.touch(seen)
+                await unit.commit()
+
+    async def keep_certificate(self) -> None:
+        """Renew the controller's own certificate when it is time; both ports follow the file."""
+        await asyncio.to_thread(self.certificate.keep)
+
+    def rollout_changed(self, rollout_id: str) -> None:
+        """Look at a rollout at once, and tell whoever watches it."""
+        self.advancing.poke(rollout_id)
+        self.watchers.changed(rollout_id)
+
+
+def _receipt_holds(receipt_key_pem: str, payload: bytes, signature: bytes) -> bool:
+    """Tell whether a receipt's signature holds; a key that is none holds nothing."""
+    try:
+        key = read_public_key(receipt_key_pem.encode())
+    except FormatError:
+        return False
+    return verify_signature(key, RECEIPT_PREFIX + payload, signature)

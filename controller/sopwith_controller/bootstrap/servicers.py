@@ -1,0 +1,130 @@
+"""The services of the fleet port: each servicer with the use cases that it needs."""
+
+from sopwith.v1 import (
+    agent_service_pb2_grpc,
+    fleet_service_pb2_grpc,
+    incident_service_pb2_grpc,
+    people_service_pb2_grpc,
+    rollout_service_pb2_grpc,
+    sop_service_pb2_grpc,
+    update_log_service_pb2_grpc,
+)
+from sopwith_certs.log_key import verify as verify_checkpoint
+from sopwith_controller.adapters.database.checkpoint_files import CheckpointFiles
+from sopwith_controller.api.agent_api import AgentApi, AgentTools
+from sopwith_controller.api.fleet_api import FleetApi
+from sopwith_controller.api.incident_api import IncidentApi
+from sopwith_controller.api.people_api import JoinAddress, PeopleApi
+from sopwith_controller.api.rollout_api import RolloutApi
+from sopwith_controller.api.server import Registration
+from sopwith_controller.api.sop_api import SopApi
+from sopwith_controller.api.update_log_api import UpdateLogApi
+from sopwith_controller.bootstrap.parts import Parts
+from sopwith_controller.services.computers import Fleet
+from sopwith_controller.services.dispatch import Dispatch
+from sopwith_controller.services.doctor import Doctor, Premises
+from sopwith_controller.services.overview import Overviews
+from sopwith_controller.services.people import Roster
+from sopwith_controller.services.planning import Planner
+from sopwith_controller.services.rollout_start import RolloutStart
+from sopwith_controller.services.rollout_status import RolloutStatuses
+from sopwith_controller.services.rollouts import Rollouts, RolloutTools
+from sopwith_controller.services.tokens import Tokens
+from sopwith_controller.services.update_log import UpdateLogs
+
+
+def registrations(parts: Parts) -> list[Registration]:
+    """Return the services of the fleet port."""
+    apis = _Apis(parts)
+    return [
+        lambda server: agent_service_pb2_grpc.add_AgentServiceServicer_to_server(apis.agents(), server),
+        lambda server: fleet_service_pb2_grpc.add_FleetServiceServicer_to_server(apis.fleet(), server),
+        lambda server: people_service_pb2_grpc.add_PeopleServiceServicer_to_server(apis.people(), server),
+        lambda server: rollout_service_pb2_grpc.add_RolloutServiceServicer_to_server(apis.rollouts(), server),
+        lambda server: incident_service_pb2_grpc.add_IncidentServiceServicer_to_server(
+            IncidentApi(parts.incidents), server
+        ),
+        lambda server: sop_service_pb2_grpc.add_SopServiceServicer_to_server(SopApi(parts.sops), server),
+        lambda server: update_log_service_pb2_grpc.add_UpdateLogServiceServicer_to_server(apis.update_log(), server),
+    ]
+
+
+class _Apis:
+    """Makes the servicers."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    def agents(self) -> AgentApi:
+        """Return the computers' service."""
+        parts = self._parts
+        dispatch = Dispatch(parts.database, parts.clock, parts.presence, parts.records, parts.incidents)
+        return AgentApi(
+            AgentTools(
+                presence=parts.presence,
+                writer=parts.writer,
+                briefing=parts.briefing,
+                dispatch=dispatch,
+                advancing=parts.advancing,
+                access=parts.access,
+                enrolment=parts.enrolment,
+            )
+        )
+
+    def fleet(self) -> FleetApi:
+        """Return the service of computers, freezes and the one screen."""
+        parts, config = self._parts, self._parts.config
+        fleet = Fleet(
+            parts.database, parts.clock, parts.access, parts.presence, lambda _computer: parts.advancing.poke_all()
+        )
+        overviews = Overviews(parts.database, parts.clock, parts.presence, parts.source, version=parts.version)
+        premises = Premises(
+            web_host=config.advertise,
+            web_port=config.web_port,
+            ca_fingerprint=parts.authority.fingerprint,
+            data=parts.paths.data,
+            smtp_configured=bool(config.smtp.address),
+        )
+        doctor = Doctor(parts.database, parts.clock, parts.source, premises)
+        return FleetApi(fleet, parts.freezes, overviews, doctor, gateway=parts.presence, clock=parts.clock)
+
+    def people(self) -> PeopleApi:
+        """Return the roster's service."""
+        parts = self._parts
+        join = JoinAddress(parts.config.web_address, parts.authority.fingerprint, parts.authority.trust_bundle_pem)
+        return PeopleApi(
+            Roster(parts.database, parts.clock, parts.ids, parts.access),
+            Tokens(parts.database, parts.clock, parts.ids),
+            parts.enrolment,
+            join,
+        )
+
+    def rollouts(self) -> RolloutApi:
+        """Return the rollouts' service."""
+        parts = self._parts
+        tools = RolloutTools(
+            database=parts.database,
+            clock=parts.clock,
+            ids=parts.ids,
+            planner=Planner(parts.source),
+            records=parts.records,
+            incidents=parts.incidents,
+            changed=parts.rollout_changed,
+        )
+        statuses = RolloutStatuses(parts.database, parts.clock, parts.records, parts.views)
+        start = RolloutStart(tools, parts.presence)
+        return RolloutApi(Rollouts(tools), start, statuses, parts.watchers, parts.clock)
+
+    def update_log(self) -> UpdateLogApi:
+        """Return the update log's service."""
+        parts = self._parts
+        return UpdateLogApi(
+            UpdateLogs(
+                parts.database,
+                parts.clock,
+                growth=parts.database,
+                published=CheckpointFiles(parts.paths.checkpoints),
+                key=parts.log_key.verifier,
+                verify=verify_checkpoint,
+            )
+        )

@@ -1,0 +1,147 @@
+"""`sopwith-controller`: making a controller, running it, checking its settings.
+
+This module decides what the commands are called and what they print; the work is done by `data_folder`, `serving` and
+the database. Rules: results on stdout, messages on stderr; exit 0 done, 1 failed, 2 usage; never a traceback.
+"""
+
+import asyncio
+import json
+import sys
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any, ParamSpec
+
+import click
+
+from sopwith_formats.errors import FormatError
+
+DATA_DEFAULT = Path("/var/lib/sopwith")
+P = ParamSpec("P")
+_FAILED = 1
+
+data_option = click.option(
+    "--data",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=DATA_DEFAULT,
+    show_default=True,
+    envvar="SOPWITH_DATA",
+    help="Data folder of the controller.",
+)
+
+
+def told(function: Callable[P, None]) -> Callable[P, None]:
+    """Turn the errors that the controller raises on purpose into one message and exit 1."""
+
+    @wraps(function)
+    def command(*args: P.args, **kwargs: P.kwargs) -> None:
+        from sopwith_certs.errors import CertsError
+        from sopwith_controller.config import ConfigError
+        from sopwith_controller.domain.errors import SopwithError
+
+        try:
+            function(*args, **kwargs)
+        except ConfigError as error:
+            for fault in error.faults:
+                click.echo(f"{error.path}: {fault}", err=True)
+        except (SopwithError, CertsError) as error:
+            click.echo(f"error: {error.message}", err=True)
+            if error.remedy:
+                click.echo(f"mend: {error.remedy}", err=True)
+        except FormatError as error:
+            click.echo(f"error: {error}", err=True)
+        except OSError as error:
+            click.echo(f"error: {error.strerror or error}{f': {error.filename}' if error.filename else ''}", err=True)
+        else:
+            return
+        sys.exit(_FAILED)
+
+    return command
+
+
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"]}, epilog="Example: sopwith-controller serve --data c"
+)
+@click.version_option(package_name="sopwith", prog_name="sopwith-controller")
+def program() -> None:
+    """Operate a Sopwith controller."""
+
+
+@program.command(
+    epilog="Example: sopwith-controller init --data c --organization Example --owner olga --it-manager max "
+    "--it-manager-email max@example.org --authority ada"
+)
+@data_option
+@click.option("--organization", required=True, help="Name of the organisation.")
+@click.option("--owner", required=True, help="Name of the SOP's owner, who gets the first context.")
+@click.option("--it-manager", required=True, help="Name of the IT manager.")
+@click.option("--it-manager-email", required=True, help="Where incidents go.")
+@click.option("--authority", required=True, help="Name of the approving authority.")
+@click.option("--owner-email", default="", help="The owner's mail address.")
+@click.option("--authority-email", default="", help="The authority's mail address.")
+@click.option("--window", default="", help="When installing is allowed: RRULE/DURATION. Default: always.")
+@click.option(
+    "--profile", type=click.Choice(["evaluation", "standard", "regulated"]), default="standard", show_default=True
+)
+@click.option("--listen", default="0.0.0.0", show_default=True, help="Address that both ports are bound to.")  # noqa: S104  a server for a fleet
+@click.option(
+    "--advertise", default="", help="Name by which computers reach it. Default: the address, or this machine's name."
+)
+@click.option(
+    "--fleet-port", type=click.IntRange(0, 65535), default=7443, show_default=True, help="0 picks a free one."
+)
+@click.option("--web-port", type=click.IntRange(0, 65535), default=7445, show_default=True, help="0 picks a free one.")
+@click.option("--database", default="", help="postgresql://USER@HOST/NAME. Default: SQLite in the data folder.")
+@click.option("--smtp", default="", help="Mail server: smtp://[USER@]HOST:PORT.")
+@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@told
+def init(data: Path, output: str, **given: Any) -> None:
+    """Make the data folder of a new controller."""
+    from sopwith_controller.operate.founding import found_from_options
+
+    founded = found_from_options(data, given)
+    if output == "json":
+        click.echo(json.dumps(founded, indent=2, ensure_ascii=False))
+        return
+    click.echo(f"{founded['data']} holds the controller of {founded['organization']} ({founded['profile']}).")
+    click.echo("Go on with:")
+    click.echo(f"    sopwith-controller serve --data {founded['data']}")
+    click.echo(f"    export SOPWITH_CONTEXT={founded['context']}")
+    click.echo("    sopwith status")
+
+
+@program.command(epilog="Example: sopwith-controller serve --data c")
+@data_option
+@told
+def serve(data: Path) -> None:
+    """Run the controller until SIGTERM or SIGINT."""
+    from sopwith_controller.config import read_config
+    from sopwith_controller.log_setup import set_up_logging
+    from sopwith_controller.operate.serving import run
+
+    config = read_config(data)
+    set_up_logging(config.log_level)
+    asyncio.run(run(data, config))
+
+
+@program.command(epilog="Example: sopwith-controller migrate --data c")
+@data_option
+@told
+def migrate(data: Path) -> None:
+    """Bring the database's tables up to date; `serve` does it, too."""
+    from sopwith_controller.config import read_config
+    from sopwith_controller.operate.serving import bring_up_to_date
+
+    asyncio.run(bring_up_to_date(data, read_config(data)))
+    click.echo("the database is up to date")
+
+
+@program.command(name="check-config", epilog="Example: sopwith-controller check-config --data c")
+@data_option
+@told
+def check_config(data: Path) -> None:
+    """Check sopwith.toml and tell every fault."""
+    from sopwith_controller.config import SETTINGS_FILE, read_config
+
+    config = read_config(data)
+    click.echo(f"{data / SETTINGS_FILE} is right: fleet port {config.fleet_address}, web port {config.web_address}")
