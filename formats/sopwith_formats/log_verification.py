@@ -84,6 +84,10 @@ class LogVerification:
                 f"was changed, taken out or put in after it was signed."
             )
 
+    def add_absence(self, sentence: str) -> None:
+        """Count as a fault that something which was asked for is not there."""
+        self._fault(sentence)
+
     def verdict(self) -> Verdict:
         """Return what was found, with what is missing."""
         for level, digests in enumerate(self._levels):
@@ -108,7 +112,7 @@ class LogVerification:
     def _add(self, row: LogRow) -> None:
         self._check_place(row.index)
         at = f"Entry {self.size}"
-        canonical = row.canonical_json if isinstance(row.canonical_json, str) else repr(row.canonical_json)
+        canonical = str(row.canonical_json)
         data = canonical.encode("utf-8", "surrogateescape")
         self._check_columns(at, row, canonical)
         digests = {link(previous, data) for previous in self._previous}

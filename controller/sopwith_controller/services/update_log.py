@@ -20,12 +20,13 @@ from sopwith_formats.checkpoint import VerifierKey, Verify
 from sopwith_formats.log_entry import LogRow
 from sopwith_formats.log_export import LogExportWriter
 from sopwith_formats.log_verification import LogVerification, Verdict
+from sopwith_formats.merkle import TreeNode
 
 PAGE_DEFAULT = 1000
 PAGE_MAX = 10_000
 FOLLOW_SILENCE_SECONDS = 10.0
 PIECE_BYTES = 256 * 2**10
-_BATCH = 2000
+_BATCH = 5000
 _PAGES_DUE_MAX = 1000
 
 
@@ -72,10 +73,13 @@ class UpdateLogs:
         return rows[:limit], following
 
     async def follow(self, caller: Caller, *, start: int = 0) -> AsyncIterator[Sequence[LogRow]]:
-        """Give entries from an index on, and each new one as it comes; an empty batch after ten silent seconds."""
-        if start < 0:
-            raise InvalidInputError(f"entries {start} and on cannot be followed", remedy="start at 0 or later")
+        """Give entries from an index on (-1: only new ones) as they come; an empty batch after ten silent seconds."""
+        if start < -1:
+            raise InvalidInputError(f"entries {start} and on cannot be followed", remedy="start at 0 or later, or -1")
         await self._record(caller, "began to follow the update log", {"start": start})
+        if start < 0:
+            async with self._database.read() as unit:
+                start = await unit.update_log.size()
         while True:
             async with self._database.read() as unit:
                 rows = await unit.update_log.entries(start, PAGE_DEFAULT)
@@ -95,10 +99,8 @@ class UpdateLogs:
         async with self._database.read() as unit:
             async for rows in _entries(unit):
                 await asyncio.to_thread(work.add_entries, rows)
-            after: tuple[int, int] | None = None
-            while nodes := await unit.update_log.nodes(after, _BATCH):
+            async for nodes in _nodes(unit):
                 await asyncio.to_thread(work.add_nodes, nodes)
-                after = (nodes[-1].level, nodes[-1].index)
             notes.update(dict.fromkeys(await unit.update_log.checkpoints()))
         for note in notes:
             work.add_checkpoint(note, self._key, self._verify)
@@ -114,7 +116,7 @@ class UpdateLogs:
             return await unit.update_log.newest_checkpoint(), self._key.text()
 
     async def export(self, caller: Caller) -> AsyncIterator[bytes]:
-        """Give the pieces of a ZIP file with everything that offline verification needs."""
+        """Give the pieces of a ZIP file with all that offline verification needs; empty ones while it is made."""
         await self._record(caller, "exported the update log", {})
         notes = dict.fromkeys(await asyncio.to_thread(self._published.all))
         with tempfile.TemporaryFile() as file:
@@ -122,10 +124,10 @@ class UpdateLogs:
             async with self._database.read() as unit:
                 async for rows in _entries(unit):
                     await asyncio.to_thread(writer.add_entries, rows)
-                after: tuple[int, int] | None = None
-                while nodes := await unit.update_log.nodes(after, _BATCH):
+                    yield b""
+                async for nodes in _nodes(unit):
                     await asyncio.to_thread(writer.add_nodes, nodes)
-                    after = (nodes[-1].level, nodes[-1].index)
+                    yield b""
                 notes.update(dict.fromkeys(await unit.update_log.checkpoints()))
             await asyncio.to_thread(writer.finish, list(notes), self._key.text())
             file.seek(0)
@@ -145,6 +147,13 @@ async def _entries(unit: UnitOfWork) -> AsyncIterator[Sequence[LogRow]]:
     while rows := await unit.update_log.entries(start, _BATCH):
         yield rows
         start = int(rows[-1].index) + 1
+
+
+async def _nodes(unit: UnitOfWork) -> AsyncIterator[Sequence[TreeNode]]:
+    after: tuple[int, int] | None = None
+    while nodes := await unit.update_log.nodes(after, _BATCH):
+        yield nodes
+        after = (nodes[-1].level, nodes[-1].index)
 
 
 def _read(file: IO[bytes]) -> bytes:

@@ -81,7 +81,7 @@ class FollowEntriesRequest(google.protobuf.message.Message):
 
     START_FIELD_NUMBER: builtins.int
     start: builtins.int
-    """First index."""
+    """First index; -1 for only those that come from now on."""
     def __init__(
         self,
         *,
