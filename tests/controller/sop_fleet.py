@@ -9,6 +9,7 @@ from sopwith_certs.statements import sign_statement
 from sopwith_controller.adapters.sop_reader import StrictSopReader
 from sopwith_controller.domain.entities import Person, SopRevision
 from sopwith_controller.services.access import Caller
+from sopwith_controller.services.ports import Database
 from sopwith_controller.services.sops import Sops, SopView, draft_revision
 from sopwith_formats.dsse_statement import MEANINGS, SopStatement
 from sopwith_formats.sop_template import SopBlanks, fill_template
@@ -53,9 +54,9 @@ class Announcements:
 class SopFleet:
     """Everything that a test of SOPs needs."""
 
-    def __init__(self, now: datetime = NOON) -> None:
+    def __init__(self, now: datetime = NOON, database: Database | None = None) -> None:
         self.clock = FixedClock(now)
-        self.database = FakeDatabase(self.clock, FakeLogSigner())
+        self.database: Database = database or FakeDatabase(self.clock, FakeLogSigner())
         self.announcements = Announcements()
         gateway: Any = self.announcements
         self.reader = StrictSopReader()

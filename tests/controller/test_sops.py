@@ -9,6 +9,7 @@ import pytest
 from sopwith_certs.errors import TrustError
 from sopwith_certs.signing import new_key
 from sopwith_certs.statements import sign_statement
+from sopwith_controller.adapters.database.engine import open_database
 from sopwith_controller.domain import sop as rules
 from sopwith_controller.domain.entities import SopState
 from sopwith_controller.domain.errors import (
@@ -22,8 +23,9 @@ from sopwith_controller.domain.sop_gates import check_people, contacts_set, oper
 from sopwith_formats.errors import FormatError
 from sopwith_formats.sop_policy import read_sop_policy
 from sopwith_formats.sop_template import sop_template
-from tests.builders import sop_revision
+from tests.builders import FixedClock, sop_revision
 from tests.controller.sop_fleet import DOCUMENT, ID, SopFleet, revised
+from tests.fakes.log_signer import FakeLogSigner
 
 
 async def test_clause_vii_revision_is_effective_after_the_third_signature():
@@ -417,3 +419,24 @@ async def test_log_entry_names_revision_and_digests():
     assert (row.sop_id, row.sop_revision, row.kind) == (ID, 1, "SOP_EFFECTIVE")
     revision = (await fleet.sops.get(ID)).revision
     assert json.loads(row.details)["document_sha256"] == revision.document_sha256
+
+
+async def test_life_of_two_revisions_is_the_same_on_a_real_database(tmp_path):
+    clock = FixedClock()
+    database = await open_database(
+        tmp_path / "sopwith.db", clock=clock, signer=FakeLogSigner(), checkpoints=tmp_path / "checkpoints"
+    )
+    try:
+        fleet = await SopFleet(database=database).effective()
+        await fleet.sops.acknowledge(fleet.caller("operator"), ID)
+        await fleet.sops.submit(fleet.caller("owner"), ID, revised(2, ("kind: material", "kind: editorial")))
+        await fleet.sign("manager", "it_manager")
+
+        first, second = await fleet.sops.history(ID)
+    finally:
+        await database.close()
+
+    assert (first.revision.state, first.revision.document) == (SopState.SUPERSEDED, DOCUMENT)
+    assert [signature.role for signature in first.revision.signatures] == ["owner", "it_manager", "authority"]
+    assert (second.revision.state, second.revision.change_kind) == (SopState.EFFECTIVE, "editorial")
+    assert "operator" in second.revision.acknowledged_by

@@ -68,7 +68,7 @@ def test_clause_v_d_every_symptom_of_a_computer_has_its_row():
 
 
 def test_clause_v_c_remote_work_needs_no_protective_equipment():
-    rows = dict(draw("table.protective_equipment", SOP, AROUND).rows)
+    rows = {row[0]: row[1] for row in draw("table.protective_equipment", SOP, AROUND).rows}
 
     assert rows["remote"] == "none"
     assert "wrist strap" in rows["hands on"]
