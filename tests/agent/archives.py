@@ -101,6 +101,8 @@ def lying_in(folder: Path) -> dict[str, str]:
             found[name] = f"-> {path.readlink()}"
         elif path.is_dir():
             found[name] = "folder"
+        elif not path.is_file():
+            found[name] = "special"
         else:
             found[name] = f"{path.stat().st_mode & 0o7777:o} {hashlib.sha256(path.read_bytes()).hexdigest()[:8]}"
     return found

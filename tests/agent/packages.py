@@ -20,6 +20,7 @@ def build_package(
     fields: str = "",
     scripts: dict[str, str] | None = None,
     configuration: str = "",
+    extra: dict[str, str] | None = None,
 ) -> Path:
     """Return a .deb with the program usr/bin/<name> that prints the version."""
     tree = folder / f"tree-{name}-{version.replace(':', '_')}"
@@ -36,6 +37,9 @@ def build_package(
         (tree / "etc").mkdir()
         (tree / f"etc/{name}.conf").write_text(configuration)
         (tree / "DEBIAN/conffiles").write_text(f"/etc/{name}.conf\n")
+    for path, text in (extra or {}).items():
+        (tree / path).parent.mkdir(parents=True, exist_ok=True)
+        (tree / path).write_text(text)
     (tree / f"usr/bin/{name}").write_bytes(program(version))
     (tree / f"usr/bin/{name}").chmod(0o755)
     target = folder / f"{name}_{version.replace(':', '%3a')}_{architecture}.deb"

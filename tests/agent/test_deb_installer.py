@@ -229,6 +229,41 @@ def test_package_of_somebody_else_is_packed_again_and_comes_back_whole(tmp_path:
     assert dpkg_below(root, "--verify", "hello") == "" or "c /etc/hello.conf" in dpkg_below(root, "--verify", "hello")
 
 
+def test_packing_again_sees_through_links_of_folders_diversions_and_left_out_documentation(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    make_database(root)
+    (root / "usr/bin").mkdir(parents=True)
+    (root / "bin").symlink_to("usr/bin")
+    extra = {"bin/tool": "tool", "usr/share/doc/hello/copyright": "free", "usr/share/diverted": "ours"}
+    dpkg_below(root, "--install", build_package(tmp_path, "1.0", extra=extra))
+    (root / "usr/share/doc/hello/copyright").unlink()
+    (root / "usr/share/diverted").rename(root / "usr/share/diverted.moved")
+    (root / "var/lib/dpkg/diversions").write_text("/usr/share/diverted\n/usr/share/diverted.moved\nother\n")
+    work = package_work(tmp_path, build_package(tmp_path, "2.0"), version="2.0", before="1.0")
+
+    way = DEB.prepare(work)
+
+    assert way.kind == "repacked"
+    assert "1 listed files were not there" in way.detail
+    copy = tmp_path / "copy"
+    subprocess.run(["dpkg-deb", "--extract", tmp_path / "kept/deb/hello_1.0_all.deb", copy], check=True)
+    assert (copy / "bin/tool").read_text() == "tool"
+    assert (copy / "usr/share/diverted").read_text() == "ours"
+    assert not (copy / "bin").is_symlink()
+
+
+def test_way_back_that_is_no_whole_package_refuses_the_install(tmp_path: Path) -> None:
+    root = installed_by_hand(tmp_path, build_package(tmp_path, "1.0"))
+    (root / "usr/bin/hello").unlink()
+    os.mkfifo(root / "usr/bin/hello")
+    work = package_work(tmp_path, build_package(tmp_path, "2.0"), version="2.0", before="1.0")
+
+    error = refused(work)
+
+    assert error.symptom is Symptom.BACKUP_FAILED
+    assert "device or the like" in error.message
+
+
 def test_older_release_from_the_source_is_the_way_back_when_it_is_handed_over(tmp_path: Path) -> None:
     old = build_package(tmp_path, "1.0")
     installed_by_hand(tmp_path, old)

@@ -1,7 +1,8 @@
 """A package put together again from what is installed, for the way back where no copy of it can be had.
 
 Decides what goes into the copy: the files on dpkg's list as they are on the disk, the package's own scripts and lists
-from dpkg's folder, and its control paragraph. Rules: files that another package diverted are taken under their true
+from dpkg's folder, and its control paragraph. Rules: a name below which others are listed is a folder of the package,
+also where the computer made a link of it (/bin); files that another package diverted are taken under their true
 name; documentation that is missing, as configuration may leave it out, is counted, and any other missing file means
 that there is no copy; nothing is changed but the copy. Without root rights the owners of files cannot be kept and
 become root.
@@ -53,30 +54,30 @@ def _copy_files(dpkg: Dpkg, root: Path, package: str, tree: Path) -> int:
     tree.chmod(0o755)
     missing = 0
     diverted = _diversions(dpkg, package)
-    for name in dpkg.files(package):
-        relative = name.lstrip("/")
-        if relative in ("", "."):
-            continue
-        source, target = root / diverted.get(name, name).lstrip("/"), tree / relative
+    names = [name for name in dpkg.files(package) if name.strip("/.")]
+    folders = {name.rpartition("/")[0] for name in names}
+    for name in names:
+        source, target = root / diverted.get(name, name).lstrip("/"), tree / name.lstrip("/")
         if not os.path.lexists(source):
             if not name.startswith(_MAY_BE_MISSING):
                 raise StepError(Symptom.BACKUP_FAILED, f"{name} of {package} is gone from this computer")
             missing += 1
-        elif source.is_dir() and not source.is_symlink():
+        elif name in folders or (source.is_dir() and not source.is_symlink()):
             target.mkdir(parents=True, exist_ok=True)
-            _copy_owner_and_mode(source, target)
-        elif not source.parent.is_symlink() or source.is_file():
+            _copy_owner_and_mode(source.stat(), target)
+        elif source.is_symlink() or source.is_file():
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(source, target, follow_symlinks=False)
-            _copy_owner_and_mode(source, target)
+            _copy_owner_and_mode(source.lstat(), target)
+        else:
+            raise StepError(Symptom.BACKUP_FAILED, f"{name} of {package} is a device or the like")
     return missing
 
 
-def _copy_owner_and_mode(source: Path, target: Path) -> None:
-    facts = source.lstat()
+def _copy_owner_and_mode(facts: os.stat_result, target: Path) -> None:
     if os.geteuid() == 0:
         os.chown(target, facts.st_uid, facts.st_gid, follow_symlinks=False)
-    if not source.is_symlink():
+    if not target.is_symlink():
         target.chmod(facts.st_mode & 0o7777)
 
 
