@@ -83,6 +83,7 @@ def lint(folder: Path) -> None:
 @passphrase_option
 def publish(folder: Path, keys: Path, passphrase_file: Path | None) -> None:
     """Sign a release on this machine, upload it, and put it into force."""
+    from sopwith_controller.desk.context import read_context
     from sopwith_controller.desk.publishing import publish as publish_folder
     from sopwith_controller.desk.source_keys import KeysFolder
 
@@ -90,6 +91,7 @@ def publish(folder: Path, keys: Path, passphrase_file: Path | None) -> None:
         release = publish_folder(
             connection, folder, KeysFolder(keys), Passphrases(passphrase_file).for_key, bars.progressed
         )
+        read_context(connection.context.path).remember_keys(keys)
     if state().output != "table":
         emit(state().output, release, COLUMNS, name=_name)
         return

@@ -33,6 +33,8 @@ class Context:
     key: str
     log_key: str = ""
     source_root: str = ""
+    source_keys: str = ""
+    """Where this person's release key lies, remembered from the last publish; `sopwith update` looks there."""
 
     def file(self, address: str) -> Path:
         """Return the path of a `file:` address, relative to the context file."""
@@ -73,6 +75,15 @@ class Context:
         write_context(pinned)
         return pinned
 
+    def remember_keys(self, folder: Path) -> "Context":
+        """Write down where the release key lies, so that it need not be named again."""
+        address = f"file:{folder.resolve()}"
+        if address == self.source_keys:
+            return self
+        remembering = replace(self, source_keys=address)
+        write_context(remembering)
+        return remembering
+
 
 def context_path(given: str | None) -> Path:
     """Return the path of the context in force."""
@@ -101,7 +112,7 @@ def read_context(path: Path) -> Context:
         raise DeskError(f"{path} is no context of a known format", remedy=f"it must say format = {FORMAT}")
     known = {field.name for field in fields(Context)} - {"path"}
     odd = sorted(document.keys() - known)
-    missing = sorted(known - document.keys() - {"log_key", "source_root"})
+    missing = sorted(known - document.keys() - {"log_key", "source_root", "source_keys"})
     wrong = sorted(key for key, value in document.items() if not isinstance(value, str))
     if odd or missing or wrong:
         parts = [
