@@ -42,6 +42,7 @@ class Controller:
         await parts.advancing.start()
         await parts.freezes.resume_watching()
         await parts.incidents.climb()
+        await parts.source_watch.look()
         for name, interval, work in parts.routines():
             parts.scheduler.every(name, interval, work)
 

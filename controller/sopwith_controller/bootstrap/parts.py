@@ -37,12 +37,14 @@ from sopwith_controller.services.incidents import Incidents
 from sopwith_controller.services.progress import Progress
 from sopwith_controller.services.rollout_records import RolloutRecords
 from sopwith_controller.services.sops import Sops
+from sopwith_controller.services.source_watch import SourceWatch
 from sopwith_controller.services.views import Views
 from sopwith_formats.errors import FormatError
 from sopwith_formats.receipt import PREFIX as RECEIPT_PREFIX
 
 LAST_SEEN_FLUSH_EVERY = timedelta(seconds=30)
 CERTIFICATE_LOOK_EVERY = timedelta(hours=12)
+SOURCE_LOOK_EVERY = timedelta(hours=1)
 SOP_LOOK_EVERY = timedelta(seconds=30)
 HEARTBEAT = timedelta(seconds=30)
 
@@ -76,6 +78,7 @@ class Parts:
         self.incidents = Incidents(
             database, self.clock, self.ids, self.records, timers=self.scheduler, wake=lambda: None
         )
+        self.source_watch = SourceWatch(database, self.clock, self.source, self.incidents)
         self.views = Views(self.presence, self.records, HEARTBEAT)
         advance = Advance(
             database,
@@ -123,6 +126,7 @@ class Parts:
         """Return what is done again and again: name, interval, work."""
         return [
             ("last seen", LAST_SEEN_FLUSH_EVERY, self.flush_last_seen),
+            ("source", SOURCE_LOOK_EVERY, self.source_watch.look),
             ("own certificate", CERTIFICATE_LOOK_EVERY, self.keep_certificate),
             ("effective SOP", SOP_LOOK_EVERY, self.sops.activate_due),
         ]

@@ -5,6 +5,7 @@ from sopwith.v1 import (
     fleet_service_pb2_grpc,
     incident_service_pb2_grpc,
     people_service_pb2_grpc,
+    release_service_pb2_grpc,
     rollout_service_pb2_grpc,
     sop_service_pb2_grpc,
     update_log_service_pb2_grpc,
@@ -15,6 +16,7 @@ from sopwith_controller.api.agent_api import AgentApi, AgentTools
 from sopwith_controller.api.fleet_api import FleetApi
 from sopwith_controller.api.incident_api import IncidentApi
 from sopwith_controller.api.people_api import JoinAddress, PeopleApi
+from sopwith_controller.api.release_api import ReleaseApi
 from sopwith_controller.api.rollout_api import RolloutApi
 from sopwith_controller.api.server import Registration
 from sopwith_controller.api.sop_api import SopApi
@@ -26,6 +28,7 @@ from sopwith_controller.services.doctor import Doctor, Premises
 from sopwith_controller.services.overview import Overviews
 from sopwith_controller.services.people import Roster
 from sopwith_controller.services.planning import Planner
+from sopwith_controller.services.releases import Releases
 from sopwith_controller.services.rollout_start import RolloutStart
 from sopwith_controller.services.rollout_status import RolloutStatuses
 from sopwith_controller.services.rollouts import Rollouts, RolloutTools
@@ -40,6 +43,7 @@ def registrations(parts: Parts) -> list[Registration]:
         lambda server: agent_service_pb2_grpc.add_AgentServiceServicer_to_server(apis.agents(), server),
         lambda server: fleet_service_pb2_grpc.add_FleetServiceServicer_to_server(apis.fleet(), server),
         lambda server: people_service_pb2_grpc.add_PeopleServiceServicer_to_server(apis.people(), server),
+        lambda server: release_service_pb2_grpc.add_ReleaseServiceServicer_to_server(apis.releases(), server),
         lambda server: rollout_service_pb2_grpc.add_RolloutServiceServicer_to_server(apis.rollouts(), server),
         lambda server: incident_service_pb2_grpc.add_IncidentServiceServicer_to_server(
             IncidentApi(parts.incidents), server
@@ -98,6 +102,12 @@ class _Apis:
             parts.enrolment,
             join,
         )
+
+    def releases(self) -> ReleaseApi:
+        """Return the service of releases and of the source."""
+        parts = self._parts
+        releases = Releases(parts.database, parts.clock, parts.source, parts.presence, changed=parts.advancing.poke_all)
+        return ReleaseApi(releases, metadata_url=parts.briefing.metadata_url, files_url=parts.briefing.files_url)
 
     def rollouts(self) -> RolloutApi:
         """Return the rollouts' service."""
