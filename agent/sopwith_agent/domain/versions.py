@@ -14,7 +14,7 @@ from sopwith_formats.errors import FormatError
 
 __all__ = ["compare", "meets"]
 
-_PART = re.compile(r"(>=|<=|==|=|>|<)\s*(\S+)")
+_PART = re.compile(r"(>=|<=|==|=|>|<)\s*([0-9A-Za-z]\S*)")
 
 
 def meets(version: str, demand: str) -> bool:
