@@ -20,11 +20,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import structlog
 
 from sopwith_agent.domain import limits
+from sopwith_agent.domain.messages import Body, OutboxMessage
 from sopwith_agent.domain.readiness import Reason
 from sopwith_agent.domain.record import Record
 from sopwith_formats import canonical_json
@@ -36,16 +36,6 @@ from sopwith_formats.units import format_time
 _log = structlog.get_logger()
 _SUFFIX = ".json"
 _ACKNOWLEDGED = "acknowledged"
-Body = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class OutboxMessage:
-    """One message: `kind` is progress, receipt, source_designated or empty; sequence 0 may be lost."""
-
-    sequence: int
-    kind: str
-    body: Body
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ redial_first_seconds = 1
 redial_cap_seconds = 60
 open_timeout_seconds = 20
 """From dialling to Welcome; a stream that does not open by then is given up and dialled anew."""
+probe_timeout_seconds = 5
 keepalive_seconds = 30
 keepalive_timeout_seconds = 10
 heartbeat_default_seconds = 30
@@ -47,6 +48,8 @@ deadline_check_seconds = 30
 """How often an assignment that waits for the controller is compared with its deadline."""
 disk_retry_seconds = 5
 """Pause after the disk refused the journal's record."""
+farewell_seconds = 1
+"""How long a stopping agent waits for its last messages to be acknowledged."""
 stop_timeout_seconds = 10
 """A running agent ends within this after SIGTERM; what is not done by then is found in the journal."""
 
@@ -55,4 +58,5 @@ journal_record_max_bytes = 2**20
 journal_finished_max = 50
 receipts_kept_days = 30
 outbox_message_max_bytes = 2**20
-status_interval_seconds = 5
+status_interval_seconds = 0.5
+"""The status file is written at most this often."""

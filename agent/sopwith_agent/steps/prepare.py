@@ -17,8 +17,9 @@ from sopwith_agent.domain.assignment import Event
 from sopwith_agent.domain.errors import StepError, TrustError
 from sopwith_agent.domain.readiness import Need, Readiness, Reason
 from sopwith_agent.domain.record import Record
-from sopwith_agent.domain.versions import compare, meets
+from sopwith_agent.domain.versions import meets
 from sopwith_agent.steps.workbench import Done, Wait, Workbench
+from sopwith_formats.debian_version import compare
 from sopwith_formats.errors import FormatError
 from sopwith_formats.manifest import Manifest, read_manifest
 from sopwith_formats.vocabulary import Symptom

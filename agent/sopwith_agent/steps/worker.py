@@ -66,6 +66,8 @@ class Worker:
         self._tasks: deque[Callable[[], None]] = deque()
         self._awake = False
         self._inbox_due = 0.0
+        self.moved: Callable[[Record], None] = lambda _record: None
+        """Called in the worker's thread with each record as it was written; set by whoever watches."""
 
     def offer(self, payload: bytes, signature: bytes) -> None:
         """Take a warrant in; one that cannot even be read is refused here, with nothing to report it for."""
@@ -240,6 +242,7 @@ class Worker:
 
     def _keep(self, job: _Job, assignment_id: str, advance: Advance, *, stayed: bool) -> None:
         record = advance.record
+        self.moved(record)
         with self._changed:
             job.record, job.from_disk = record, False
             if record.ended:

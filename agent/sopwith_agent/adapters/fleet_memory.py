@@ -1,0 +1,115 @@
+"""What the controller told, kept in the state folder: the computer's name, the SOP in force, the log's checkpoint.
+
+Decides when a checkpoint is believed: signed by the log key that enrolment named, and proved to hold everything that
+the one before held; a controller that shows a shorter or another log is told to the agent's log, and the older
+checkpoint stays, as a witness. An agent policy that this agent cannot read leaves the last good one in force.
+"""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from sopwith_agent.adapters.identity_store import IdentityStore
+from sopwith_agent.domain.messages import CheckpointTold, SopInForce, Welcome
+from sopwith_formats import canonical_json
+from sopwith_formats.agent_policy import AgentPolicy, read_agent_policy
+from sopwith_formats.durable import durable_replace
+from sopwith_formats.errors import FormatError
+
+_log = structlog.get_logger()
+_FLEET_FILE = "fleet.json"
+_CHECKPOINT_FILE = "checkpoint"
+
+
+class FileMemory:
+    """Kept in two files of the state folder."""
+
+    def __init__(self, state: Path, identity: IdentityStore) -> None:
+        self._state = state
+        self._identity = identity
+        self.name = identity.trust().name
+        self.sop: SopInForce | None = None
+        self.checkpoint = ""
+        self._policy = AgentPolicy()
+        self._read()
+
+    @property
+    def policy(self) -> AgentPolicy:
+        """The effective SOP's word to computers; the shipped one's before any."""
+        return self._policy
+
+    def welcomed(self, welcome: Welcome) -> None:
+        """Keep the computer's name and the SOP."""
+        self.name = welcome.name or self.name
+        self._take_sop(welcome.sop)
+
+    def sop_changed(self, sop: SopInForce) -> None:
+        """Keep the SOP."""
+        self._take_sop(sop)
+        _log.info("sop_changed", sop=sop.id, revision=sop.revision)
+
+    def checkpoint_told(self, told: CheckpointTold) -> None:
+        """Keep a newer checkpoint that holds all of the older log; refuse any other."""
+        try:
+            newer = self._check(told)
+        except FormatError as error:
+            _log.error("checkpoint_refused", error=str(error), symptom="LOG_INTEGRITY")
+            return
+        if newer:
+            durable_replace(self._state / _CHECKPOINT_FILE, told.checkpoint.encode(), 0o600)
+            self.checkpoint = told.checkpoint
+
+    def _check(self, told: CheckpointTold) -> bool:
+        from sopwith_certs.log_key import verify
+        from sopwith_formats.checkpoint import read_checkpoint, read_verifier_key
+        from sopwith_formats.merkle import verify_consistency
+
+        log_key = self._identity.trust().log_key
+        if not log_key:
+            raise FormatError("no log key is known")
+        checkpoint = read_checkpoint(told.checkpoint)
+        if not checkpoint.is_signed_by(read_verifier_key(log_key), verify):
+            raise FormatError("the checkpoint is not signed by the fleet's log key")
+        if not self.checkpoint:
+            return True
+        known = read_checkpoint(self.checkpoint)
+        if checkpoint.size == known.size and checkpoint.root == known.root:
+            return False
+        if checkpoint.size <= known.size:
+            raise FormatError(f"the log of {checkpoint.size} entries contradicts the known one of {known.size}")
+        if known.size and not verify_consistency(
+            known.size, checkpoint.size, known.root, checkpoint.root, told.consistency_proof
+        ):
+            raise FormatError("the newer log does not hold all of the known one")
+        return True
+
+    def _take_sop(self, sop: SopInForce | None) -> None:
+        if sop is not None:
+            try:
+                self._policy = read_agent_policy(sop.agent_policy_json.encode())
+            except FormatError as error:
+                _log.error("agent_policy_refused", error=str(error))
+        self.sop = sop
+        document = {"name": self.name, "sop": asdict(sop) if sop else None}
+        data = canonical_json.encode(document)
+        path = self._state / _FLEET_FILE
+        if not path.exists() or path.read_bytes() != data:
+            durable_replace(path, data, 0o600)
+
+    def _read(self) -> None:
+        try:
+            document: dict[str, Any] = canonical_json.decode((self._state / _FLEET_FILE).read_bytes())
+            self.name = str(document["name"])
+            self.sop = SopInForce(**document["sop"]) if document["sop"] else None
+            if self.sop:
+                self._policy = read_agent_policy(self.sop.agent_policy_json.encode())
+        except FileNotFoundError:
+            pass
+        except (FormatError, KeyError, TypeError) as error:
+            _log.error("fleet_memory_broken", error=str(error))
+        try:
+            self.checkpoint = (self._state / _CHECKPOINT_FILE).read_text(encoding="utf-8")
+        except (FileNotFoundError, UnicodeDecodeError):
+            self.checkpoint = ""

@@ -1,0 +1,78 @@
+"""The source, loaded when it is first used, so that an agent at rest carries no TUF library.
+
+Decides nothing about trust; `tuf_source` does. What can be answered without the library is answered from the two things
+that are known without it: the root that enrolment or the designation pinned, and the addresses beside it.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import structlog
+
+from sopwith_agent.adapters.identity_store import IdentityStore
+from sopwith_agent.domain.errors import AgentError
+from sopwith_agent.domain.messages import Body, SourceNamed
+from sopwith_agent.steps.ports import StagedFile
+from sopwith_formats import canonical_json
+from sopwith_formats.errors import FormatError
+
+if TYPE_CHECKING:
+    from sopwith_agent.adapters.tuf_source import TufSource
+
+_log = structlog.get_logger()
+
+
+class SourceHandle:
+    """The designated source of one computer. Everything but `root_sha256` and `metadata_url` is the worker's."""
+
+    def __init__(self, folder: Path, identity: IdentityStore) -> None:
+        self._folder = folder
+        self._identity = identity
+        self._root = identity.trust().source_root_sha256
+        self._loaded: TufSource | None = None
+
+    def root_sha256(self) -> str:
+        """Return the digest of the trusted root, empty before designation."""
+        return self._root
+
+    def metadata_url(self) -> str:
+        """Return where the source's metadata is served; empty before designation."""
+        try:
+            document = canonical_json.decode((self._folder / "addresses").read_bytes())
+            return str(document["metadata_url"])
+        except (OSError, FormatError, KeyError, TypeError):
+            return ""
+
+    def designate(self, named: SourceNamed) -> Body:
+        """Accept a source, once; return what `SourceDesignated` says of it."""
+        try:
+            digest = self._source().designate(named.root_json, named.metadata_url, named.files_url)
+            if digest != self._root:
+                self._identity.pin_source(digest)
+        except (AgentError, FormatError, OSError) as error:
+            return {"root_sha256": self._root, "accepted": False, "reason": str(error)}
+        self._root = digest
+        self._loaded = None
+        return {"root_sha256": digest, "accepted": True, "reason": ""}
+
+    def refresh(self) -> None:
+        """Fetch and verify fresh metadata."""
+        self._source().refresh()
+
+    def manifest(self, name: str, version: str) -> bytes:
+        """Return the verified release.json of a release that the source lists."""
+        return self._source().manifest(name, version)
+
+    def download(
+        self, target: str, into: Path, progress: Callable[[int, int], None], cancelled: Callable[[], bool]
+    ) -> StagedFile:
+        """Fetch one target into a folder, resuming."""
+        return self._source().download(target, into, progress, cancelled)
+
+    def _source(self) -> "TufSource":
+        if self._loaded is None:
+            from sopwith_agent.adapters.tuf_source import TufSource
+
+            self._loaded = TufSource(self._folder, pinned_sha256=self._root, authority=self._identity.authorities_file)
+        return self._loaded

@@ -1,0 +1,193 @@
+"""Puts the agent together: the one place that picks implementations.
+
+Nothing here decides anything that a person would see; whoever wants to know what the agent is made of reads this page.
+"""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from sopwith_agent.adapters import state_folder
+from sopwith_agent.adapters.clock import SystemClock
+from sopwith_agent.adapters.controller_link import GrpcLink
+from sopwith_agent.adapters.fleet_memory import FileMemory
+from sopwith_agent.adapters.health_checks import HealthChecks
+from sopwith_agent.adapters.identity_store import IdentityStore
+from sopwith_agent.adapters.installers.by_name import InstallersByName
+from sopwith_agent.adapters.inventory import ComputerInventory
+from sopwith_agent.adapters.journal import FileJournal
+from sopwith_agent.adapters.outbox import FileOutbox
+from sopwith_agent.adapters.power import SystemPower
+from sopwith_agent.adapters.register import FileRegister
+from sopwith_agent.adapters.sensors.computer import ComputerSensors
+from sopwith_agent.adapters.sensors.facts import platform_here
+from sopwith_agent.adapters.source_handle import SourceHandle
+from sopwith_agent.config import Settings
+from sopwith_agent.domain.readiness import Need, Readiness
+from sopwith_agent.session import Session, SessionPorts
+from sopwith_agent.steps.orders import Orders
+from sopwith_agent.steps.readiness_meter import Meter
+from sopwith_agent.steps.sensor_port import Question
+from sopwith_agent.steps.workbench import Workbench
+from sopwith_agent.steps.worker import Worker
+from sopwith_formats.durable import make_private_folder
+
+
+@dataclass
+class _Base:
+    """What running and checking share."""
+
+    state: Path
+    root: Path
+    identity: IdentityStore
+    clock: SystemClock
+    memory: FileMemory
+    source: SourceHandle
+    installers: InstallersByName
+    sensors: ComputerSensors
+
+    def question(self, *, connected: bool) -> Question:
+        """Return what the sensors are asked."""
+        return Question(
+            self.root,
+            self.state,
+            controller_connected=connected,
+            controller_ahead_seconds=self.clock.controller_ahead_seconds(),
+            source_designated=bool(self.source.root_sha256()),
+            source_url=self.source.metadata_url(),
+            source_ca_file=self.identity.authorities_file,
+        )
+
+
+@contextmanager
+def running_agent(state: Path, root: Path, settings: Settings) -> Iterator[Session]:
+    """Give a session that is ready to run, alone on its state folder; raise SettingsError when it cannot be."""
+    IdentityStore(state / "identity").trust()  # named before the folder is made or locked: most often it is missing
+    with state_folder.held(state):
+        base = _base(state, root)
+        root.mkdir(parents=True, exist_ok=True)
+        yield _session(base, settings)
+
+
+def check(state: Path, root: Path, *, connected: bool) -> Readiness:
+    """Measure readiness and connectivity now."""
+    base = _base(state, root)
+    meter = Meter(base.sensors, base.clock, lambda: base.question(connected=connected), lambda _readiness: None)
+    return meter.measure(base.memory.policy, Need())
+
+
+def link(state: Path) -> GrpcLink:
+    """Return the way to the controller."""
+    return GrpcLink(IdentityStore(state / "identity"), SystemClock().now)
+
+
+def status(state: Path) -> dict[str, Any]:
+    """Return what is known without asking anybody: what the running agent wrote last, or its files."""
+    identity = IdentityStore(state / "identity")
+    memory = FileMemory(state, identity)
+    written = state_folder.read_status(state)
+    running = state_folder.running(state)
+    nothing = {"connected": False, "installed": {}, "assignment": None, "waiting_assignments": 0}
+    connection = {"state": "NOT_RUNNING", "address": identity.trust().fleet_address, "since_time": "", "error": ""}
+    document = {"connection": connection, **nothing, **written, **_known(identity, memory, identity.computer_id())}
+    if not running:
+        document.update({"connected": False, "connection": {**document["connection"], "state": "NOT_RUNNING"}})
+    return {**document, "running": running}
+
+
+def _base(state: Path, root: Path) -> _Base:
+    identity = IdentityStore(state / "identity")
+    clock = SystemClock()
+    installers = InstallersByName()
+    return _Base(
+        state,
+        root,
+        identity,
+        clock,
+        FileMemory(state, identity),
+        SourceHandle(state / "source", identity),
+        installers,
+        ComputerSensors(root, installers.names(), clock.now),
+    )
+
+
+def _session(base: _Base, settings: Settings) -> Session:
+    state, identity, clock = base.state, base.identity, base.clock
+    computer_id = identity.computer_id()
+    for name in ("staging", "kept"):
+        make_private_folder(state / name)
+    journal = FileJournal(state / "journal")
+    outbox = FileOutbox(state / "outbox", identity.sign_receipt, clock.now)
+    orders = Orders(journal.kept_orders(), journal.keep_orders)
+    register = FileRegister(state / "kept" / "register")
+    stopping = threading.Event()
+    sessions: list[Session] = []
+    meter = Meter(
+        base.sensors,
+        clock,
+        lambda: base.question(connected=sessions[0].connected),
+        lambda readiness: sessions[0].measured(readiness),  # noqa: PLW0108  there is no session yet
+    )
+    bench = Workbench(
+        clock=clock,
+        journal=journal,
+        outbox=outbox,
+        source=base.source,
+        installers=base.installers,
+        health=HealthChecks(),
+        readiness=meter,
+        register=register,
+        power=SystemPower(base.root, allowed=settings.reboot == "systemctl"),
+        orders=orders,
+        warrant_keys=identity,
+        platform=platform_here(base.root),
+        computer_id=lambda: computer_id,
+        computer_name=lambda: base.memory.name,
+        root=base.root,
+        staging=state / "staging",
+        kept=state / "kept",
+        stopping=stopping.is_set,
+    )
+    inventory = ComputerInventory(base.sensors, register, bench.installed_version)
+    board = state_folder.FileBoard(
+        state,
+        clock.now,
+        lambda: {**_known(identity, base.memory, computer_id), "installed": inventory.installed},
+    )
+    sessions.append(
+        Session(
+            SessionPorts(
+                link=GrpcLink(identity, clock.now),
+                worker=Worker(bench, stopping),
+                outbox=outbox,
+                journal=journal,
+                orders=orders,
+                meter=meter,
+                clock=clock,
+                certificates=identity,
+                inventory=inventory,
+                source=base.source,
+                memory=base.memory,
+                board=board,
+                version=version("sopwith"),
+                receipt_key_pem=identity.receipt_key_pem(),
+            )
+        )
+    )
+    return sessions[0]
+
+
+def _known(identity: IdentityStore, memory: FileMemory, computer_id: str) -> dict[str, Any]:
+    sop, trust = memory.sop, identity.trust()
+    return {
+        "computer_id": computer_id,
+        "name": memory.name,
+        "controller": trust.controller_name,
+        "sop": {"id": sop.id, "revision": sop.revision, "policy_sha256": sop.policy_sha256} if sop else None,
+        "source_root_sha256": trust.source_root_sha256,
+        "checkpoint": memory.checkpoint,
+    }

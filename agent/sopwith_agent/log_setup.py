@@ -1,0 +1,34 @@
+"""How the agent's log lines look: one JSON object per line, or short lines for a person at a terminal.
+
+The update log is something else: the product's record, kept by the controller. Configured plainly, because structlog
+would otherwise load a terminal library that an agent at rest has no use for.
+"""
+
+import logging
+import sys
+
+import structlog
+
+_LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+
+
+def set_up_logging(level: str, form: str) -> None:
+    """Send structlog's lines to stdout; `form` is auto, json or console."""
+    console = form == "console" or (form == "auto" and sys.stdout.isatty())
+    renderer: structlog.typing.Processor = structlog.processors.JSONRenderer()
+    if console:
+        renderer = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            *([] if console else [structlog.processors.format_exc_info]),
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
+        logger_factory=structlog.PrintLoggerFactory(sys.stdout),
+        cache_logger_on_first_use=True,
+    )
+    logging.basicConfig(
+        stream=sys.stdout, level=logging.WARNING, format='{"event": "%(name)s", "detail": "%(message)s"}'
+    )

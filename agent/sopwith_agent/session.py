@@ -1,0 +1,397 @@
+"""The agent's conversation with the controller, for as long as the agent runs.
+
+The session decides when to dial, what to answer, and what to hand to the worker thread; the worker alone does things to
+the computer, and goes on while nobody is connected. Everything that the controller must hear lies in the outbox before
+it is sent here, and stays there until it is acknowledged.
+
+Rules: the agent always dials; the first redial comes within a second, pauses grow with full jitter to a minute and
+begin anew with each Welcome, unless the controller names a longer one; every open has a deadline; one task writes, one
+reads. Stopping finishes or parks the step at hand.
+"""
+
+import asyncio
+import contextlib
+import random
+import secrets
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from sopwith_agent.domain import limits
+from sopwith_agent.domain import messages as m
+from sopwith_agent.domain.errors import AgentError
+from sopwith_agent.domain.readiness import Need, Readiness
+from sopwith_agent.domain.record import Record
+from sopwith_agent.steps.link_port import Link, LinkError, Stream
+from sopwith_agent.steps.orders import Orders
+from sopwith_agent.steps.ports import Journal
+from sopwith_agent.steps.readiness_meter import Meter
+from sopwith_agent.steps.session_ports import (
+    Certificates,
+    Deliveries,
+    FleetMemory,
+    Inventory,
+    SetClock,
+    SourceDesk,
+    StatusBoard,
+)
+from sopwith_agent.steps.worker import Worker
+from sopwith_formats.errors import FormatError
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class SessionPorts:
+    """Everything that the session talks to."""
+
+    link: Link
+    worker: Worker
+    outbox: Deliveries
+    journal: Journal
+    orders: Orders
+    meter: Meter
+    clock: SetClock
+    certificates: Certificates
+    inventory: Inventory
+    source: SourceDesk
+    memory: FleetMemory
+    board: StatusBoard
+    version: str
+    receipt_key_pem: bytes
+
+
+class Session:
+    """Runs until it is asked to stop."""
+
+    def __init__(self, ports: SessionPorts) -> None:
+        self._ports = ports
+        self._nonce = secrets.token_hex(16)
+        self._connected = False
+        self._welcomed = False
+        self._pause_hint_seconds = 0
+        self._heartbeat_seconds = limits.heartbeat_default_seconds
+        self._queue: asyncio.Queue[m.Outgoing] = asyncio.Queue()
+        self._something_to_say = asyncio.Event()
+        self._dial_now = asyncio.Event()
+        self._look_at = asyncio.Event()
+        self._measure_now = asyncio.Event()
+        self._status_changed = asyncio.Event()
+        self._acknowledged = asyncio.Event()
+        self._background: set[asyncio.Task[None]] = set()
+
+    @property
+    def connected(self) -> bool:
+        """Tell whether a stream is live; asked by the sensors, from any thread."""
+        return self._connected
+
+    async def run(self, stop: asyncio.Event, ready: Callable[[], None] = lambda: None) -> None:
+        """Work until `stop` is set; `ready` is called when the worker runs and the first dial begins."""
+        self._attach(asyncio.get_running_loop())
+        crashed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        worker = threading.Thread(target=self._work, args=(crashed,), name="worker", daemon=True)
+        worker.start()
+        tasks = [
+            asyncio.create_task(task)
+            for task in (
+                self._stay_connected(),
+                self._care_for_certificate(),
+                self._measure_regularly(),
+                self._publish_status(),
+            )
+        ]
+        stopped = asyncio.create_task(_wait(stop))
+        ready()
+        try:
+            done, _ = await asyncio.wait([*tasks, stopped, crashed], return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            await self._end(worker)
+            for task in (*tasks, stopped, *self._background):
+                task.cancel()
+            await asyncio.gather(*tasks, stopped, *self._background, return_exceptions=True)
+            self._connected = False
+            await asyncio.to_thread(self._tell_board)
+
+    def measured(self, readiness: Readiness) -> None:
+        """Carry a measurement to the controller; called in the measuring thread."""
+        self._call(self._say, m.ReadinessMeasured(readiness))
+
+    def _work(self, crashed: asyncio.Future[None]) -> None:
+        """Run the worker in its thread; what it cannot handle ends the agent, whose next start reads the journal."""
+        try:
+            self._ports.worker.run()
+        except BaseException as error:  # noqa: BLE001  it is raised again where the agent is run
+            self._call(crashed.set_exception, error)
+
+    def _attach(self, loop: asyncio.AbstractEventLoop) -> None:
+        def call(function: Callable[..., object], *arguments: object) -> None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed already: the agent is ending
+                loop.call_soon_threadsafe(function, *arguments)
+
+        self._call = call
+        self._ports.outbox.changed = lambda: call(self._something_to_say.set)
+        self._ports.outbox.passing = lambda message: call(self._say, message)
+        self._ports.worker.moved = lambda record: call(self._on_moved, record)
+
+    async def _end(self, worker: threading.Thread) -> None:
+        """Stop the worker and give what it still said a moment to leave; what does not get away lies in the outbox."""
+        self._ports.worker.stop()
+        await asyncio.to_thread(worker.join, limits.stop_timeout_seconds - limits.farewell_seconds - 1)
+        if worker.is_alive():
+            _log.warning("step_left_running", detail="it is taken up from the journal at the next start")
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(limits.farewell_seconds):
+                while self._connected and self._ports.outbox.first_unacknowledged:
+                    self._acknowledged.clear()
+                    await self._acknowledged.wait()
+
+    async def _stay_connected(self) -> None:
+        failures = 0
+        while True:
+            self._welcomed, self._pause_hint_seconds = False, 0
+            try:
+                await self._converse()
+                self._note_connection("The controller closed the stream.")
+            except (AgentError, FormatError, OSError) as error:
+                self._note_connection(str(error))
+                self._look_at.set()
+            failures = 0 if self._welcomed else failures + 1
+            self._dial_now.clear()
+            await _at_most(self._pause(failures), self._dial_now)
+
+    def _pause(self, failures: int) -> float:
+        ceiling = min(limits.redial_cap_seconds, limits.redial_first_seconds * 2 ** min(failures, 16))
+        hint = self._pause_hint_seconds
+        return hint + random.uniform(0, max(ceiling if not hint else hint / 4, 0.1))  # noqa: S311  spreads load only
+
+    async def _converse(self) -> None:
+        async with self._ports.link.open() as stream:
+            incoming = stream.received()
+            try:
+                async with asyncio.timeout(limits.open_timeout_seconds):
+                    await stream.send(await self._hello())
+                    first = await anext(incoming, None)
+            except TimeoutError as error:
+                raise LinkError(f"The controller says nothing within {limits.open_timeout_seconds} s.") from error
+            if not isinstance(first, m.Welcome):
+                raise LinkError("The controller closed the stream before it welcomed this computer.")
+            await self._on_welcome(first)
+            await _until_one_ends(self._speak(stream), self._listen(incoming), self._beat())
+
+    async def _hello(self) -> m.Hello:
+        ports = self._ports
+        records = await asyncio.to_thread(ports.journal.records)
+        facts, installed = await asyncio.to_thread(ports.inventory.take)
+        return m.Hello(
+            version=ports.version,
+            process_nonce=self._nonce,
+            boot_id=ports.clock.boot_id(),
+            facts=facts,
+            receipt_key_pem=ports.receipt_key_pem,
+            journal=tuple((r.warrant.assignment_id, r.state.value) for r in records if not r.ended),
+            installed=installed,
+            first_unacknowledged=ports.outbox.first_unacknowledged,
+            source_root_sha256=ports.source.root_sha256(),
+            checkpoint=ports.memory.checkpoint,
+            sent_time=ports.clock.now(),
+        )
+
+    async def _on_welcome(self, welcome: m.Welcome) -> None:
+        ports = self._ports
+        if welcome.controller_time is not None:
+            ports.clock.set_fleet_time(welcome.controller_time)
+        wished = welcome.heartbeat_seconds or limits.heartbeat_default_seconds
+        self._heartbeat_seconds = max(1, min(wished, limits.heartbeat_cap_seconds))
+        await asyncio.to_thread(ports.outbox.acknowledge, welcome.acknowledged_sequence)
+        await asyncio.to_thread(ports.memory.welcomed, welcome)
+        await self._obey(lambda: ports.orders.freeze(active=welcome.frozen, reason=_FREEZE if welcome.frozen else ""))
+        self._queue = asyncio.Queue()
+        self._connected = self._welcomed = True
+        _log.info("controller_connected", address=ports.link.address, controller_version=welcome.version)
+        self._status_changed.set()
+        self._measure_now.set()
+        self._look_at.set()
+        ports.worker.wake()
+
+    async def _speak(self, stream: Stream) -> None:
+        """Send what is passing, then what the outbox holds, in order; one task, because a stream has one writer."""
+        sent = 0
+        while True:
+            self._something_to_say.clear()
+            while not self._queue.empty():
+                await stream.send(self._queue.get_nowait())
+            while messages := await asyncio.to_thread(self._ports.outbox.after, sent):
+                for message in messages:
+                    await stream.send(message)
+                    sent = message.sequence
+            if self._queue.empty():
+                await self._something_to_say.wait()
+
+    async def _beat(self) -> None:
+        while True:
+            await asyncio.sleep(self._heartbeat_seconds)
+            self._say(m.Heartbeat(self._ports.clock.now()))
+
+    async def _listen(self, incoming: AsyncIterator[m.Incoming]) -> None:
+        async for message in incoming:
+            await self._take(message)
+            if isinstance(message, m.Draining):
+                return
+
+    async def _take(self, message: m.Incoming) -> None:  # noqa: C901  one arm for each word of the wire
+        ports = self._ports
+        match message:
+            case m.WarrantOffered():
+                ports.worker.offer(message.payload, message.signature)
+            case m.Acknowledged():
+                await asyncio.to_thread(ports.outbox.acknowledge, message.sequence)
+                self._acknowledged.set()
+            case m.LeaseRenewed(assignment_id=key) if ports.worker.knows(key):
+                await self._obey(lambda: ports.orders.lease(key, message.start_until_time, message.reason))
+            case m.Withdrawn(assignment_id=key) if ports.worker.knows(key):
+                await self._obey(lambda: ports.orders.withdraw(key, message.reason))
+            case m.FreezeSet():
+                _log.info("freeze_set", active=message.active, reason=message.reason)
+                await self._obey(lambda: ports.orders.freeze(active=message.active, reason=message.reason or _FREEZE))
+            case m.MeasureAsked():
+                self._in_background(self._measure(message.request_id))
+            case m.SopInForce():
+                await asyncio.to_thread(ports.memory.sop_changed, message)
+                self._status_changed.set()
+                self._measure_now.set()
+            case m.SourceNamed():
+                ports.worker.do(lambda: self._designate(message))
+            case m.TrustChanged():
+                await asyncio.to_thread(ports.certificates.trust_changed, message)
+            case m.CheckpointTold():
+                await asyncio.to_thread(ports.memory.checkpoint_told, message)
+                self._status_changed.set()
+            case m.Draining():
+                self._pause_hint_seconds = max(0, message.reconnect_after_seconds)
+            case _:
+                _log.debug("message_passed_over", kind=type(message).__name__)
+
+    async def _obey(self, order: Callable[[], object]) -> None:
+        """Carry an order out and let the worker look; on a full disk it still holds for this process."""
+        try:
+            await asyncio.to_thread(order)
+        except OSError as error:
+            _log.error("order_not_kept", error=str(error))
+        self._ports.worker.wake()
+
+    def _designate(self, named: m.SourceNamed) -> None:
+        """Take the source up, once, in the worker's thread, and say what came of it."""
+        answer = self._ports.source.designate(named)
+        self._ports.outbox.put("source_designated", answer)
+        _log.info("source_designated", **answer)
+        self._call(self._measure_now.set)
+        self._ports.worker.wake()
+
+    def _on_moved(self, record: Record) -> None:
+        self._status_changed.set()
+        if record.ended:
+            self._in_background(self._report_facts())
+            self._measure_now.set()
+
+    async def _report_facts(self) -> None:
+        facts, installed = await asyncio.to_thread(self._ports.inventory.take)
+        self._say(m.FactsMeasured(facts, installed))
+        self._status_changed.set()
+
+    async def _measure(self, request_id: str = "") -> None:
+        readiness = await asyncio.to_thread(self._ports.meter.measure, self._ports.memory.policy, Need())
+        if request_id:
+            self._say(m.ReadinessMeasured(readiness, request_id))
+
+    async def _measure_regularly(self) -> None:
+        while True:
+            await _at_most(limits.readiness_interval_seconds, self._measure_now)
+            self._measure_now.clear()
+            await self._measure()
+
+    async def _care_for_certificate(self) -> None:
+        """Renew at two thirds of the certificate's life; after it ran out come back with the enrolled key."""
+        failures = 0
+        while True:
+            self._look_at.clear()
+            dates, now = await asyncio.to_thread(self._ports.certificates.dates), self._ports.clock.now()
+            act: Callable[[], Awaitable[None]] | None = None
+            if now > dates.not_after:
+                act = self._ports.link.recover_certificate
+            elif now >= dates.renewal and self._connected:
+                act = self._ports.link.renew_certificate
+            if act is None:
+                failures, left = 0, (dates.renewal - now).total_seconds()
+                await _at_most(min(left, limits.certificate_retry_cap_seconds) if left > 0 else None, self._look_at)
+                continue
+            try:
+                await act()
+            except (AgentError, FormatError, OSError) as error:
+                refused = isinstance(error, LinkError) and error.refused
+                _log.warning("certificate_refused" if refused else "certificate_not_renewed", error=str(error))
+                pause = limits.certificate_retry_first_seconds * 2 ** min(failures, 12)
+                failures += 1
+                await asyncio.sleep(random.uniform(0.5, 1) * min(pause, limits.certificate_retry_cap_seconds))  # noqa: S311  spreads load only
+                continue
+            _log.info("certificate_renewed")
+            self._dial_now.set()
+
+    async def _publish_status(self) -> None:
+        while True:
+            await asyncio.to_thread(self._tell_board)
+            await asyncio.sleep(limits.status_interval_seconds)
+            await self._status_changed.wait()
+            self._status_changed.clear()
+
+    def _tell_board(self) -> None:
+        unfinished = self._ports.worker.unfinished()
+        self._ports.board.publish(connected=self._connected, address=self._ports.link.address, unfinished=unfinished)
+
+    def _note_connection(self, why: str) -> None:
+        if self._connected or why != self._ports.board.connection_error:
+            _log.warning("controller_disconnected", reason=why)
+        self._connected = False
+        self._ports.board.connection_error = why
+        self._status_changed.set()
+
+    def _say(self, message: m.Outgoing) -> None:
+        """Say something that may be lost; nobody is there to hear it without a stream."""
+        if self._connected:
+            self._queue.put_nowait(message)
+            self._something_to_say.set()
+
+    def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+
+_FREEZE = "a freeze is in force"
+
+
+async def _wait(event: asyncio.Event) -> None:
+    await event.wait()
+
+
+async def _at_most(seconds: float | None, event: asyncio.Event) -> None:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()
+
+
+async def _until_one_ends(*coroutines: Awaitable[None]) -> None:
+    """Run all until the first ends; end the others, and raise what the first raised."""
+    tasks = [asyncio.ensure_future(coroutine) for coroutine in coroutines]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,133 @@
+"""What the session needs from the agent beside the way to the controller.
+
+Methods are synchronous and may touch the disk; the session calls them in threads.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any, Protocol
+
+from sopwith_agent.domain.messages import (
+    Body,
+    CheckpointTold,
+    OutboxMessage,
+    SopInForce,
+    SourceNamed,
+    TrustChanged,
+    Welcome,
+)
+from sopwith_agent.domain.record import Record
+from sopwith_agent.steps.ports import Clock
+from sopwith_formats.agent_policy import AgentPolicy
+
+
+class SetClock(Clock, Protocol):
+    """A clock that can be told the controller's time."""
+
+    def set_fleet_time(self, controller_time: datetime) -> None:
+        """Take the controller's time from a Welcome."""
+        ...
+
+
+class Deliveries(Protocol):
+    """The outbox, as whoever delivers sees it."""
+
+    changed: Callable[[], None]
+    passing: Callable[[OutboxMessage], None]
+
+    @property
+    def first_unacknowledged(self) -> int:
+        """Return the lowest sequence that is still held; 0 when none is."""
+        ...
+
+    def put(self, kind: str, body: Body) -> int:
+        """Keep a message until it is acknowledged and return its sequence."""
+        ...
+
+    def after(self, sequence: int) -> list[OutboxMessage]:
+        """Return the next unacknowledged messages behind a sequence, in order."""
+        ...
+
+    def acknowledge(self, sequence: int) -> None:
+        """Let go of everything up to a sequence."""
+        ...
+
+
+class Dates(Protocol):
+    """A certificate's dates."""
+
+    @property
+    def not_after(self) -> datetime:
+        """When it runs out."""
+        ...
+
+    @property
+    def renewal(self) -> datetime:
+        """When it should be renewed."""
+        ...
+
+
+class Certificates(Protocol):
+    """The computer's certificate and the keys that it believes."""
+
+    def dates(self) -> Dates:
+        """Return the certificate's dates."""
+        ...
+
+    def trust_changed(self, trust: TrustChanged) -> None:
+        """Take up authorities and keys; what cannot be read changes nothing."""
+        ...
+
+
+class Inventory(Protocol):
+    """What the computer knows of itself."""
+
+    def take(self) -> tuple[dict[str, Any], dict[str, str]]:
+        """Return its facts, and its installed releases as read back: name to version."""
+        ...
+
+
+class SourceDesk(Protocol):
+    """Where a source is designated."""
+
+    def root_sha256(self) -> str:
+        """Return the digest of the trusted root, empty before designation."""
+        ...
+
+    def designate(self, named: SourceNamed) -> Body:
+        """Accept a source, once; return what `SourceDesignated` says of it."""
+        ...
+
+
+class FleetMemory(Protocol):
+    """What the controller told, kept for a start without it."""
+
+    checkpoint: str
+    """The newest update-log checkpoint, empty before the first."""
+
+    @property
+    def policy(self) -> AgentPolicy:
+        """The effective SOP's word to computers; the shipped one's before any."""
+        ...
+
+    def welcomed(self, welcome: Welcome) -> None:
+        """Keep the computer's name and the SOP."""
+        ...
+
+    def sop_changed(self, sop: SopInForce) -> None:
+        """Keep the SOP."""
+        ...
+
+    def checkpoint_told(self, told: CheckpointTold) -> None:
+        """Keep a newer checkpoint that holds all of the older log; refuse any other."""
+        ...
+
+
+class StatusBoard(Protocol):
+    """Where `sopwith-agent status` reads."""
+
+    connection_error: str
+
+    def publish(self, *, connected: bool, address: str, unfinished: Sequence[Record]) -> None:
+        """Write what is so now."""
+        ...
