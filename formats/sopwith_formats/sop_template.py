@@ -2,7 +2,8 @@
 
 Decides how the form's holes are filled; the form itself is `sop_template.md` beside this module. Rules: what a person
 gives is written as a quoted text, so that no name can change the meaning of the document; whatever is filled in passes
-`sop_lint`; profile `regulated` leaves no time for training after a revision took effect.
+`sop_lint`; profile `regulated` leaves no time for training after a revision took effect; where one person holds several
+of the three roles the document says so, with its risk, for that person to sign.
 """
 
 import json
@@ -11,9 +12,15 @@ from dataclasses import dataclass
 from importlib import resources
 
 from sopwith_formats.errors import FormatError
+from sopwith_formats.sop_words import ROLES
 from sopwith_formats.units import parse_duration
 
 _NAME_CHARACTERS_MAX = 200
+_ONE_PERSON_RISK = (
+    "One person holds several of the three roles, so that nobody else has to agree to a change of this procedure. "
+    "What reduces the risk: every signature and every change stands in the update log, and a rollout's approver is "
+    "still never its requester."
+)
 _HOURS_OF_WINDOW = re.compile(r";?BY(HOUR|MINUTE)=(\d{1,2})")
 
 
@@ -58,6 +65,11 @@ def fill_template(blanks: SopBlanks) -> bytes:
             text = text.replace(f'  {role}: {{email: ""', f"  {role}: {{email: {_quoted(value, f'{role}_email')}")
     if blanks.window:
         text = text.replace("  default: always\n", f"  default: {_window(blanks.window)}\n")
+    if len({" ".join(name.split()).casefold() for name in (blanks.owner, blanks.it_manager, blanks.authority)}) < len(
+        ROLES
+    ):
+        separate = f"  separate_persons: false\n  separate_persons_risk: {json.dumps(_ONE_PERSON_RISK)}\n"
+        text = text.replace("  separate_persons: true\n", separate)
     if blanks.profile == "regulated":
         text = text.replace("  grace: 7d\n", "  grace: 0s\n")
     return text.encode()

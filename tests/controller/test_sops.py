@@ -275,6 +275,34 @@ async def test_revisions_count_up_by_one(number):
         await fleet.sops.submit(fleet.caller("owner"), ID, revised(number, ("It has", "It had")))
 
 
+async def test_next_revision_waits_until_the_signed_one_has_taken_effect():
+    fleet = await SopFleet().begin()
+    await fleet.sops.submit(fleet.caller("owner"), ID, effective_time=fleet.clock.now() + timedelta(days=3))
+    await fleet.sign_all()
+
+    with pytest.raises(ConflictError, match="waits for its effective time"):
+        await fleet.sops.submit(fleet.caller("owner"), ID, revised(2))
+
+
+async def test_role_that_an_editorial_revision_does_not_ask_for_cannot_sign():
+    fleet = await SopFleet().effective()
+    await fleet.sops.submit(fleet.caller("owner"), ID, revised(2, ("kind: material", "kind: editorial")))
+
+    with pytest.raises(RefusedError, match="needs no signature as owner"):
+        await fleet.sign("owner", "owner")
+
+
+async def test_person_without_a_bound_key_cannot_sign():
+    fleet = await SopFleet().begin()
+    await fleet.sops.submit(fleet.caller("owner"), ID)
+    async with fleet.database.write() as unit:
+        await unit.people.put(replace(fleet.people["owner"], public_key_pem=""))
+        await unit.commit()
+
+    with pytest.raises(NotFoundError, match="no key is bound"):
+        await fleet.sign("owner", "owner")
+
+
 async def test_running_revision_stays_effective_while_the_next_is_reviewed():
     fleet = await SopFleet().effective()
 
@@ -403,7 +431,14 @@ def test_command_that_is_not_in_the_table_is_not_allowed(state, command):
 async def test_unknown_sop_is_not_found():
     fleet = await SopFleet().begin()
 
-    for call in (fleet.sops.get("X"), fleet.sops.history("X"), fleet.sops.submit(fleet.caller("owner"), "X")):
+    owner = fleet.caller("owner")
+    calls = (
+        fleet.sops.get("X"),
+        fleet.sops.history("X"),
+        fleet.sops.submit(owner, "X"),
+        fleet.sops.activate(owner, "X"),
+    )
+    for call in calls:
         with pytest.raises(NotFoundError):
             await call
     with pytest.raises(InvalidInputError, match="the document is SU-SOP-001"):

@@ -204,9 +204,17 @@ def test_symptom_without_an_answer_is_found():
 
 
 def test_same_person_in_two_roles_is_found():
-    problems = lint_sop_document(fill_template(dataclasses.replace(BLANKS, authority="Owner ")))
+    problems = lint_sop_document(changed('authority: "authority"', 'authority: "Owner "'))
 
     assert [problem.key for problem in problems] == ["roles"]
+
+
+def test_one_person_in_several_roles_is_said_with_its_risk():
+    document = read_sop_document(fill_template(dataclasses.replace(BLANKS, it_manager="Owner", authority="owner")))
+
+    assert document.problems == ()
+    assert document.policy.approval.separate_persons is False
+    assert "One person" in document.policy.approval.separate_persons_risk
 
 
 def test_empty_references_only_warn():
