@@ -20,7 +20,7 @@ from sopwith_certs.log_key import make_log_key
 from sopwith_certs.signing import fingerprint, new_key, public_key_pem, save_private_key
 from sopwith_controller.bootstrap.paths import CONTROLLER_ID, DataPaths, open_store
 from sopwith_controller.config import ENDPOINTS_FILE, SETTINGS_FILE, Config, write_settings
-from sopwith_controller.domain.entities import Certificate, LogDraft, Person, Settings
+from sopwith_controller.domain.entities import Certificate, LogDraft, Person, Settings, SopRevision
 from sopwith_controller.domain.errors import ConflictError, InvalidInputError
 from sopwith_controller.domain.log_kinds import LogKind
 from sopwith_controller.services.people import check_person
@@ -77,11 +77,11 @@ def found(founding: Founding, tools: Tools) -> Founded:
     _refuse_existing(data)
     people = roster(founding, tools.ids)
     document = _sop(founding, tools.clock.now())
-    tools.reader.read(document)
+    draft = draft_revision(tools.reader.read(document), document, tools.clock.now())
     data.parent.mkdir(parents=True, exist_ok=True)
     workshop = data.parent / f".{data.name}.{secrets.token_hex(4)}.init"
     try:
-        founded = _make(founding, tools, workshop, people, document)
+        founded = _make(founding, tools, workshop, people, draft)
         if data.exists():
             data.rmdir()
         durable_move(workshop, data)
@@ -134,7 +134,7 @@ def _sop(founding: Founding, now: datetime) -> bytes:
         raise InvalidInputError(f"{option}{error.message}", remedy=error.remedy) from error
 
 
-def _make(founding: Founding, tools: Tools, folder: Path, people: list[Person], document: bytes) -> Founded:
+def _make(founding: Founding, tools: Tools, folder: Path, people: list[Person], draft: SopRevision) -> Founded:
     make_private_folder(folder)
     paths = DataPaths(folder)
     for private in (paths.pki, paths.source, paths.checkpoints, paths.owner):
@@ -159,9 +159,7 @@ def _make(founding: Founding, tools: Tools, folder: Path, people: list[Person], 
         created_time=now,
     )
     asyncio.run(
-        _fill_database(
-            paths, config, tools, settings=settings, people=people, certificate=certificate, document=document
-        )
+        _fill_database(paths, config, tools, settings=settings, people=people, certificate=certificate, draft=draft)
     )
     return Founded(folder, trust_domain, authority.fingerprint, paths.owner / "context.toml")
 
@@ -238,7 +236,7 @@ async def _fill_database(
     settings: Settings,
     people: list[Person],
     certificate: Certificate,
-    document: bytes,
+    draft: SopRevision,
 ) -> None:
     database = await open_store(paths, config, tools.clock)
     try:
@@ -248,8 +246,7 @@ async def _fill_database(
             for person in people:
                 await unit.people.put(person)
             await unit.certificates.put(certificate)
-            revision = draft_revision(tools.reader.read(document), document, tools.clock.now())
-            await unit.sops.put(revision)
+            await unit.sops.put(draft)
             owner = next(person.name for person in people if "owner" in person.roles)
             await unit.update_log.append(
                 LogDraft(
@@ -265,11 +262,11 @@ async def _fill_database(
             await unit.update_log.append(
                 LogDraft(
                     kind=LogKind.SOP_DRAFTED,
-                    message=f"{revision.id} revision {revision.revision} drafted from the shipped form",
+                    message=f"{draft.id} revision {draft.revision} drafted from the shipped form",
                     operator=owner,
-                    sop_id=revision.id,
-                    sop_revision=revision.revision,
-                    details={"document_sha256": revision.document_sha256, "policy_sha256": revision.policy_sha256},
+                    sop_id=draft.id,
+                    sop_revision=draft.revision,
+                    details={"document_sha256": draft.document_sha256, "policy_sha256": draft.policy_sha256},
                 )
             )
             await unit.commit()
