@@ -21,6 +21,7 @@ help: ## List the targets
 .venv/.installed: .venv/bin/python requirements/all.lock pyproject.toml
 	$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/all.lock
 	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps -e .
+	@$(BIN)/python -m compileall -q agent certs controller formats proto/gen
 	@touch $@
 
 .venv/.developed: .venv/.installed requirements/dev.lock
