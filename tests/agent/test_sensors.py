@@ -229,6 +229,19 @@ def test_unknown_name_fails_at_dns_in_time() -> None:
     assert time.monotonic() - started < 3
 
 
+def test_proxy_of_the_environment_is_named_without_its_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("https_proxy", "http://user:canary@proxy.example:3128/")
+    monkeypatch.setenv("no_proxy", "inside.invalid")
+
+    outside = source_reach("https://outside.invalid/", None)
+    inside = source_reach("https://inside.invalid/", None)
+
+    assert outside is not None
+    assert outside.proxy == "proxy.example:3128"
+    assert inside is not None
+    assert inside.proxy == ""
+
+
 @pytest.mark.parametrize("url", ["", "file:///etc/passwd", "https://"])
 def test_address_that_is_none_has_no_answer(url: str) -> None:
     assert source_reach(url, None) is None

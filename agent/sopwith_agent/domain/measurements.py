@@ -39,7 +39,7 @@ class SourceReach:
     """dns, tcp, tls or proxy; empty when everything answered."""
     failure: str = ""
     proxy: str = ""
-    """host:port of the proxy on the way, empty without one."""
+    """host:port of the proxy that the computer's environment names for the source; the agent goes without it."""
 
 
 @dataclass(frozen=True)

@@ -154,8 +154,8 @@ def _source_reachable(case: _Case) -> _Finding | None:
         return _unreachable("not measured", "The way to the source could not be measured.")
     if reach.failed_at:
         return _unreachable(f"failed at {reach.failed_at}", _describe_failure(reach))
-    by_proxy = f" by proxy {reach.proxy}" if reach.proxy else ""
-    return _Finding(f"{reach.address} answers{by_proxy}", "DNS, TCP and TLS answer")
+    beside = f" directly, beside the proxy {reach.proxy}" if reach.proxy else ""
+    return _Finding(f"{reach.address} answers{beside}", "DNS, TCP and TLS answer")
 
 
 def _unreachable(measured: str, message: str) -> _Finding:
@@ -164,12 +164,14 @@ def _unreachable(measured: str, message: str) -> _Finding:
         "DNS, TCP and TLS answer",
         Symptom.NET_SOURCE_UNREACHABLE,
         message,
-        "Check name resolution, route, firewall and proxy between this computer and the source.",
+        "Check name resolution, route, firewall and captive portals between this computer and the source.",
     )
 
 
 def _describe_failure(reach: SourceReach) -> str:
-    return f"The source {reach.address} does not answer at {reach.failed_at}: {reach.failure or 'no reason given'}."
+    failure = reach.failure or "no reason given"
+    beside = f"; the proxy {reach.proxy} is not used" if reach.proxy else ""
+    return f"The source {reach.address} does not answer at {reach.failed_at}: {failure}{beside}."
 
 
 def _latency(case: _Case) -> _Finding | None:

@@ -10,6 +10,7 @@ import ssl
 import threading
 import time
 import urllib.parse
+import urllib.request
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -30,7 +31,7 @@ def source_reach(url: str, ca_file: Path | None) -> SourceReach | None:
     if parts.scheme not in _PORTS or not parts.hostname:
         return None
     port = parts.port or _PORTS[parts.scheme]
-    reach = SourceReach(f"{parts.hostname}:{port}")
+    reach = SourceReach(f"{parts.hostname}:{port}", proxy=_proxy(parts.scheme, parts.hostname))
     began = time.monotonic()
     try:
         addresses = _within(_DNS_SECONDS, lambda: socket.getaddrinfo(parts.hostname, port, type=socket.SOCK_STREAM))
@@ -54,6 +55,14 @@ def source_reach(url: str, ca_file: Path | None) -> SourceReach | None:
                 return replace(reach, tls_milliseconds=_since(began))
         except OSError as error:
             return _failed(reach, "tls", error)
+
+
+def _proxy(scheme: str, name: str) -> str:
+    """Return host:port of the environment's proxy for this address, without any password that stands in it."""
+    if urllib.request.proxy_bypass(name):
+        return ""
+    parts = urllib.parse.urlsplit(urllib.request.getproxies().get(scheme, ""))
+    return escape_text(f"{parts.hostname}:{parts.port}") if parts.hostname else ""
 
 
 def _connect(addresses: list[Any]) -> socket.socket:
