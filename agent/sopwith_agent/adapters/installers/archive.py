@@ -5,8 +5,9 @@ may hold is `archive_rules`'s, how it comes to the disk `archive_tree`'s.
 
 Rules: the folder of a version is complete and flushed before it gets its name, so a folder with a version's name is
 whole; half-unpacked ones have a name that starts with `.sopwith-` and are swept by the next `prepare` or `roll_back`.
-The folder of the version before stays: it is the way back. Older ones are removed, but only those that this agent laid
-(it keeps a list). Rolling back removes the new version's folder, and the link too where nothing was installed before.
+The folder of the version before stays: it is the way back. Older ones are removed. Rolling back removes the new
+version's folder, and the link too where nothing was installed before. Only folders that this agent laid are ever
+removed or replaced; it keeps a list.
 """
 
 import os
@@ -20,12 +21,26 @@ from typing import Any
 
 from sopwith_agent.adapters.below_root import below_root
 from sopwith_agent.adapters.installers.archive_stream import unpacked_size_default
-from sopwith_agent.adapters.installers.archive_tree import Limits, holds, look_through, make_folders, write_tree
+from sopwith_agent.adapters.installers.archive_tree import (
+    Contents,
+    Limits,
+    holds,
+    look_through,
+    make_folders,
+    write_tree,
+)
 from sopwith_agent.adapters.installers.os_failures import classified
 from sopwith_agent.domain.errors import StepError
 from sopwith_agent.steps.installer_port import InstallWork, OnDisk, Refusal, WayBack
 from sopwith_formats import canonical_json
-from sopwith_formats.durable import durable_move, durable_remove, durable_replace, durable_symlink, flush_folder
+from sopwith_formats.durable import (
+    durable_move,
+    durable_remove,
+    durable_replace,
+    durable_symlink,
+    flush_folder,
+    make_private_folder,
+)
 from sopwith_formats.errors import FormatError
 from sopwith_formats.manifest import Artifact, Manifest
 from sopwith_formats.units import parse_size
@@ -86,9 +101,10 @@ class ArchiveInstaller:
         with classified("checking the archive"):
             place = _place(work.manifest, work.artifacts, work.root)
             _check_link(place)
-            _inspect(work)
+            laid = _Laid.read(work, place)
+            _check_folder(work, place, laid, _inspect(work))
             _sweep(place)
-            self._remove_older(work, place)
+            laid.claim(work, place)
             if not work.version_before:
                 return WayBack("removal", "a first install; rolling back removes it")
             if place.version(work.version_before).is_dir():
@@ -122,7 +138,7 @@ class ArchiveInstaller:
                 durable_symlink(before, place.link)
             if not before and place.current() in ("", version) and place.link.is_symlink():
                 durable_remove(place.link)
-            if before != version:
+            if before != version and version in _Laid.read(work, place).versions:
                 _discard(place, place.version(version))
             _sweep(place)
 
@@ -136,17 +152,37 @@ class ArchiveInstaller:
             dangling = place.link.is_symlink() and not current
             return OnDisk.OLD if current == work.version_before and not dangling else OnDisk.BROKEN
 
-    def _remove_older(self, work: InstallWork, place: _Place) -> None:
-        """Keep the list of versions that this agent laid, and remove those that no way back leads to."""
-        record = work.kept / self.name / f"{work.manifest.name}.json"
-        laid = _read_record(record, str(place.folder))
-        keep = {work.version_before, work.manifest.version, place.current()}
-        for version in laid:
-            if version not in keep:
-                _discard(place, place.version(version))
-        remaining = sorted({version for version in laid if version in keep} | {work.manifest.version})
-        record.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        durable_replace(record, canonical_json.encode({"into": str(place.folder), "laid": remaining}), 0o600)
+
+@dataclass(frozen=True)
+class _Laid:
+    """The list of versions that this agent laid in one place; only their folders are ever removed."""
+
+    record: Path
+    versions: frozenset[str]
+
+    @classmethod
+    def read(cls, work: InstallWork, place: _Place) -> "_Laid":
+        """Return the list; an unreadable one only means that nothing is removed."""
+        record = work.kept / "archive" / f"{work.manifest.name}.json"
+        try:
+            document = canonical_json.decode(record.read_bytes())
+        except (OSError, FormatError):
+            document = None
+        if not isinstance(document, dict) or document.get("into") != str(place.folder):
+            return cls(record, frozenset())
+        named = (version for version in document.get("laid", []) if isinstance(version, str) and "/" not in version)
+        return cls(record, frozenset(named) - {".", ".."})
+
+    def claim(self, work: InstallWork, place: _Place) -> None:
+        """Put the new version on the list, unless its folder is somebody else's; remove versions without a use."""
+        version = work.manifest.version
+        new = set() if place.version(version).exists() else {version}
+        kept = self.versions & {work.version_before, version, place.current()}
+        for unused in self.versions - kept:
+            _discard(place, place.version(unused))
+        make_private_folder(self.record.parent)
+        document = {"into": str(place.folder), "laid": sorted(kept | new)}
+        durable_replace(self.record, canonical_json.encode(document), 0o600)
 
 
 def _read_options(manifest: Manifest, artifact: Artifact) -> dict[str, Any]:
@@ -184,10 +220,10 @@ def _limits(work: InstallWork) -> Limits:
     return Limits(options["unpacked_size_max"], time.monotonic() + work.timeout_seconds)
 
 
-def _inspect(work: InstallWork) -> None:
+def _inspect(work: InstallWork) -> Contents:
     staged = work.staged(work.artifacts[0])
     with staged.path.open("rb") as file:
-        look_through(file, staged, _limits(work))
+        return look_through(file, staged, _limits(work))
 
 
 def _lay(work: InstallWork, place: _Place) -> None:
@@ -218,6 +254,16 @@ def _check_link(place: _Place) -> None:
         )
 
 
+def _check_folder(work: InstallWork, place: _Place, laid: _Laid, contents: Contents) -> None:
+    folder = place.version(work.manifest.version)
+    if os.path.lexists(folder) and work.manifest.version not in laid.versions and not holds(folder, contents):
+        raise StepError(
+            Symptom.FILE_OR_SERVICE_IN_USE,
+            f"{folder} is there already, with another content, and this agent did not lay it",
+            remedy="move it away, or choose another options.into",
+        )
+
+
 def _discard(place: _Place, folder: Path) -> None:
     """Take the folder's name first, so that a folder with a version's name is whole at every moment."""
     if not folder.exists() and not folder.is_symlink():
@@ -238,14 +284,3 @@ def _sweep(place: _Place) -> None:
         if child.name.startswith(_PRIVATE):
             shutil.rmtree(child, ignore_errors=True)
     flush_folder(place.folder)
-
-
-def _read_record(record: Path, into: str) -> list[str]:
-    """Return the versions on the list; an unreadable list only means that nothing is removed."""
-    try:
-        document = canonical_json.decode(record.read_bytes())
-    except (OSError, FormatError):
-        return []
-    if not isinstance(document, dict) or document.get("into") != into:
-        return []
-    return [version for version in document.get("laid", []) if isinstance(version, str) and "/" not in version]
