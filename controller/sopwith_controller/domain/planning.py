@@ -123,8 +123,8 @@ def place(rules: Sequence[WaveRule], audience: int) -> tuple[PlanWave, ...]:
         if size:
             waves.append(PlanWave(rule.name, size, rule.soak_seconds))
             left -= size
-    if left and waves:
-        last = waves.pop()
+    if left:
+        last = waves.pop() if waves else PlanWave(rules[-1].name, 0, rules[-1].soak_seconds)
         waves.append(PlanWave(last.name, last.size + left, last.soak_seconds))
     return tuple(waves)
 

@@ -18,9 +18,10 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
+from typing import cast
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from dateutil.rrule import rrulestr
+from dateutil.rrule import rrule, rrulestr
 from dateutil.tz import resolve_imaginary
 
 from sopwith_controller.domain.errors import InvalidInputError
@@ -31,7 +32,7 @@ from sopwith_formats.units import parse_duration
 ANCHOR = date(2024, 1, 1)
 LOCAL = "local"
 _DURATION_MAX = timedelta(days=366)
-_LOOK_AHEAD = timedelta(days=366 * 5)
+_LOOK_AHEAD_YEARS = 6
 _EXAMPLE = "write it like FREQ=WEEKLY;BYDAY=SA;BYHOUR=22/6h"
 
 
@@ -104,9 +105,11 @@ def check_window(window: Window) -> Window:
         )
     _check_rule(window.rrule)
     try:
-        rrulestr(window.rrule, dtstart=_anchor(window))
+        comes = _comes_at_all(window.rrule, window.start)
     except (ValueError, TypeError, AttributeError) as error:
         raise InvalidInputError(f"{window.rrule!r} is no recurrence rule: {error}", remedy=_EXAMPLE) from error
+    if not comes:
+        raise InvalidInputError(f"{window.rrule!r} names days that never come", remedy=_EXAMPLE)
     return window
 
 
@@ -129,7 +132,7 @@ def parse_window(text: str) -> Window:
 
 def _check_rule(rule: str) -> None:
     parts = dict(part.partition("=")[::2] for part in rule.upper().split(";"))
-    if parts.get("FREQ") not in {"DAILY", "WEEKLY", "MONTHLY", "YEARLY"}:
+    if "\n" in rule or parts.get("FREQ") not in {"DAILY", "WEEKLY", "MONTHLY", "YEARLY"}:
         raise InvalidInputError(f"{rule!r} does not say FREQ=DAILY, WEEKLY, MONTHLY or YEARLY", remedy=_EXAMPLE)
     wrong = sorted(parts.keys() & {"COUNT", "UNTIL", "BYHOUR", "BYMINUTE", "BYSECOND", "DTSTART"})
     if wrong:
@@ -153,23 +156,40 @@ def _known(zone: str) -> str:
     return zone if _is_zone(zone) else "UTC"
 
 
-def _anchor(window: Window) -> datetime:
-    hour, minute = window.start.split(":")
-    return datetime.combine(ANCHOR, time(int(hour), int(minute)))
-
-
 @lru_cache(maxsize=4096)
 def _occurrences(window: Window, zone: str, day: date) -> tuple[Occurrence, ...]:
     """Return the occurrences that touch a day (UTC), and the first after it."""
-    rule = rrulestr(window.rrule, dtstart=_anchor(window))
     duration = timedelta(seconds=window.duration_seconds)
     midnight = datetime.combine(day, time())
     first, last = midnight - duration - timedelta(days=2), midnight + timedelta(days=3)
-    starts = rule.between(first, last, inc=True)
-    following = rule.after(last)
-    if following is not None and following - last <= _LOOK_AHEAD:
-        starts.append(following)
-    return tuple(sorted({_localised(start, window, ZoneInfo(zone)) for start in starts}, key=_opens))
+    starts: list[datetime] = []
+    for year in range(first.year, last.year + _LOOK_AHEAD_YEARS):
+        starts += [start for start in _starts(window.rrule, window.start, year) if start >= first]
+        if starts and starts[-1] > last:
+            break
+    after = next((index for index, start in enumerate(starts) if start > last), len(starts))
+    return tuple(sorted({_localised(start, window, ZoneInfo(zone)) for start in starts[: after + 1]}, key=_opens))
+
+
+@lru_cache(maxsize=1024)
+def _starts(rule: str, start: str, year: int) -> tuple[datetime, ...]:
+    """Return a year's starts on the wall clock; the same for every zone, and worked out once."""
+    if not _comes_at_all(rule, start):
+        return ()
+    first = datetime.combine(date(year, 1, 1), time())
+    found = _parsed(rule, start).between(first, first.replace(year=year + 1), inc=True)
+    return tuple(item for item in found if item.year == year)
+
+
+@lru_cache(maxsize=256)
+def _comes_at_all(rule: str, start: str) -> bool:
+    return _parsed(rule, start).after(datetime.combine(ANCHOR, time()), inc=True) is not None
+
+
+def _parsed(rule: str, start: str) -> rrule:
+    """Return the one rule of a text; `_check_rule` lets no text with several through."""
+    hour, minute = start.split(":")
+    return cast("rrule", rrulestr(rule, dtstart=datetime.combine(ANCHOR, time(int(hour), int(minute)))))
 
 
 def _opens(occurrence: Occurrence) -> datetime:

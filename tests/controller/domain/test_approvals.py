@@ -1,0 +1,103 @@
+"""Who must approve what, and whose approval counts."""
+
+from dataclasses import replace
+
+import pytest
+
+from sopwith_controller.domain import approvals
+from sopwith_controller.domain.entities import Approval, RolloutState
+from sopwith_controller.domain.errors import RefusedError
+from sopwith_formats.sop_policy import ChangeClass
+from tests.controller.domain.builders import NOW, a_manifest, a_plan, a_policy, a_rollout, a_spec
+
+ROLLOUT = a_rollout(a_plan(1), state=RolloutState.IN_REVIEW, change_class="normal")
+POLICY = a_policy()
+
+
+def approval(person: str, plan_sha256: str = ROLLOUT.plan_sha256) -> Approval:
+    return Approval(person, plan_sha256, NOW)
+
+
+@pytest.mark.parametrize(
+    ("release_class", "profile", "emergency", "expected"),
+    [
+        ("standard", "standard", False, "standard"),
+        ("standard", "evaluation", False, "standard"),
+        ("standard", "regulated", False, "normal"),
+        ("normal", "standard", False, "normal"),
+        ("emergency", "standard", False, "normal"),
+        ("standard", "regulated", True, "emergency"),
+    ],
+)
+def test_strictest_class_counts_and_only_a_rollout_opens_the_emergency_door(
+    release_class: str, profile: str, emergency: bool, expected: str
+):
+    found = approvals.change_class_of(a_spec(emergency=emergency), a_manifest(change_class=release_class), profile)
+
+    assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("change_class", "profile", "needed"),
+    [("standard", "standard", 0), ("normal", "standard", 1), ("normal", "regulated", 1), ("emergency", "regulated", 0)],
+)
+def test_each_class_asks_for_its_approvers(change_class: str, profile: str, needed: int):
+    assert approvals.approvers_needed(POLICY, change_class, profile) == needed
+
+
+def test_regulated_profile_wants_an_approver_whatever_the_sop_says():
+    policy = a_policy(change_classes={"normal": ChangeClass("sop")})
+
+    assert approvals.approvers_needed(policy, "normal", "standard") == 0
+    assert approvals.approvers_needed(policy, "normal", "regulated") == 1
+
+
+def test_sop_without_the_class_follows_the_shipped_one():
+    assert approvals.rule_of(a_policy(change_classes={}), "normal").approver_roles == ("owner", "it_manager")
+
+
+def test_it_manager_may_approve():
+    approvals.check_approver(ROLLOUT, POLICY, person="mia", roles=["it_manager"], plan_sha256=ROLLOUT.plan_sha256)
+
+
+@pytest.mark.parametrize(
+    ("person", "roles", "digest", "gate", "words"),
+    [
+        ("mia", ["it_manager"], "0" * 64, "approval_fresh", "changed"),
+        ("otto", ["owner"], ROLLOUT.plan_sha256, "operator_role", "cannot approve it"),
+        ("olaf", ["operator"], ROLLOUT.plan_sha256, "operator_role", "neither"),
+    ],
+)
+def test_approval_that_does_not_count_is_refused_with_a_mend(person, roles, digest, gate, words):
+    with pytest.raises(RefusedError, match=words) as caught:
+        approvals.check_approver(ROLLOUT, POLICY, person=person, roles=roles, plan_sha256=digest)
+
+    assert caught.value.refusal.gate == gate
+    assert "rollout" in caught.value.refusal.remedy
+
+
+def test_class_may_let_the_requester_approve():
+    policy = a_policy(change_classes={"normal": ChangeClass("before", 1, (), not_requester=False)})
+
+    approvals.check_approver(ROLLOUT, policy, person="otto", roles=["owner"], plan_sha256=ROLLOUT.plan_sha256)
+
+
+def test_approvals_of_another_plan_are_stale():
+    rollout = replace(ROLLOUT, approvals=(approval("mia", "0" * 64), approval("olga")))
+
+    assert [a.person for a in approvals.valid_approvals(rollout)] == ["olga"]
+
+
+def test_one_person_counts_once():
+    policy = a_policy(change_classes={"normal": ChangeClass("before", 2, ("owner",))})
+    rollout = replace(ROLLOUT, approvals=(approval("olga"),))
+
+    assert not approvals.is_enough(rollout, policy, "standard", [approval("olga")])
+    assert approvals.is_enough(rollout, policy, "standard", [approval("mia")])
+
+
+def test_start_without_fresh_approvals_is_refused():
+    with pytest.raises(RefusedError, match="0 of 1 approvals"):
+        approvals.check_fresh(ROLLOUT, POLICY, "standard")
+
+    approvals.check_fresh(replace(ROLLOUT, approvals=(approval("mia"),)), POLICY, "standard")
