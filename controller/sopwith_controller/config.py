@@ -59,12 +59,7 @@ class FileChannel(_Section):
     """Messages appended to one file, for who watches files."""
 
     path: str = ""
-
-
-class CommandChannel(_Section):
-    """A program of the server's owner that takes messages on its standard input."""
-
-    command: list[str] = []
+    """Absolute path of the file; empty: no such channel."""
 
 
 class Config(_Section):
@@ -83,7 +78,6 @@ class Config(_Section):
     """Turns gRPC reflection on."""
     smtp: Mail = Mail()
     file: FileChannel = FileChannel()
-    command: CommandChannel = CommandChannel()
 
     @property
     def fleet_address(self) -> str:

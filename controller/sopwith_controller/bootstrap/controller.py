@@ -4,6 +4,7 @@ Start: tables, memory of who may call, own certificate, timers, web port, fleet 
 looked at once. Stop: in the reverse order, and nothing that was acknowledged is lost.
 """
 
+import asyncio
 from pathlib import Path
 
 from sopwith_certs.authority import Authority
@@ -31,6 +32,7 @@ class Controller:
         self._parts = parts
         self._web = web
         self._fleet = fleet
+        self._outbox: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Begin to serve; when this returns, both ports answer."""
@@ -42,7 +44,8 @@ class Controller:
         await parts.advancing.start()
         await parts.freezes.resume_watching()
         await parts.incidents.climb()
-        await parts.source_watch.look()
+        parts.source_renewal.start(parts.scheduler)
+        self._outbox = asyncio.create_task(parts.notifying.run(), name="outbox")
         for name, interval, work in parts.routines():
             parts.scheduler.every(name, interval, work)
 
@@ -55,6 +58,9 @@ class Controller:
         await parts.writer.stop()
         await parts.advancing.stop()
         await self._web.stop()
+        if self._outbox is not None:
+            self._outbox.cancel()
+            await asyncio.gather(self._outbox, return_exceptions=True)
         await parts.flush_last_seen()
         await parts.database.close()
 

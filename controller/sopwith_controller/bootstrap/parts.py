@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from importlib.metadata import version
+from pathlib import Path
 
 from sopwith_certs.authority import Authority
 from sopwith_certs.log_key import LogKey, load_log_key
@@ -16,6 +17,8 @@ from sopwith_controller.adapters.clock import SystemClock
 from sopwith_controller.adapters.database.engine import SqlDatabase
 from sopwith_controller.adapters.ids import RandomIds
 from sopwith_controller.adapters.issuer import BuiltInIssuer
+from sopwith_controller.adapters.notifiers.file import FileNotifier
+from sopwith_controller.adapters.notifiers.smtp import SmtpNotifier
 from sopwith_controller.adapters.scheduler import Scheduler
 from sopwith_controller.adapters.server_certificate import ServerCertificate
 from sopwith_controller.adapters.sop_reader import StrictSopReader
@@ -34,17 +37,18 @@ from sopwith_controller.services.advancing import Advancing
 from sopwith_controller.services.enrolment import Enrolment
 from sopwith_controller.services.freezes import Freezes
 from sopwith_controller.services.incidents import Incidents
+from sopwith_controller.services.notifying import Notifying, SecondChannel
+from sopwith_controller.services.ports import Clock, Database, Notifier
 from sopwith_controller.services.progress import Progress
 from sopwith_controller.services.rollout_records import RolloutRecords
 from sopwith_controller.services.sops import Sops
-from sopwith_controller.services.source_watch import SourceWatch
+from sopwith_controller.services.source_renewal import SourceRenewal
 from sopwith_controller.services.views import Views
 from sopwith_formats.errors import FormatError
 from sopwith_formats.receipt import PREFIX as RECEIPT_PREFIX
 
 LAST_SEEN_FLUSH_EVERY = timedelta(seconds=30)
 CERTIFICATE_LOOK_EVERY = timedelta(hours=12)
-SOURCE_LOOK_EVERY = timedelta(hours=1)
 SOP_LOOK_EVERY = timedelta(seconds=30)
 HEARTBEAT = timedelta(seconds=30)
 
@@ -75,10 +79,11 @@ class Parts:
             database, self.clock, self.source, web_address=config.web_address, version=self.version, keys=keys
         )
         self.presence = PresenceRegister(self.clock, self.warrant_key, self.access, self.briefing)
+        self.notifying = _notifying(database, self.clock, config)
         self.incidents = Incidents(
-            database, self.clock, self.ids, self.records, timers=self.scheduler, wake=lambda: None
+            database, self.clock, self.ids, self.records, timers=self.scheduler, wake=self.notifying.wake
         )
-        self.source_watch = SourceWatch(database, self.clock, self.source, self.incidents)
+        self.source_renewal = SourceRenewal(database, self.clock, self.source, self.incidents)
         self.views = Views(self.presence, self.records, HEARTBEAT)
         advance = Advance(
             database,
@@ -126,7 +131,6 @@ class Parts:
         """Return what is done again and again: name, interval, work."""
         return [
             ("last seen", LAST_SEEN_FLUSH_EVERY, self.flush_last_seen),
-            ("source", SOURCE_LOOK_EVERY, self.source_watch.look),
             ("own certificate", CERTIFICATE_LOOK_EVERY, self.keep_certificate),
             ("effective SOP", SOP_LOOK_EVERY, self.sops.activate_due),
         ]
@@ -147,6 +151,18 @@ class Parts:
         """Look at a rollout at once, and tell whoever watches it."""
         self.advancing.poke(rollout_id)
         self.watchers.changed(rollout_id)
+
+
+def _notifying(database: Database, clock: Clock, config: Config) -> Notifying:
+    """Return the outbox worker over the channels that are set up; the file channel steps in when mail fails."""
+    notifiers: dict[str, Notifier] = {}
+    if config.smtp.address:
+        notifiers["smtp"] = SmtpNotifier(config.smtp.address, config.smtp.sender, config.smtp.password)
+    second = None
+    if config.file.path:
+        notifiers["file"] = FileNotifier(Path(config.file.path))
+        second = SecondChannel("file", "")
+    return Notifying(database, clock, notifiers, second=second)
 
 
 def _receipt_holds(receipt_key_pem: str, payload: bytes, signature: bytes) -> bool:
