@@ -20,7 +20,7 @@ DONE, FAILED, USAGE, CANCELLED, REFUSED, NEEDS_PERSON, UNREACHABLE = range(7)
 def run(command: Callable[[], object]) -> int:
     """Run a command, print what went wrong, return the exit code."""
     try:
-        command()
+        code = command()
     except click.exceptions.Exit as error:
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
@@ -28,7 +28,8 @@ def run(command: Callable[[], object]) -> int:
         return CANCELLED
     except (click.ClickException, DeskError, FormatError, OSError) as error:
         return _explain(error)
-    return DONE
+    # Click hands the code of an Exit back as the result.
+    return code if isinstance(code, int) else DONE
 
 
 def _explain(error: Exception) -> int:
