@@ -62,7 +62,7 @@ def draw(name: str, sop: SopDocument, around: Surroundings) -> Table:
 
 
 def _spoken(word: str) -> str:
-    return word.replace("_", " ")
+    return word.replace("_", " ").replace("it manager", "IT manager").replace("sop", "SOP")
 
 
 def _time(seconds: int) -> str:

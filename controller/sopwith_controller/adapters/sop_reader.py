@@ -9,7 +9,7 @@ from sopwith_formats.problems import DocumentError
 from sopwith_formats.sop_document import read_sop_document
 
 FAULTS_SHOWN_MAX = 20
-"""More would not fit into the trailing metadata of a gRPC call."""
+"""More would not fit into the one line that a gRPC status carries."""
 
 
 class StrictSopReader:
@@ -21,7 +21,7 @@ class StrictSopReader:
             sop = read_sop_document(document, "sop")
         except DocumentError as error:
             raise InvalidInputError(
-                "\n".join(_shown([str(problem) for problem in error.problems])), remedy="sopwith sop lint FILE"
+                "; ".join(_shown([str(problem) for problem in error.problems])), remedy="sopwith sop lint FILE"
             ) from error
         faults = [str(problem) for problem in sop.problems if problem.level == "error"]
         return SopReading(

@@ -77,10 +77,8 @@ def submit(sop: str, effective_time: str) -> None:
     """Put the stored draft, or the revision in a file, into review."""
     request = pb.SubmitSopRequest(id=sop)
     if Path(sop).is_file():
-        from sopwith_formats.sop_document import read_sop_document
-
         request.document = Path(sop).read_bytes()
-        request.id = read_sop_document(request.document, sop).front.id
+        request.id = _complete(request.document, sop)
     if effective_time:
         from sopwith_formats.units import parse_time
 
@@ -110,6 +108,7 @@ def sign(sop: str, role: str, reject: bool, comment: str, yes: bool) -> None:
     with connected() as connection:
         signatory = sop_signing.signatory_of(connection.context)
         found = connection.call(connection.sops.GetSop, pb.GetSopRequest(id=sop, revision=_open(connection, sop)))
+        _check_in_review(found.sop)
         document = sop_signing.read_for_signing(found.document, found.sop.document_sha256, found.sop.policy_sha256)
         role = sop_signing.role_to_sign(document, signatory, list(found.sop.signatures_missing), role)
         tell(f"{found.sop.id} revision {found.sop.revision}: {found.sop.title}")
@@ -249,6 +248,16 @@ def render(sop: str, revision: int, form: str, out: Path | None) -> None:
         tell(f"wrote {out}")
 
 
+def _complete(document: bytes, file: str) -> str:
+    """Return the id of a document that lint finds complete; raise DocumentError with every fault."""
+    from sopwith_formats.problems import refuse_if_any
+    from sopwith_formats.sop_document import read_sop_document
+
+    read = read_sop_document(document, file)
+    refuse_if_any(read.problems)
+    return read.front.id
+
+
 def _surroundings(sop: Any, revisions: list[Any]) -> Any:
     from sopwith_formats.sop_tables import RevisionLine, SignatureLine, Surroundings
 
@@ -291,6 +300,15 @@ def _revisions(connection: Any, sop: str) -> list[Any]:
 def _open(connection: Any, sop: str) -> int:
     """Return the newest revision's number: that is the one to sign."""
     return int(_revisions(connection, sop)[-1].revision)
+
+
+def _check_in_review(sop: Any) -> None:
+    where = enum_name(sop, "state")
+    if where != "IN_REVIEW":
+        raise DeskError(
+            f"{sop.id} revision {sop.revision} is {where}; only a revision in review is signed",
+            remedy=f"sopwith sop submit {sop.id if where == 'DRAFT' else 'FILE, with the next revision'}",
+        )
 
 
 def _history_row(sop: Any) -> dict[str, Any]:

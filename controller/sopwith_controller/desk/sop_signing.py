@@ -20,6 +20,8 @@ from sopwith_formats.dsse_statement import MEANINGS, SopStatement
 from sopwith_formats.sop_document import SopDocument, read_sop_document
 from sopwith_formats.units import format_time
 
+_SPOKEN = {"owner": "owner", "it_manager": "IT manager", "authority": "authority"}
+
 
 @dataclass(frozen=True)
 class Signatory:
@@ -81,7 +83,7 @@ def sentence(sop: SopDocument, signatory: Signatory, role: str, decision: str) -
     """Return what the person is about to declare."""
     act = f"have {MEANINGS.get(role, role)}" if decision == "approve" else "reject"
     return (
-        f"I, {signatory.name}, as {role.replace('_', ' ')} of {sop.front.organization}, {act} "
+        f"I, {signatory.name}, as {_SPOKEN.get(role, role)} of {sop.front.organization}, {act} "
         f"{sop.front.id} revision {sop.front.revision}, {sop.front.title}, "
         f"document {sop.document_sha256[:16]}, policy {sop.policy_sha256[:16]}."
     )

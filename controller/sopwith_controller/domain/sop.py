@@ -131,7 +131,11 @@ def submit(revision: SopRevision, now: datetime) -> SopRevision:
 
 def check_signatory(revision: SopRevision, policy: SopPolicy, person: Person, role: str, profile: str) -> None:
     """Raise RefusedError unless this person may sign this revision in this role now (clauses III and VII)."""
-    next_state(revision, SopCommand.APPROVE)
+    if revision.state is not SopState.IN_REVIEW:
+        raise TransitionNotAllowedError(
+            f"{revision.id} revision {revision.revision} is {revision.state}; only a revision in review is signed",
+            remedy=_REMEDIES[revision.state].format(id=revision.id),
+        )
     required = required_roles(revision, policy, profile) or policy.approval.require
     if role not in required:
         raise _refused(f"revision {revision.revision} needs no signature as {role or 'nobody'}", revision)

@@ -99,7 +99,7 @@ class Sops:
                 raise InvalidInputError(f"the document is {reading.id}, not {sop_id}", remedy="name the document's id")
             if reading.faults:
                 raise InvalidInputError(
-                    "\n".join(reading.faults), remedy="sopwith sop lint FILE, until it says nothing"
+                    "; ".join(reading.faults), remedy="sopwith sop lint FILE, until it says nothing"
                 )
             now = self._clock.now()
             revision = await self._stored(unit, reading, document, now)

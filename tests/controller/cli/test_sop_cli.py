@@ -181,6 +181,13 @@ async def test_signature_without_a_word_and_without_a_terminal_is_not_made(offic
     assert "add --yes" in done.err
 
 
+async def test_revision_that_is_not_in_review_is_not_signed(office):
+    done = await sopwith("--context", "owner.toml", "sop", "sign", ID, "--yes", folder=office, expect=1)
+
+    assert "is DRAFT; only a revision in review is signed" in done.err
+    assert f"sopwith sop submit {ID}" in done.err
+
+
 async def test_rejection_sends_it_back_as_a_draft(office):
     await sopwith("--context", "owner.toml", "sop", "submit", ID, folder=office)
     await sopwith("--context", "owner.toml", "sop", "sign", ID, "--yes", folder=office)
@@ -204,6 +211,12 @@ async def test_new_revision_comes_from_a_file(office):
     done = await sopwith("--context", "owner.toml", "sop", "submit", "next.md", "-o", "json", folder=office)
     unknown = await sopwith("--context", "owner.toml", "sop", "show", "X", folder=office, expect=1)
 
+    (office / "form.md").write_bytes(sop_template())
+    form = await sopwith("--context", "owner.toml", "sop", "submit", "form.md", folder=office, expect=1)
+    signed = await sopwith("--context", "owner.toml", "sop", "sign", ID, "--yes", folder=office)
+
+    assert form.err.count("still holds the placeholder") == len(form.err.splitlines()) == 7
+    assert "revision 2" in signed.out
     assert "bad.md:" in bad.err
     assert "records.retention" in bad.err
     assert (done.document()["revision"], done.document()["state"]) == (2, "IN_REVIEW")
