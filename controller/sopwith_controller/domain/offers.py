@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 
 from sopwith_controller.domain.assignment import occupies
 from sopwith_controller.domain.entities import Assignment
-from sopwith_controller.domain.readiness import needs_measuring, stale_time
+from sopwith_controller.domain.readiness import needs_measuring
 from sopwith_controller.domain.standing import (
     BUDGET,
     CONCURRENCY,
@@ -29,7 +29,7 @@ from sopwith_controller.domain.standing import (
 from sopwith_controller.domain.survey import group_of
 from sopwith_controller.domain.tick import ComputerView, HoldLease, OfferAssignment, RenewLease
 from sopwith_controller.domain.tick_state import TickState
-from sopwith_controller.domain.wave_progress import ask
+from sopwith_controller.domain.wave_progress import ask, look_again
 from sopwith_formats.vocabulary import BEFORE_INSTALLING, AssignmentState
 
 LEASE = timedelta(minutes=5)
@@ -132,13 +132,6 @@ def offer(state: TickState) -> None:
 def _offer_wait(state: TickState, assignment: Assignment, computer: ComputerView) -> Wait | None:
     wait = of_computer(computer, state.now)
     if wait:
-        _look_again(state, assignment, computer)
+        look_again(state, assignment)
         return wait
     return of_connection(computer) or of_window(state.window(computer)) or of_other_rollout(computer)
-
-
-def _look_again(state: TickState, assignment: Assignment, computer: ComputerView) -> None:
-    """See to it that a member of the tail that is not ready is measured again when its verdict is old."""
-    state.at(stale_time(computer.readiness))
-    if computer.connected and needs_measuring(computer.readiness, state.now):
-        ask(state, assignment)

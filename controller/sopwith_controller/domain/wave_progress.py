@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from sopwith_controller.domain.entities import Assignment
-from sopwith_controller.domain.readiness import ANSWER_WITHIN, FRESH_FOR, READY, is_ready, needs_measuring
+from sopwith_controller.domain.readiness import ANSWER_WITHIN, FRESH_FOR, READY, is_ready, needs_measuring, stale_time
 from sopwith_controller.domain.standing import Wait, of_computer, of_other_rollout, of_preparing
 from sopwith_controller.domain.tick import ComputerView, MarkWaveEnded, MoveAssignment, OpenWave, PassWave, Suspend
 from sopwith_controller.domain.tick_state import RUNNING_OUT, TickState
@@ -186,6 +186,7 @@ def _refill(state: TickState, wave: int) -> None:
         computer = state.computer(assignment)
         blocked = of_preparing(assignment, computer, state.now) or of_other_rollout(computer)
         if blocked or not computer.connected or not state.window(computer).open:
+            look_again(state, assignment)
             continue
         if is_ready(computer.readiness, state.now):
             taken.add(assignment.id)
@@ -199,6 +200,14 @@ def _refill(state: TickState, wave: int) -> None:
     if taken:
         for index in range(wave + 1, state.plan.tail + 1):
             state.found.members[index] = [a for a in state.found.members[index] if a.id not in taken]
+
+
+def look_again(state: TickState, assignment: Assignment) -> None:
+    """See to it that a computer that is not ready is measured again when its verdict is old."""
+    computer = state.computer(assignment)
+    state.at(stale_time(computer.readiness))
+    if computer.connected and needs_measuring(computer.readiness, state.now):
+        ask(state, assignment)
 
 
 def ask(state: TickState, assignment: Assignment) -> None:
