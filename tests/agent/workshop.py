@@ -23,7 +23,6 @@ from sopwith_formats.manifest import Manifest
 from sopwith_formats.receipt import Receipt, read_receipt
 from sopwith_formats.warrant import Warrant
 from tests.agent.fakes import (
-    START,
     FakeClock,
     FakeHealth,
     FakeInstaller,
@@ -39,11 +38,11 @@ from tests.agent.fakes import (
 class Workshop:
     """Everything that outlives an agent's process; `start` makes the process's part anew."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, clock: Any = None) -> None:
         self.folder = folder
         self.root = folder / "root"
         self.root.mkdir()
-        self.clock = FakeClock()
+        self.clock: Any = clock or FakeClock()
         self.source = FakeSource()
         self.installer = FakeInstaller()
         self.health = FakeHealth()
@@ -52,6 +51,7 @@ class Workshop:
         self.keys = FakeWarrantKeys()
         self.connected = True
         self.measured: list[Readiness] = []
+        self.tell_readiness = self.measured.append
         self.start()
 
     def start(self, wrap_journal: Any = None) -> None:
@@ -64,7 +64,7 @@ class Workshop:
         self.kept = self.folder / "kept"
         self.kept.mkdir(exist_ok=True)
         self.stopping = threading.Event()
-        meter = Meter(self.sensors, self.clock, self._question, self.measured.append)
+        self.meter = Meter(self.sensors, self.clock, self._question, self._tell)
         self.bench = Workbench(
             clock=self.clock,
             journal=self.journal,
@@ -72,7 +72,7 @@ class Workshop:
             source=self.source,
             installers=FakeInstallers(self.installer),
             health=self.health,
-            readiness=meter,
+            readiness=self.meter,
             register=self.register,
             power=self.power,
             orders=self.orders,
@@ -95,6 +95,9 @@ class Workshop:
             controller_ahead_seconds=self.clock.controller_ahead_seconds(),
             source_designated=bool(self.source.root),
         )
+
+    def _tell(self, readiness: Readiness) -> None:
+        self.tell_readiness(readiness)
 
     def publish(self, version: str = "2", **changes: Any) -> Manifest:
         manifest, files = hello(version, **changes)
@@ -125,9 +128,9 @@ class Workshop:
             change_class="standard",
             emergency=False,
             attempts_max=3,
-            deadline_time=START + timedelta(days=14),
-            start_until_time=START + timedelta(days=14),
-            issued_time=START,
+            deadline_time=self.clock.now() + timedelta(days=14),
+            start_until_time=self.clock.now() + timedelta(days=14),
+            issued_time=self.clock.now(),
             policy={},
         )
         return replace(warrant, **changes)

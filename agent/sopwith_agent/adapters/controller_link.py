@@ -6,9 +6,10 @@ that and not as a dead network; every open has a deadline; a channel lives as lo
 certificate is taken up with the next dial; a refusal by the controller is told in its own words.
 """
 
+import asyncio
 import ipaddress
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -89,8 +90,6 @@ class GrpcLink:
 
     async def recover_certificate(self) -> None:
         """Get a certificate for the enrolled key over the web port, and keep it."""
-        import asyncio
-
         await asyncio.to_thread(self._recover)
 
     def _recover(self) -> None:
@@ -115,8 +114,6 @@ class GrpcLink:
 
     async def probe(self) -> bool:
         """Tell whether the fleet port can be reached and takes this computer's certificate; opens no stream."""
-        import asyncio
-
         self._check_dates()
         async with self._channel() as channel:
             try:
@@ -161,11 +158,30 @@ class _GrpcStream:
         self._call = call
 
     async def send(self, message: Outgoing) -> None:
-        await self._call.write(to_wire(message))
+        """Say something; returns when it is on its way."""
+        with _remote_cut():
+            await self._call.write(to_wire(message))
 
     async def received(self) -> AsyncIterator[Incoming]:
-        async for message in self._call:
+        """Give what the controller says, until the stream ends."""
+        while True:
+            with _remote_cut():
+                message = await self._call.read()
+            if not isinstance(message, pb.ControllerMessage):
+                return
             yield from_wire(message)
+
+
+@contextmanager
+def _remote_cut() -> Iterator[None]:
+    """Tell a stream that the other side cancelled from a task of ours that is cancelled: gRPC raises the same."""
+    try:
+        yield
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise
+        raise LinkError("The controller cut the stream.", remedy="nothing to do: the agent dials again") from error
 
 
 def _is_loopback(address: str) -> bool:
