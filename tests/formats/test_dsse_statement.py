@@ -4,6 +4,8 @@ import json
 from dataclasses import replace
 
 import pytest
+from securesystemslib import dsse
+from securesystemslib.signer import SSlibKey
 
 from sopwith_certs.errors import TrustError
 from sopwith_certs.signing import fingerprint, new_key, public_key_pem
@@ -109,3 +111,12 @@ def test_statement_with_another_word_is_refused(changes):
 
 def test_payload_type_names_the_product():
     assert json.loads(sign_statement(STATEMENT, KEY))["payloadType"] == PAYLOAD_TYPE
+
+
+def test_envelope_is_verified_by_another_implementation_of_dsse():
+    envelope = dsse.Envelope.from_dict(json.loads(sign_statement(STATEMENT, KEY)))
+    key = SSlibKey(
+        STATEMENT.key_id, "ecdsa", "ecdsa-sha2-nistp256", {"public": public_key_pem(KEY.public_key()).decode()}
+    )
+
+    assert set(envelope.verify([key], 1)) == {STATEMENT.key_id}
