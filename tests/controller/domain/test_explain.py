@@ -2,7 +2,7 @@
 
 import pytest
 
-from sopwith_controller.domain.entities import RolloutState
+from sopwith_controller.domain.entities import Readiness, RolloutState
 from sopwith_controller.domain.planner import explain
 from sopwith_controller.domain.tick import WAITS, RolloutView
 from sopwith_formats.vocabulary import BEFORE_INSTALLING, AssignmentState, Outcome
@@ -109,3 +109,13 @@ def test_explanations_change_nothing():
     explain(before, NOW)
 
     assert world.view() == before
+
+
+def test_everybody_is_explained_where_only_some_are_measured():
+    world = World(a_plan(3, max_concurrency=1))
+    world.answers_readiness = False
+    for number in range(3):
+        world.set(number, readiness=Readiness())
+    world.tick()
+
+    assert {e.message for e in explain(world.view(), NOW)} == {"is being asked to measure its readiness"}

@@ -3,11 +3,13 @@
 import pytest
 
 from sopwith_controller.domain import rollout as lifecycle
+from sopwith_controller.domain.endings import GOES_ON, conclude
 from sopwith_controller.domain.entities import Freeze, Readiness, Reason, RolloutState
 from sopwith_controller.domain.planner import plan_tick
 from sopwith_controller.domain.survey import REBOOT_PATIENCE
 from sopwith_controller.domain.tick import (
     Complete,
+    ComputerView,
     EndAssignment,
     FinishAbort,
     MarkLost,
@@ -26,6 +28,7 @@ from tests.controller.domain.builders import (
     World,
     a_plan,
     a_rollout,
+    an_assignment,
     not_ready,
 )
 
@@ -383,3 +386,17 @@ def test_receipt_after_the_deadline_is_counted_as_it_is():
     world.ends(0)
 
     assert world.outcomes() == ["SUCCEEDED"]
+
+
+def test_assignment_that_nothing_ends_goes_on():
+    conclusion = conclude(
+        an_assignment(),
+        ComputerView("c0", "pc0"),
+        now=NOW,
+        started_time=NOW,
+        taken_back="",
+        deadline_passed=False,
+        stood_in_the_way="",
+    )
+
+    assert conclusion is GOES_ON

@@ -4,10 +4,11 @@ from datetime import timedelta
 
 import pytest
 
-from sopwith_controller.domain.entities import RolloutState
+from sopwith_controller.domain.entities import Readiness, RolloutState
 from sopwith_controller.domain.tick import (
     Complete,
     MarkWaveEnded,
+    MeasureReadiness,
     MoveAssignment,
     OfferAssignment,
     OpenWave,
@@ -15,6 +16,7 @@ from sopwith_controller.domain.tick import (
     Suspend,
 )
 from sopwith_controller.domain.waves import wave_views
+from sopwith_formats.sop_policy import Window
 from sopwith_formats.vocabulary import AssignmentState, Outcome
 from tests.controller.domain.builders import HOUR, MINUTE, SECOND, World, a_plan, not_ready
 
@@ -249,3 +251,63 @@ def test_error_percent_is_above_not_at(errors: int):
     world.tick()
 
     assert (world.is_in(RolloutState.SUSPENDED)) is (errors == 2)
+
+
+def test_rollout_whose_waves_are_done_runs_out_while_a_reboot_is_awaited():
+    world = World(a_plan(2))
+    world.tick()
+    world.reports(0, AssignmentState.AWAITING_REBOOT)
+    world.ends(1)
+
+    world.tick()
+
+    assert "nothing is left to start" in world.rollout.state_reason
+    assert world.is_in(RolloutState.RUNNING)
+
+
+def test_computer_whose_own_window_is_closed_does_not_move():
+    world = World(a_plan(2, window=Window("FREQ=DAILY", "11:00", 3600)))
+    world.set(0, time_zone="Europe/Berlin")
+    world.set(1, connected=False, asleep=True)
+
+    world.tick()
+
+    assert world.offered() == [0]
+    assert world.wave_of(1) == 0
+
+
+def test_only_a_few_are_asked_to_measure_for_a_place():
+    world = World(a_plan(1, 9))
+    world.answers_readiness = False
+    world.offline(0)
+    for number in range(1, 10):
+        world.set(number, readiness=Readiness())
+
+    actions = world.tick()
+
+    assert [a.computers for a in actions if isinstance(a, MeasureReadiness)] == [tuple(f"c{n}" for n in range(1, 7))]
+
+
+def test_wave_that_gave_its_members_away_is_passed_over():
+    world = World(a_plan(1, 1, 1))
+    world.set(0, connected=False, asleep=True)
+    world.tick()
+    assert world.wave_of(1) == 0
+    world.ends(1)
+    world.set(2, readiness=not_ready())
+
+    actions = world.tick()
+
+    assert [a.wave for a in actions if isinstance(a, PassWave)] == [0, 1]
+    assert world.rollout.state_reason.startswith("wave w2 waits for a computer")
+
+
+def test_last_waves_that_gave_their_members_away_are_not_opened():
+    world = World(a_plan(1, 1))
+    world.set(0, connected=False, asleep=True)
+    world.tick()
+    world.ends(1)
+
+    actions = world.tick()
+
+    assert [a.wave for a in actions if isinstance(a, OpenWave)] == [2]
