@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-TESTS = (
+TESTS = ("tests/controller/domain", "tests/agent/domain")
     "tests/controller/domain",
     "tests/agent/domain",
     "tests/agent/test_readiness.py",

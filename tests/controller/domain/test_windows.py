@@ -70,11 +70,11 @@ def test_start_that_the_clocks_show_twice_happens_once():
     window = Window("FREQ=DAILY", "02:30", 1800, "Europe/Berlin")
 
     day = utc("2026-10-24T12:00")
-    minutes = [day + n * MINUTE for n in range(24 * 60)]
+    minutes = [day + n * MINUTE for n in range(0, 24 * 60, 5)]
     opened = [time for time in minutes if windows.is_open(window, time)]
 
     assert opened[0] == utc("2026-10-25T00:30")
-    assert len(opened) == 30
+    assert len(opened) == 6
 
 
 def test_window_over_a_clock_change_keeps_its_real_length():
