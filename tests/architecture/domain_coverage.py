@@ -10,12 +10,6 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 TESTS = ("tests/controller/domain", "tests/agent/domain")
-    "tests/controller/domain",
-    "tests/agent/domain",
-    "tests/agent/test_readiness.py",
-    "tests/agent/test_applicability.py",
-    "tests/agent/test_versions.py",
-)
 PACKAGES = ("sopwith_agent.domain", "sopwith_controller.domain")
 
 _SETTINGS = """
