@@ -184,6 +184,65 @@ BROKEN = [
 ]
 
 
+INCOMPLETE = [
+    ("## II. Scope\n", "## II. Scope\n\n## II. Scope\n", "body", "more than once"),
+    ("{{ table.references }}\n", "", "body", "'VI. References' is empty"),
+    ("It covers every computer", "It covers [every] [IT Department] computer", "body", "[IT Department]"),
+    ('email: "manager@localhost"', 'email: ""', "contacts.it_manager", "no mail address"),
+    ("require: [owner, it_manager, authority]", "require: [owner, owner, it_manager, authority]", "approval", "twice"),
+    ("  - id: S2\n", "  - id: S1\n", "steps[1].id", "twice"),
+    ("    time_limit: 15m\n", "    time_limit: 0s\n", "steps[2].time_limit", "no time"),
+    ("    severity: 1\n    guidance: Treat", "    severity: 2\n    guidance: Treat", "troubleshooting[2]", "write 1"),
+    ("    attempts: 5\n", "    attempts: 0\n", "troubleshooting[0].attempts", "although there is a remedy"),
+    ("    attempts: 0\n", "    attempts: 1\n", "troubleshooting[2].attempts", "no remedy"),
+    ("  - severity: 3\n    dispatch", "  - severity: 2\n    dispatch", "escalation", "no rule for severity 3"),
+    ("after: 0s, targets: [it_manager]", "after: 1m, targets: [it_manager]", "escalation[0].levels", "at once"),
+    ("acknowledge_within: 15m", "acknowledge_within: 0s", "escalation[0].acknowledge_within", "15m"),
+    ("deadlines: {}", "deadlines: {critical: {huge: 3d}}", "deadlines", "importance"),
+    ("approval: before, count: 1", "approval: before, count: 0", "change_classes.normal", "asks nobody"),
+    ("review_within: 24h", "review_within: 25h", "change_classes.emergency", "within a day"),
+    ("{V: [A.5.37]", "{IX: [A.5.37]", "satisfies", "unknown clause"),
+    ("  - {id: window, text", "  - {id: contacts, text", "materials", "window"),
+    ("{when: remote, items: []}", "{when: hands_on, items: []}", "ppe", "remote"),
+    ("canary: {prefer", "canary: {prefers", "waves.canary.prefers", "did you mean prefer?"),
+    ("load_percent_of_processors: 200", "load_percent_of_processors: lots", "readiness", "whole number"),
+    ("throughput_per_second: 64KiB", "throughput_per_second: 64", "connectivity", "no unit"),
+    ("hard_expiry: false", "hard_expiry: no", "review.hard_expiry", "write true or false"),
+    ('  targets: ""', "  targets: [site]", "scope.targets", "no selector"),
+    ("safety:\n", "safety: none\nsafty:\n", "safety", "group of keys"),
+    ("  on: [severity_1_incident,", "  on: [full_moon, severity_1_incident,", "review.on[0]", "write one of"),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "key", "words"), INCOMPLETE)
+def test_incomplete_document_is_named_with_its_mend(old, new, key, words):
+    problems = lint_sop_document(changed(old, new), "incomplete.md")
+
+    found = [problem for problem in problems if problem.key.startswith(key) and words in str(problem)]
+    assert found, [str(problem) for problem in problems]
+    assert all(problem.remedy and problem.line for problem in found)
+
+
+def test_sections_in_another_order_are_found():
+    text = FILLED.decode()
+    scope, rest = text[text.index("## II. Scope") :].split("## III. Responsibilities", 1)
+    moved = text[: text.index("## II. Scope")] + "## III. Responsibilities" + rest + "\n" + scope
+
+    assert "has its sections in another order" in {problem.message for problem in lint_sop_document(moved.encode())}
+
+
+def test_clause_without_a_step_and_nothing_significant_are_found():
+    data = changed("clause: V.E.1", "clause: V.D")
+    data = changed("clause: V.E.2", "clause: V.D", changed("clause: V.E.2", "clause: V.D", data))
+    text = data.decode()
+    for _ in range(3):
+        text = text.replace("  - severity: 1\n    text:", "  - severity: 2\n    text:")
+
+    messages = {problem.message for problem in lint_sop_document(text.encode())}
+
+    assert {"has no step for clause V.E", "names nothing of severity 1"} <= messages
+
+
 @pytest.mark.parametrize(("old", "new", "key", "words"), BROKEN)
 def test_broken_document_is_named_with_line_key_and_mend(old, new, key, words):
     data = changed(old, new)
