@@ -152,6 +152,7 @@ def serving(repository: SourceRepository) -> Iterator[HostileServer]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        timeout = 5
 
         def do_GET(self) -> None:
             server.requests.append((self.path, dict(self.headers)))

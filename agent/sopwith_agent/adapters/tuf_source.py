@@ -63,6 +63,10 @@ class TufSource:
         self._forget_view()
         return digest
 
+    def close(self) -> None:
+        """Close the kept connection; the next refresh opens another."""
+        self._forget_view()
+
     def root_sha256(self) -> str:
         """Return the digest of the pinned root, empty before designation."""
         try:

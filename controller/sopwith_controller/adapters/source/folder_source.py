@@ -205,8 +205,9 @@ class FolderSource:
 
     def _install(self, served: _Served, new: Mapping[str, bytes]) -> _Served:
         files = {**new, **served.online.files()}
-        self._metadata.mkdir(parents=True, exist_ok=True)
-        if any(name.endswith(".root.json") for name in files):
+        if _is_empty(self._metadata):
+            self._begin(files)
+        elif any(name.endswith(".root.json") for name in files):
             self._write_pending(files)
             self._finish_pending()
         else:
@@ -214,13 +215,23 @@ class FolderSource:
         self._served = served
         return served
 
+    def _begin(self, files: Mapping[str, bytes]) -> None:
+        """Let a whole new source appear in one step."""
+        preparing = self._prepare(files)
+        if self._metadata.exists():
+            self._metadata.rmdir()
+        durable_move(preparing, self._metadata)
+
     def _write_pending(self, files: Mapping[str, bytes]) -> None:
+        durable_move(self._prepare(files), self._pending)
+
+    def _prepare(self, files: Mapping[str, bytes]) -> Path:
         preparing = self._folder / "pending.new"
         rmtree(preparing, ignore_errors=True)
         preparing.mkdir(mode=0o700)
         for name, data in files.items():
             (preparing / name).write_bytes(data)
-        durable_move(preparing, self._pending)
+        return preparing
 
     def _finish_pending(self) -> None:
         if self._pending.is_dir():
@@ -239,6 +250,10 @@ class FolderSource:
         for path in self._metadata.glob("*.json"):
             if path.name not in keep and not path.name.endswith(".root.json") and path.name != TIMESTAMP_FILE:
                 path.unlink(missing_ok=True)
+
+
+def _is_empty(folder: Path) -> bool:
+    return not folder.is_dir() or not any(folder.iterdir())
 
 
 def _check_names(metadata: Mapping[str, bytes]) -> None:
