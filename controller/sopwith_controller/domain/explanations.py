@@ -6,7 +6,7 @@ Decides only which of the reasons that the tick acted on is the one to show firs
 from dataclasses import replace
 
 from sopwith_controller.domain.entities import Assignment
-from sopwith_controller.domain.standing import CONCURRENCY, Wait, of_computer, of_connection, of_nothing
+from sopwith_controller.domain.standing import CONCURRENCY, RELEASE, Wait, of_computer, of_connection, of_nothing
 from sopwith_controller.domain.tick import Explanation
 from sopwith_controller.domain.tick_state import TickState
 from sopwith_formats.vocabulary import BEFORE_INSTALLING, AssignmentState
@@ -42,7 +42,7 @@ def _explanation(state: TickState, assignment: Assignment, wave: int) -> Explana
         wave=state.plan.wave_name(wave),
         waits_for=wait.waits_for,
         message=wait.message,
-        remedy=wait.remedy,
+        remedy=wait.remedy.replace(RELEASE, state.plan.release),
         until=wait.until,
     )
 

@@ -25,6 +25,7 @@ from sopwith_controller.domain.errors import InvalidInputError, Refusal
 from sopwith_controller.domain.plan import Plan, PlanMember, PlanThresholds, PlanWave
 from sopwith_controller.domain.plan_bounds import check_bounds
 from sopwith_controller.domain.readiness import EXCUSED, NOT_READY
+from sopwith_controller.domain.windows import check_window
 from sopwith_formats.errors import FormatError
 from sopwith_formats.manifest import Manifest
 from sopwith_formats.rollout_spec import ErrorThresholdSpec, RolloutSpec
@@ -246,6 +247,7 @@ def _in_order(inputs: PlanInputs, chosen: list[Computer]) -> tuple[PlanMember, .
 
 def _plan(inputs: PlanInputs, members: tuple[PlanMember, ...], waves: tuple[PlanWave, ...]) -> Plan:
     spec, policy = inputs.spec, inputs.policy
+    window = None if spec.emergency else spec.window or policy.window
     errors = spec.error_threshold or ErrorThresholdSpec()
     defaults = policy.safety.error_threshold
     if spec.max_concurrency is None:
@@ -275,7 +277,7 @@ def _plan(inputs: PlanInputs, members: tuple[PlanMember, ...], waves: tuple[Plan
         ready_quorum=max(0, resolve(_or(spec.ready_quorum, policy.limits.ready_quorum.default), len(members))),
         attempts_max=int(_or(spec.attempts_max, policy.limits.attempts_max.default)),
         deadline_seconds=int(_or(spec.deadline_seconds, policy.limits.rollout_deadline_seconds.default)),
-        window=None if spec.emergency else spec.window or policy.window,
+        window=check_window(window) if window else None,
         disruption_budget=spec.disruption_budget or policy.limits.disruption_budget,
         start_time=spec.start_time or "",
         emergency=spec.emergency,

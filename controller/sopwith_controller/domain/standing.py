@@ -25,6 +25,9 @@ class Wait:
     until: datetime | None = None
 
 
+RELEASE = "{release}"
+"""Stands in a remedy where `explain` writes the rollout's release."""
+
 CONCURRENCY = Wait("concurrency", "as many computers as the plan allows are being updated; it is next in plan order")
 BUDGET = Wait("budget", "as many computers of its group as the disruption budget allows are being updated")
 MEASURING = Wait("readiness", "is being asked to measure its readiness")
@@ -83,7 +86,7 @@ def of_computer(computer: ComputerView, now: datetime) -> Wait | None:
         remedy = f"switch {computer.name} on, or see why its agent does not reach the controller"
         return Wait("connection", f"{computer.name} was not heard of{since}", remedy)
     if computer.rolled_back_before:
-        remedy = f"sopwith release permit RELEASE --computer {computer.name}, by a second person"
+        remedy = f"sopwith release permit {RELEASE} --computer {computer.name}, by a second person"
         return Wait("approval", f"{computer.name} rolled this release back before", remedy)
     return _of_readiness(computer, now)
 

@@ -123,8 +123,8 @@ def _stood_in_the_way(
     view: RolloutView, assignment: Assignment, computer: ComputerView, rollout_wait: Wait | None, now: datetime
 ) -> str:
     wait = rollout_wait or of_window(state_at(view.plan.window, now, computer.time_zone))
-    if wait or assignment.waiting:
-        return wait.message if wait else assignment.waiting
+    if wait:
+        return wait.message
     if computer.busy_with:
         return f"rollout {computer.busy_with} was updating it"
     name, waves = view.plan.wave_name(assignment.wave), view.rollout.waves
@@ -132,7 +132,8 @@ def _stood_in_the_way(
         return f"wave {name} was not opened"
     if assignment.state is AssignmentState.PENDING:
         return f"no place among the {view.plan.max_concurrency} that are updated at once came free"
-    return f"it was {assignment.state}"
+    held = assignment.waiting if assignment.start_until_time is None else ""
+    return held or f"it was {assignment.state}"
 
 
 def _add_end(found: Survey, tally: Tally, assignment: Assignment, action: EndAssignment) -> None:

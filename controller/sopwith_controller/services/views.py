@@ -82,6 +82,7 @@ class Views:
             out_of_service_reason=computer.state_reason or computer.state,
             rolled_back_before=rolled_back,
             busy_with=busy_with,
+            labels=computer.labels,
             time_zone=zone if isinstance(zone, str) else "",
         )
 

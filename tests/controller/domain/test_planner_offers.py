@@ -199,6 +199,7 @@ def test_computer_that_rolled_the_release_back_is_not_offered_it_again():
     assert world.wave_of(0) == 2
     assert world.offered() == [1]
     assert world.why(0).waits_for == "approval"
+    assert "sopwith release permit hello@2 --computer pc0" in world.why(0).remedy
 
 
 def test_old_measurement_is_renewed_before_an_offer():

@@ -280,6 +280,11 @@ def test_default_concurrency_is_a_share_but_at_least_five(count: int, expected: 
     assert planned(count).plan.max_concurrency == expected
 
 
+def test_window_that_makes_no_sense_is_refused_before_anybody_waits_for_it():
+    with pytest.raises(InvalidInputError, match="no recurrence rule"):
+        planned(window=Window("FREQ=WEEKLY;BYDAY=XX", "22:00", 3600))
+
+
 def test_fixed_window_admits_no_other():
     policy = a_policy(window=SATURDAY, window_fixed=True)
     other = replace(SATURDAY, start="20:00")

@@ -225,7 +225,7 @@ class Wave(google.protobuf.message.Message):
     name: builtins.str
     """Names the wave, for example canary; the last one may be tail."""
     state: builtins.str
-    """PENDING, OPEN, SOAKING or PASSED."""
+    """PENDING, OPEN, SOAKING, PASSED, or ENDED where the rollout is over and the wave did not pass."""
     size: builtins.int
     """How many computers belong to it."""
     soak_seconds: builtins.int
