@@ -141,12 +141,13 @@ async def test_a_revoked_person_is_out_at_once_and_the_live_stream_ends(house: H
         )
     )
     watching = vera.rollouts.WatchRollout(rollout_service_pb2.WatchRolloutRequest(id=created.rollout.id))
-    await watching.read()
+    first = aiter(watching)
+    await anext(first)
 
     await owner.people.RevokePerson(people_service_pb2.RevokePersonRequest(name="vera", reason="left"))
 
     with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await _drained(watching)
+        await _drained(first)
     assert caught.value.code() is grpc.StatusCode.UNAUTHENTICATED
     error = await _refused(vera.fleet.GetOverview(OVERVIEW))
     assert error.code() is grpc.StatusCode.UNAUTHENTICATED

@@ -18,11 +18,12 @@ import structlog
 from sqlalchemy import event, make_url, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from sopwith_controller.adapters.database import migrating
 from sopwith_controller.adapters.database.checkpoint_files import CheckpointFiles
 from sopwith_controller.adapters.database.lock_file import LockFile
+from sopwith_controller.adapters.database.to_the_end import to_the_end
 from sopwith_controller.adapters.database.transaction import Transaction, translated_errors
 from sopwith_controller.adapters.database.unit_of_work import SqlUnitOfWork
 from sopwith_controller.adapters.database.update_log_store import SqlUpdateLog
@@ -106,11 +107,11 @@ class SqlDatabase:
     @asynccontextmanager
     async def _unit(self, engine: AsyncEngine, *, writable: bool) -> AsyncIterator[SqlUnitOfWork]:
         with translated_errors():
-            connection = await engine.connect()
+            connection = await _connected(engine)
         try:
             if writable and engine.dialect.name == "postgresql":
                 with translated_errors():
-                    await connection.execute(text(f"SELECT pg_advisory_xact_lock({WRITER_LOCK})"))
+                    await to_the_end(connection.execute(text(f"SELECT pg_advisory_xact_lock({WRITER_LOCK})")))
             transaction = Transaction(connection, writable=writable)
             log = SqlUpdateLog(transaction, self._clock, self._signer, lambda: self._published)
             try:
@@ -118,9 +119,7 @@ class SqlDatabase:
             finally:
                 transaction.end()
         finally:
-            with contextlib.suppress(Exception):
-                await connection.rollback()
-            await connection.close()
+            await to_the_end(_given_back(connection))
 
     def _publish(self, note: str) -> None:
         """Write the newest checkpoint file off the loop; what comes meanwhile is written once, the newest."""
@@ -136,6 +135,29 @@ class SqlDatabase:
             except OSError as error:
                 _log.exception("checkpoint_publish_failed", error=str(error))
         self._published = await asyncio.to_thread(files.newest)
+
+
+async def _connected(engine: AsyncEngine) -> AsyncConnection:
+    """Return a connection; one that came after its asker was cancelled goes back at once."""
+    connection = AsyncConnection(engine)
+    try:
+        await to_the_end(_started(connection))
+    except asyncio.CancelledError:
+        await to_the_end(_given_back(connection))
+        raise
+    return connection
+
+
+async def _started(connection: AsyncConnection) -> None:
+    await connection.start()
+
+
+async def _given_back(connection: AsyncConnection) -> None:
+    """Undo what was not committed and let the connection go."""
+    with contextlib.suppress(Exception):
+        await connection.rollback()
+    with contextlib.suppress(Exception):
+        await connection.close()
 
 
 async def open_database(

@@ -15,6 +15,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql import Executable
 
+from sopwith_controller.adapters.database.to_the_end import to_the_end
 from sopwith_controller.domain.errors import ConflictError, InvalidInputError, UnavailableError
 
 T = TypeVar("T")
@@ -35,7 +36,7 @@ class Transaction:
         """Return all rows of a query."""
         self.check_open()
         with translated_errors():
-            return (await self.connection.execute(statement, parameters)).all()
+            return (await to_the_end(self.connection.execute(statement, parameters))).all()
 
     async def entities(self, statement: Select[Any], make: type[T]) -> list[T]:
         """Return entities from a query whose columns are in the order of the entity's fields."""
@@ -50,7 +51,7 @@ class Transaction:
         self.check_writable()
         if rows is None or rows:
             with translated_errors():
-                await self.connection.execute(statement, rows)
+                await to_the_end(self.connection.execute(statement, rows))
 
     async def put(self, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
         """Insert or replace rows by their primary key."""

@@ -9,6 +9,7 @@ from sopwith_controller.adapters.database.repositories.people import SqlPeople, 
 from sopwith_controller.adapters.database.repositories.releases import SqlReleases, SqlSops
 from sopwith_controller.adapters.database.repositories.rollouts import SqlAssignments, SqlFreezes, SqlRollouts
 from sopwith_controller.adapters.database.tables import settings
+from sopwith_controller.adapters.database.to_the_end import to_the_end
 from sopwith_controller.adapters.database.transaction import Transaction, columns_for, translated_errors
 from sopwith_controller.adapters.database.update_log_store import SqlUpdateLog
 from sopwith_controller.domain.entities import Settings
@@ -53,6 +54,6 @@ class SqlUnitOfWork:
         self._transaction.check_writable()
         await self.update_log.finish()
         with translated_errors():
-            await self._transaction.connection.commit()
+            await to_the_end(self._transaction.connection.commit())
         self.committed = True
         self._transaction.end()
