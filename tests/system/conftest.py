@@ -1,6 +1,7 @@
 """Fleets of real processes; each ends what it started."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -10,18 +11,25 @@ pytestmark = pytest.mark.system
 
 
 @pytest.fixture
-def fleet(tmp_path) -> Iterator[Fleet]:
+def fleet(tmp_path: Path) -> Iterator[Fleet]:
     """Return an empty fleet: nothing is initialised or started."""
     made = Fleet(tmp_path)
     yield made
     made.stop()
 
 
-@pytest.fixture
-def governed_fleet(fleet) -> Fleet:
-    """Return a fleet with a running controller, an effective SOP and a designated source, without computers."""
-    fleet.init()
-    fleet.serve()
-    fleet.sign_sop()
-    fleet.designate_source()
-    return fleet
+@pytest.fixture(scope="module")
+def governed_fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    """Return a fleet with a running controller, an effective SOP and a designated source; one for a whole module.
+
+    Tests of a module bring computers and releases of their own names, so that they do not meet.
+    """
+    made = Fleet(tmp_path_factory.mktemp("fleet"))
+    try:
+        made.init()
+        made.serve()
+        made.sign_sop()
+        made.designate_source()
+        yield made
+    finally:
+        made.stop()

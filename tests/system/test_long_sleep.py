@@ -46,15 +46,15 @@ def test_a_computer_that_slept_for_sixty_days_comes_back(governed_fleet: Fleet):
 
 def test_a_retired_computer_does_not_come_back(governed_fleet: Fleet):
     fleet = governed_fleet
-    fleet.computers("pc1")
+    fleet.computers("sold")
 
-    fleet.sopwith("computer", "retire", "pc1", "--yes", "--reason", "sold")
+    fleet.sopwith("computer", "retire", "sold", "--yes", "--reason", "sold")
 
-    fleet.until("the cut stream", lambda: not fleet.json("computer", "show", "pc1")["connected"], seconds=15)
-    fleet.kill_agent("pc1")
-    sleep_past_expiry(fleet, "pc1", 60)
-    fleet.run_agent("pc1")
-    log = fleet.folder / "pc1.log"
+    fleet.until("the cut stream", lambda: not fleet.json("computer", "show", "sold")["connected"], seconds=15)
+    fleet.kill_agent("sold")
+    sleep_past_expiry(fleet, "sold", 60)
+    fleet.run_agent("sold")
+    log = fleet.folder / "sold.log"
     fleet.until("the refusal", lambda: "refused" in log.read_text(), seconds=30)
-    assert fleet.json("computer", "show", "pc1")["state"] == "RETIRED"
-    assert not fleet.json("computer", "show", "pc1")["connected"]
+    assert fleet.json("computer", "show", "sold")["state"] == "RETIRED"
+    assert not fleet.json("computer", "show", "sold")["connected"]
