@@ -174,9 +174,14 @@ class _GrpcStream:
 
 @contextmanager
 def _remote_cut() -> Iterator[None]:
-    """Tell a stream that the other side cancelled from a task of ours that is cancelled: gRPC raises the same."""
+    """Tell a stream that the other side ended from a task of ours that is cancelled: gRPC raises the same for both.
+
+    A write after the end raises InvalidStateError: a controller that is killed between two messages shows so.
+    """
     try:
         yield
+    except asyncio.InvalidStateError as error:
+        raise LinkError("The stream has ended.", remedy="nothing to do: the agent dials again") from error
     except asyncio.CancelledError as error:
         task = asyncio.current_task()
         if task is not None and task.cancelling():
