@@ -84,7 +84,7 @@ def _at_deadline(
     if assignment.reasons or computer.readiness.verdict != READY:
         code, message = (reasons[0].code, reasons[0].message) if reasons else ("", "its readiness was never measured")
         return _end(assignment, Outcome.NOT_READY, code, f"not ready until the deadline: {message}")
-    text = "it slept" if computer.asleep else stood_in_the_way
+    text = "it slept" if computer.asleep else stood_in_the_way if computer.connected else "it had no connection"
     return _end(assignment, Outcome.NOT_STARTED, "", f"ready, but not started until the deadline: {text}")
 
 

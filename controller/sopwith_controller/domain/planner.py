@@ -18,6 +18,7 @@ section 5):
 A tick costs one pass over the assignments and work for the members of the open wave; it never looks at pairs.
 """
 
+from collections import Counter
 from datetime import datetime
 
 from sopwith_controller.domain.entities import RolloutState
@@ -26,6 +27,7 @@ from sopwith_controller.domain.offers import offer, renew_leases
 from sopwith_controller.domain.rollout import ACTIVE_STATES
 from sopwith_controller.domain.tick import (
     Complete,
+    EndAssignment,
     Explanation,
     FinishAbort,
     MeasureReadiness,
@@ -34,7 +36,7 @@ from sopwith_controller.domain.tick import (
 )
 from sopwith_controller.domain.tick_state import TickState, begin
 from sopwith_controller.domain.wave_progress import advance
-from sopwith_controller.domain.waves import Tally
+from sopwith_controller.domain.waves import Counts, in_words
 
 
 def plan_tick(view: RolloutView, now: datetime) -> TickDecision:
@@ -74,13 +76,14 @@ def _finish(state: TickState) -> None:
     if state.view.rollout.state is RolloutState.ABORTING:
         state.actions.append(FinishAbort())
     elif state.view.rollout.state in ACTIVE_STATES:
-        state.actions.append(Complete(_summary(state.found.tallies)))
+        state.actions.append(Complete(_summary(state)))
 
 
-def _summary(tallies: list[Tally]) -> str:
-    ended, cancelled = sum(tally.ended for tally in tallies), sum(tally.cancelled for tally in tallies)
-    taken_back = f", {cancelled} taken back" if cancelled else ""
-    return f"every computer has its outcome: {ended} ended{taken_back}"
+def _summary(state: TickState) -> str:
+    """Return how everybody ended, for example "4 succeeded, 1 rolled back"."""
+    ends = {action.assignment: action.outcome for action in state.actions if isinstance(action, EndAssignment)}
+    numbers = Counter(ends.get(a.id, a.outcome).lower() for a in state.view.assignments)
+    return in_words(Counts(**numbers))
 
 
 def _state_reason(state: TickState) -> str | None:

@@ -96,6 +96,11 @@ def test_ready_computer_that_was_never_offered_says_what_it_waited_for():
     asleep.tick(DAY)
     assert detail(asleep, 0).endswith("it slept")
 
+    offline = World(a_plan(1))
+    offline.offline(0)
+    offline.tick(DAY)
+    assert detail(offline, 0).endswith("it had no connection")
+
     unopened = World(a_plan(1, 1, soak=7 * 86400))
     unopened.tick()
     unopened.ends(0)

@@ -105,6 +105,7 @@ def test_rollout_with_nothing_left_to_start_completes_instead_of_suspending():
 
     assert world.is_in(RolloutState.COMPLETED)
     assert sorted(world.outcomes()) == ["ROLLED_BACK", *["SUCCEEDED"] * 4]
+    assert world.rollout.state_reason == "4 succeeded, 1 rolled back"
 
 
 def test_resume_accepts_what_was_counted_and_goes_on():
