@@ -58,6 +58,10 @@ class Frontier:
         self.size += 1
         return made
 
+    def edge(self) -> tuple[bytes, ...]:
+        """Return what another Frontier begins with at this size."""
+        return tuple(self._edge)
+
     def root(self) -> bytes:
         """Return the root over all leaves."""
         return fold(self._edge) if self._edge else EMPTY_ROOT

@@ -40,6 +40,7 @@ class Stage:
                 for _ in range(10):
                     await unit.update_log.append(make.log_draft(computer="pc1", rollout="r-1", outcome="SUCCEEDED"))
                 await unit.commit()
+        await self.database.published()
 
     async def verify(self, key: LogKey = KEY) -> Verdict:
         """Verify as the controller does."""
@@ -256,9 +257,20 @@ async def test_a_restored_old_database_is_found_and_nothing_is_signed_for_it(sta
     assert verdict.newest_checkpoint_size == 50
 
 
-async def test_a_tampered_log_is_recorded_further_and_nothing_is_signed_for_it(stage):
+async def test_a_log_rewritten_under_a_running_controller_does_not_fit_what_it_signs_next(stage):
     rewrite(stage, first=12, last=29)
     rewrite_nodes(stage)
+
+    await stage.append(10)
+
+    assert has(await stage.verify(), "The checkpoint of 40 entries does not fit")
+
+
+async def test_a_log_rewritten_between_two_runs_is_recorded_further_and_nothing_is_signed_for_it(stage):
+    await stage.database.close()
+    rewrite(stage, first=12, last=29)
+    rewrite_nodes(stage)
+    stage.database = await opened(stage.file.parent)
 
     await stage.append(10)
 

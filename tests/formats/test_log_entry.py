@@ -1,6 +1,7 @@
 """The bytes of one entry: canonical, linked, escaped."""
 
 import hashlib
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sopwith_formats import canonical_json
+from sopwith_formats.errors import FormatError
 from sopwith_formats.log_entry import (
     FIRST_PREVIOUS,
     PREFIX,
@@ -17,6 +19,7 @@ from sopwith_formats.log_entry import (
     escape_all,
     local_time,
     row_of,
+    text_of,
     utc_text,
 )
 
@@ -60,6 +63,24 @@ def test_every_column_stands_in_the_exact_bytes():
     assert {*document} == {"format", *ROW_FIELDS} - {"canonical_json", "entry_sha256"}
     assert row.details == '{"a":["ü"],"b":1}'
     assert all(getattr(row, key) == value for key, value in document.items() if key not in {"format", "details"})
+
+
+@given(st.text(), st.integers(-5, 2**53 - 1), st.dictionaries(st.text(), st.text() | st.integers(0, 9) | st.none()))
+def test_the_composed_text_is_the_canonical_json(text, number, details):
+    text, details = escape(text), escape_all(details)
+    entry = replace(ENTRY, message=text, attempts=number, details=details)
+
+    assert row_of(entry, FIRST_PREVIOUS)[0].canonical_json.encode() == entry.canonical()
+
+
+@pytest.mark.parametrize("change", [{"attempts": 2**53}, {"attempts": "1"}, {"attempts": True}, {"message": 5}])
+def test_columns_of_a_wrong_kind_have_no_text(change):
+    assert text_of({"format": 1, **vars(row_of(ENTRY, FIRST_PREVIOUS)[0]), **change}) == ""
+
+
+def test_a_number_that_json_does_not_carry_exactly_is_refused():
+    with pytest.raises(FormatError):
+        row_of(replace(ENTRY, attempts=2**53), FIRST_PREVIOUS)
 
 
 @given(st.text())

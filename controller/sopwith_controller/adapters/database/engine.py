@@ -26,7 +26,7 @@ from sopwith_controller.adapters.database.lock_file import LockFile
 from sopwith_controller.adapters.database.to_the_end import to_the_end
 from sopwith_controller.adapters.database.transaction import Transaction, translated_errors
 from sopwith_controller.adapters.database.unit_of_work import SqlUnitOfWork
-from sopwith_controller.adapters.database.update_log_store import SqlUpdateLog
+from sopwith_controller.adapters.database.update_log_store import Edge, SqlUpdateLog
 from sopwith_controller.domain.errors import InvalidInputError
 from sopwith_controller.services.ports import Clock, LogSigner
 from sopwith_formats.checkpoint import Checkpoint
@@ -58,6 +58,7 @@ class SqlDatabase:
         self._files = files
         self._lock = lock
         self._published: Checkpoint | None = files.newest() if files else None
+        self._edge: Edge | None = None
         self._to_publish = ""
         self._publishing: asyncio.Task[None] | None = None
         self._turn = asyncio.Lock()
@@ -78,10 +79,11 @@ class SqlDatabase:
                     yield unit
             finally:
                 self._owner = None
-        if unit.committed and unit.update_log.appended:
-            grown, self._growth = self._growth, asyncio.Event()
-            grown.set()
-            self._publish(unit.update_log.signed)
+            if unit.committed and unit.update_log.appended:
+                self._edge = unit.update_log.edge()
+                grown, self._growth = self._growth, asyncio.Event()
+                grown.set()
+                self._publish(unit.update_log.signed)
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[SqlUnitOfWork]:
@@ -94,10 +96,14 @@ class SqlDatabase:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._growth.wait(), timeout_seconds)
 
-    async def close(self) -> None:
-        """Publish what waits and end every connection."""
+    async def published(self) -> None:
+        """Return when every committed checkpoint lies in its file, or could not be written."""
         if self._publishing is not None:
             await self._publishing
+
+    async def close(self) -> None:
+        """Publish what waits and end every connection."""
+        await self.published()
         for engine in (self._writing, self._reading):
             if engine is not None:
                 await engine.dispose()
@@ -113,7 +119,9 @@ class SqlDatabase:
                 with translated_errors():
                     await to_the_end(connection.execute(text(f"SELECT pg_advisory_xact_lock({WRITER_LOCK})")))
             transaction = Transaction(connection, writable=writable)
-            log = SqlUpdateLog(transaction, self._clock, self._signer, lambda: self._published)
+            log = SqlUpdateLog(
+                transaction, self._clock, self._signer, published=self._published, edge=self._edge if writable else None
+            )
             try:
                 yield SqlUnitOfWork(transaction, self._clock, log)
             finally:

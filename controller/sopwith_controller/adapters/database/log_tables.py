@@ -1,7 +1,8 @@
 """The update log's tables: entries as columns and as the exact bytes that were hashed, the tree, the checkpoints.
 
 Every column of an entry is covered by its digest: verification compares each with the exact bytes. The columns are
-plain, without conversion, so that what is read is what lies there. `entry_index` is the entry's `index`.
+plain, without conversion, so that what is read is what lies there. `entry_index` is the entry's `index`. Of each block
+of sizes the newest checkpoint is kept.
 """
 
 from sqlalchemy import BigInteger, Column, Index, LargeBinary, Table
@@ -32,6 +33,7 @@ update_log_nodes = Table(
 update_log_checkpoints = Table(
     "update_log_checkpoints",
     METADATA,
-    Column("size", BigInteger, primary_key=True, autoincrement=False),
+    Column("block", BigInteger, primary_key=True, autoincrement=False),
+    Column("size", BigInteger, nullable=False),
     Column("checkpoint", TEXT, nullable=False),
 )

@@ -4,14 +4,16 @@ Rules: an index is never used twice, even where entries were taken out by force:
 the entries, the tree or a checkpoint know, so that a hole stays visible. Rows wait in memory until something reads the
 log or the unit commits, so that a thousand entries cost one statement. A checkpoint is signed in the transaction of its
 entries, and only when the tree still is what the newest checkpoint, stored or published, said: a log that was tampered
-with is recorded further, but nothing is signed for it.
+with is recorded further, but nothing is signed for it. The tree's right edge is kept from commit to commit, so that an
+append reads one row; it is read anew whenever the store's size is not the one that was committed last.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
-from sqlalchemy import delete, func, or_, select
+from sqlalchemy import func, or_, select
 
 from sopwith_controller.adapters.database.checkpoint_files import BLOCK
 from sopwith_controller.adapters.database.log_tables import update_log, update_log_checkpoints, update_log_nodes
@@ -30,6 +32,17 @@ _UNKNOWN = bytes(32)
 """Stands for a node that somebody took out: any root over it is wrong, and nothing is signed."""
 
 
+@dataclass(frozen=True)
+class Edge:
+    """Where the log ended when it was committed last."""
+
+    size: int
+    digests: tuple[bytes, ...]
+    previous: bytes
+    signed_size: int
+    may_sign: bool
+
+
 class SqlUpdateLog:
     """Implements the `UpdateLog` port."""
 
@@ -38,15 +51,19 @@ class SqlUpdateLog:
         transaction: Transaction,
         clock: Clock,
         signer: LogSigner | None,
-        published: Callable[[], Checkpoint | None],
+        *,
+        published: Checkpoint | None,
+        edge: Edge | None,
     ) -> None:
         self._transaction = transaction
         self._clock = clock
         self._signer = signer
         self._published = published
+        self._edge = edge
         self._tree: Frontier | None = None
         self._previous = FIRST_PREVIOUS
         self._may_sign = False
+        self._signed_before = 0
         self._new_rows: list[dict[str, Any]] = []
         self._new_nodes: dict[tuple[int, int], TreeNode] = {}
         self.appended = False
@@ -76,10 +93,15 @@ class SqlUpdateLog:
             return
         size = self._tree.size
         self.signed = self._signer.sign(size, self._tree.root())
-        await self._transaction.put(update_log_checkpoints, [{"size": size, "checkpoint": self.signed}])
-        sizes = update_log_checkpoints.c.size
-        superseded = delete(update_log_checkpoints).where(sizes >= size // BLOCK * BLOCK, sizes < size)
-        await self._transaction.write(superseded)
+        row = {"block": size // BLOCK, "size": size, "checkpoint": self.signed}
+        await self._transaction.put(update_log_checkpoints, [row])
+
+    def edge(self) -> Edge | None:
+        """Return where the log ends, to be kept once this transaction is committed; None when nobody looked."""
+        if self._tree is None:
+            return self._edge
+        signed = self._tree.size if self.signed else self._signed_before
+        return Edge(self._tree.size, self._tree.edge(), self._previous, signed, self._may_sign)
 
     async def size(self) -> int:
         """Return the number of entries."""
@@ -135,10 +157,15 @@ class SqlUpdateLog:
         return merkle.proof(ranges, lambda level, index: digests.get((level, index), _UNKNOWN))
 
     async def _load_edge(self) -> Frontier:
-        """Read how far the log is, and decide whether it still is what was signed."""
-        entry, leaf = (await self._transaction.rows(_FURTHEST))[0]
-        promised = _newest(await self.newest_checkpoint(), self._published())
-        size = max((entry or 0) + 1 if entry is not None else 0, leaf + 1 if leaf is not None else 0)
+        """Take up the log's end, from memory when the store still ends there; decide whether it may be signed."""
+        entry, leaf, signed = (await self._transaction.rows(_FURTHEST))[0]
+        size = max((-1 if number is None else number) + 1 for number in (entry, leaf))
+        edge = self._edge
+        if edge is not None and (edge.size, edge.size, edge.signed_size) == ((entry or 0) + 1, size, signed or 0):
+            self._previous, self._may_sign, self._signed_before = edge.previous, edge.may_sign, edge.signed_size
+            self._tree = Frontier(size, edge.digests)
+            return self._tree
+        promised = _newest(await self.newest_checkpoint(), self._published)
         size = max(size, promised.size if promised else 0)
         if size:
             last = select(update_log.c.entry_sha256).where(update_log.c.entry_index == size - 1)
@@ -146,6 +173,7 @@ class SqlUpdateLog:
             self._previous = _digest_of(rows[0].entry_sha256) if rows else _UNKNOWN
         self._tree = Frontier(size, await self._at(merkle.frontier_addresses(size)))
         self._may_sign = promised is None or await self._grew_from(promised, self._tree)
+        self._signed_before = signed or 0
         return self._tree
 
     async def _grew_from(self, promised: Checkpoint, tree: Frontier) -> bool:
@@ -193,6 +221,7 @@ class SqlUpdateLog:
 _FURTHEST = select(
     select(func.max(update_log.c.entry_index)).scalar_subquery(),
     select(func.max(update_log_nodes.c.node_index)).where(update_log_nodes.c.level == 0).scalar_subquery(),
+    select(func.max(update_log_checkpoints.c.size)).scalar_subquery(),
 )
 
 

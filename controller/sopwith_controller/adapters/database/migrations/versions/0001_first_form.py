@@ -263,9 +263,10 @@ def upgrade() -> None:
     op.create_index(op.f("ix_update_log_rollout"), "update_log", ["rollout"], unique=False)
     op.create_table(
         "update_log_checkpoints",
-        sa.Column("size", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("block", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("size", sa.BigInteger(), nullable=False),
         sa.Column("checkpoint", _TEXT, nullable=False),
-        sa.PrimaryKeyConstraint("size", name=op.f("pk_update_log_checkpoints")),
+        sa.PrimaryKeyConstraint("block", name=op.f("pk_update_log_checkpoints")),
     )
     op.create_table(
         "update_log_nodes",
