@@ -118,9 +118,9 @@ def row_of(entry: LogEntry, previous: bytes) -> tuple[LogRow, bytes]:
 def text_of(columns: Mapping[str, Any]) -> str:
     """Return the canonical JSON that belongs to these columns, empty when one is of a wrong kind.
 
-    `details` is JSON text already. The same text as `canonical_json` writes, composed without a tree, since a verification does it a million times.
-    Only `details` goes in unquoted, and the text before and behind it is fixed by the other columns, so that one text
-    comes from one set of columns only.
+    `details` is JSON text already. The text is the one that `canonical_json` writes, composed without a tree, since a
+    verification does it a million times. Only `details` goes in unquoted, and the text before and behind it is fixed by
+    the other columns, so that one text comes from one set of columns only.
     """
     try:
         parts = [f'"{name}":{_written(name, columns[name])}' for name in _CONTENT_SORTED]

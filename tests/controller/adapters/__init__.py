@@ -1,0 +1,1 @@
+"""Tests: adapters of the controller."""
