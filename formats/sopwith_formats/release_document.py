@@ -162,7 +162,7 @@ class HealthCheckPart(StrictModel):
 
     exec: list[Annotated[str, Field(max_length=4000)]] = Field(default_factory=list, max_length=100)
     http: Annotated[str, BeforeValidator(_address)] = ""
-    service: str = Field(default="", max_length=200, pattern=r"[A-Za-z0-9@_.:-]*")
+    service: str = Field(default="", max_length=200, pattern=r"^([A-Za-z0-9@_.:][A-Za-z0-9@_.:-]*)?$")
     expect: str = Field(default="", max_length=1000)
     timeout: Duration = 30
     within: Duration = 0
