@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from securesystemslib.formats import encode_canonical
-from securesystemslib.signer import CryptoSigner
+from securesystemslib.signer import CryptoSigner, SSlibKey
 from tuf.api.metadata import Key, Metadata, MetaFile
 
 from sopwith_agent.adapters.source_folder import SourceFolder
@@ -209,7 +209,9 @@ def test_case_6_one_key_that_signs_twice_is_refused(computer, repository):
 def test_case_6_one_key_under_two_key_ids_is_refused(computer, repository):
     signer = repository.signers["targets"][0]
     described = signer.public_key.to_dict()
-    twin = CryptoSigner(signer._private_key, Key.from_dict("f" * 64, described))
+    other_id = Key.from_dict("f" * 64, described)
+    assert isinstance(other_id, SSlibKey)
+    twin = CryptoSigner(signer._private_key, other_id)
     _ask_for_two_signatures(repository, twin)
     repository.signers["targets"] = [signer, twin]
     repository.publish()
@@ -355,7 +357,7 @@ def test_case_15_unknown_signature_scheme_counts_for_nothing(computer, repositor
     repository.root.version += 1
     root = repository.root.to_dict()
     root["keys"][second.public_key.keyid] = described
-    signature = repository.signers["root"][0].sign(encode_canonical(root).encode())
+    signature = repository.signers["root"][0].sign(str(encode_canonical(root)).encode())
     document = {"signed": root, "signatures": [signature.to_dict()]}
     repository.files["/metadata/2.root.json"] = json.dumps(document).encode()
     document = json.loads(repository.files["/metadata/1.targets.json"])

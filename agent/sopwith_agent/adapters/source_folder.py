@@ -46,6 +46,7 @@ class SourceFolder:
         self._pinned = path / "pinned_root"
         self._floor = path / "floor"
         self.parts = path / "parts"
+        self._flushed: set[tuple[str, int, int]] = set()
 
     def trust(self, root: bytes) -> str:
         """Pin a root; return its digest. The same root, or one that the trusted root signed, may be pinned again."""
@@ -112,11 +113,7 @@ class SourceFolder:
 
     def raise_floor(self) -> None:
         """Bring everything received to the disk, then remember it as the least that is accepted from now on."""
-        for entry in self.path.iterdir():
-            if entry.suffix == ".json" and not entry.is_symlink():
-                flush_tree(entry)
-        flush_tree(self.path / "root_history")
-        flush_folder(self.path)
+        self._flush_received()
         root = self.trusted_root()
         for version in range(read_root(self.pinned_root()).version, root.version + 1):
             received = self.path / "root_history" / f"{version}.root.json"
@@ -125,6 +122,20 @@ class SourceFolder:
                 durable_replace(copy, received.read_bytes(), 0o600)
         for role in _GUARDED:
             self._raise_floor_of(role, root)
+
+    def _flush_received(self) -> None:
+        """Bring files to the disk that this process has not brought there yet."""
+        history = self.path / "root_history"
+        received = [entry for entry in self.path.iterdir() if entry.suffix == ".json" and not entry.is_symlink()]
+        for entry in [*received, *(history.iterdir() if history.is_dir() else ())]:
+            state = entry.stat()
+            mark = (entry.name, state.st_ino, state.st_mtime_ns)
+            if mark not in self._flushed:
+                flush_tree(entry)
+                self._flushed.add(mark)
+        if history.is_dir():
+            flush_folder(history)
+        flush_folder(self.path)
 
     def _raise_floor_of(self, role: str, root: Root) -> None:
         received = self.path / f"{role}.json"
@@ -157,6 +168,10 @@ class SourceFolder:
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
         """Keep other processes out of the folder; raise StepError when one does not leave within the wait."""
+        if not self.path.is_dir():
+            raise StepError(
+                Symptom.SOURCE_NOT_DESIGNATED, f"{self.path} trusts no source yet", remedy="trust its root first"
+            )
         descriptor = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             give_up = time.monotonic() + LOCK_WAIT_SECONDS

@@ -168,13 +168,6 @@ class UploadBars:
         self._tasks: dict[str, Any] = {}
 
     def __enter__(self) -> Self:
-        if sys.stderr.isatty():
-            from rich.console import Console
-            from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
-
-            columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-            self._bars = Progress(*columns, console=Console(stderr=True), transient=True)
-            self._bars.start()
         return self
 
     def __exit__(
@@ -184,9 +177,16 @@ class UploadBars:
             self._bars.stop()
 
     def progressed(self, name: str, sent: int, total: int) -> None:
-        """Move a file's bar."""
-        if self._bars is None:
+        """Move a file's bar; the first one appears only now, so that no passphrase is asked for between bars."""
+        if not sys.stderr.isatty():
             return
+        if self._bars is None:
+            from rich.console import Console
+            from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+            columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+            self._bars = Progress(*columns, console=Console(stderr=True), transient=True)
+            self._bars.start()
         if name not in self._tasks:
             self._tasks[name] = self._bars.add_task(escape(name), total=total)
         self._bars.update(self._tasks[name], completed=sent)
