@@ -8,6 +8,7 @@ PROTOS := $(sort $(wildcard proto/sopwith/v1/*.proto))
 WORKERS ?= auto
 SEED ?= 1
 SEEDS ?= 50
+COMPUTERS ?= 50
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -71,6 +72,9 @@ lock: .venv/.developed ## Resolve the dependencies anew
 	$(BIN)/uv pip compile $(LOCK_OPTIONS) pyproject.toml --extra agent -o requirements/agent.lock -c requirements/dev.lock
 
 LOCK_OPTIONS := -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate
+
+simulate: .venv/.developed ## Run a whole fleet by a seed: SEED= SEEDS= COMPUTERS=
+	$(BIN)/python -m tests.simulation --seed $(SEED) --seeds $(SEEDS) --computers $(COMPUTERS)
 
 build: .venv/.developed ## Build the wheel and the source distribution
 	$(BIN)/uv build -q

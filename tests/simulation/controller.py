@@ -1,0 +1,183 @@
+"""One life of a controller: the real services over tables that outlive it, its streams and its timers.
+
+Decides which parts make a controller, and what happens when a stream comes, speaks and goes, in the order of the
+house's own stream servicer. When it dies everything in memory is lost, at once and in the middle of whatever it does.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, cast
+
+from sopwith_certs.signing import verify as verify_signature
+from sopwith_controller.api.event_writer import EventWriter, Listeners
+from sopwith_controller.api.presence import PresenceRegister
+from sopwith_controller.api.watchers import Watchers
+from sopwith_controller.domain.errors import SopwithError
+from sopwith_controller.services.access import Access
+from sopwith_controller.services.advance import Advance
+from sopwith_controller.services.advancing import Advancing
+from sopwith_controller.services.agent_reports import Report
+from sopwith_controller.services.dispatch import Dispatch
+from sopwith_controller.services.freezes import Freezes
+from sopwith_controller.services.incidents import Incidents
+from sopwith_controller.services.planning import Planner
+from sopwith_controller.services.ports import Ids, SourceStore
+from sopwith_controller.services.progress import Progress
+from sopwith_controller.services.rollout_records import RolloutRecords
+from sopwith_controller.services.rollout_start import RolloutStart
+from sopwith_controller.services.rollouts import Rollouts, RolloutTools
+from sopwith_controller.services.views import Views
+from sopwith_formats.receipt import PREFIX
+from tests.simulation import messages
+from tests.simulation.database import CommitFault, ControllerDied, DatabaseOfOneLife, WatchedDatabase
+from tests.simulation.network import Link
+from tests.simulation.streams import Streams
+from tests.simulation.virtual_time import VirtualClock, VirtualLoop, VirtualTimers
+
+HEARTBEAT = timedelta(seconds=30)
+FLUSH_EVERY = timedelta(minutes=5)
+
+
+@dataclass(frozen=True)
+class Premises:
+    """What every life of the controller finds: tables, time, keys, and who hears of trouble."""
+
+    loop: VirtualLoop
+    clock: VirtualClock
+    database: WatchedDatabase
+    ids: Ids
+    source: SourceStore
+    receipt_keys: dict[str, Any]
+    """Public keys by their PEM text: read once, because nothing is learnt from reading them again."""
+    commit_fault: Callable[[], CommitFault]
+    trouble: Callable[[BaseException], None]
+
+
+class SimulatedController:
+    """The services of one life."""
+
+    def __init__(self, premises: Premises) -> None:
+        self.alive = True
+        self._premises = premises
+        self._tasks: set[asyncio.Task[Any]] = set()
+        clock, ids = premises.clock, premises.ids
+        database = DatabaseOfOneLife(premises.database, lambda: self.alive, premises.commit_fault)
+        self.database = database
+        self.timers = VirtualTimers(premises.loop, self.run)
+        self.streams = Streams(clock, premises.loop)
+        self.access = Access(database)
+        self.access.on_cut(lambda *cut: self.streams.cut_now(cut[0]))
+        records = RolloutRecords()
+        self.incidents = Incidents(database, clock, ids, records, timers=self.timers, wake=lambda: None)
+        views = Views(self.streams, records, HEARTBEAT)
+        advance = Advance(database, clock, self.streams, views=views, records=records, incidents=self.incidents)
+        self.advancing = Advancing(advance, database, clock, self.timers, lambda *_: None)
+        self.freezes = Freezes(database, clock, ids, self.streams, timers=self.timers, changed=self.advancing.poke_all)
+        self.dispatch = Dispatch(database, clock, self.streams, records, self.incidents)
+        tools = RolloutTools(
+            database, clock, ids, Planner(premises.source), records, self.incidents, self.advancing.poke
+        )
+        self.rollouts = Rollouts(tools)
+        self.rollout_start = RolloutStart(tools, self.streams)
+        progress = Progress(database, clock, self.incidents, records, self._receipt_holds)
+        listeners = Listeners(
+            presence=cast("PresenceRegister", self.streams),
+            watchers=Watchers(),
+            advancing=self.advancing,
+            incidents=self.incidents,
+            views=views,
+            access=self.access,
+        )
+        self.writer = EventWriter(progress, listeners)
+
+    async def start(self) -> None:
+        """Begin to serve, in the order of the house's own start."""
+        await self.access.load()
+        self.writer.start()
+        await self.advancing.start()
+        await self.freezes.resume_watching()
+        await self.incidents.climb()
+        self.timers.every("last seen", FLUSH_EVERY, self._flush)
+        for task in (self.writer._task, self.advancing._task):
+            if task is not None:
+                self._keep(task)
+
+    def die(self) -> list[str]:
+        """End at once; return the computers whose streams end with it."""
+        self.alive = False
+        self.timers.stop()
+        for task in self._tasks:
+            task.cancel()
+        connected = sorted(self.streams.connected_ids())
+        for computer_id in connected:
+            self.streams.cut_now(computer_id)
+        return connected
+
+    def run(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Do something in a task that dies with the controller."""
+        task = self._premises.loop.create_task(work)
+        self._keep(task)
+        return task
+
+    def accept(self, link: Link) -> None:
+        """Take a new stream in; its first message is a Hello."""
+        link.to_controller = lambda message: self._hear(link, message)
+        link.lost_by_controller = lambda: self._lost(link)
+
+    def _hear(self, link: Link, message: Any) -> None:
+        if not self.alive:
+            return
+        if isinstance(message, messages.Hello):
+            if link.alive:
+                self.run(self._greet(link, message))
+        elif isinstance(message, messages.GoingToSleep):
+            self.streams.touch(link)
+            self.streams.went_to_sleep(link)
+        elif isinstance(message, Report):
+            self.streams.touch(link)
+            self.run(self.writer.put(message))
+
+    async def _greet(self, link: Link, hello: messages.Hello) -> None:
+        try:
+            self.access.admit("computer", link.computer_id, "")
+        except SopwithError:
+            link.cut()
+            return
+        if not self.streams.open(link):
+            raise AssertionError(f"{link.computer_id} was taken for a clone of itself")
+        try:
+            found = await self.dispatch.arrive(hello.arrival)
+            async with self.database.read() as unit:
+                frozen = bool(await unit.freezes.active(self._premises.clock.now()))
+        except Exception:
+            link.cut()
+            raise
+        link.down(messages.Welcome(found.computer.acknowledged_sequence, frozen))
+        await self.dispatch.send(found)
+        self.advancing.poke(*found.rollouts)
+
+    def _lost(self, link: Link) -> None:
+        if self.alive:
+            self.streams.close(link)
+            self.run(self.advancing.poke_of([link.computer_id]))
+
+    async def _flush(self) -> None:
+        async with self.database.write() as unit:
+            await unit.computers.touch(self.streams.seen_times())
+            await unit.commit()
+
+    def _receipt_holds(self, key_pem: str, payload: bytes, signature: bytes) -> bool:
+        key = self._premises.receipt_keys.get(key_pem)
+        return key is not None and verify_signature(key, PREFIX + payload, signature)
+
+    def _keep(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if error is not None and (self.alive or not isinstance(error, ControllerDied)):
+            self._premises.trouble(error)

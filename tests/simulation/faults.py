@@ -1,0 +1,95 @@
+"""What goes wrong in one run, drawn from its seed: rates, shares and who is struck.
+
+Decides numbers only; the network, the computers, the database and the people ask here whether something happens now.
+Everything comes from one generator, so that the same seed meets the same faults in the same order. `heal` ends all
+faults, so that the end of a run can be compared with the truth.
+"""
+
+import random
+from dataclasses import dataclass
+
+HOUR = 3600.0
+
+
+@dataclass
+class Rates:
+    """How often something happens; times are means in seconds, 0: never; shares are between 0 and 1."""
+
+    link_cut: float
+    """Between two cuts of one computer's stream."""
+    half_open: float
+    """Share of cuts that one side notices late."""
+    agent_crash: float
+    power_cut: float
+    sleep: float
+    """Between two announced sleeps of one computer."""
+    not_ready: float
+    controller_crash: float
+    crash_at_commit: float
+    """Share of commits before or after which the controller dies."""
+    commit_refused: float
+    """Share of commits that the disk refuses."""
+    message_twice: float
+    """Share of messages that the controller gets twice."""
+    download_failed: float
+    disk_full: float
+    install_failed: float
+    """Share of installs that fail before their commit point."""
+    cut_after_commit: float
+    """Share of installs that fail after it."""
+    bad_health: float
+    """Share of computers on which a bad release fails its health checks."""
+    rollback_failed: float
+    reboot_needed: float
+    absent: float
+    """Share of computers that are switched off at the beginning."""
+
+
+class Faults:
+    """The dice of one run."""
+
+    def __init__(self, seed: int) -> None:
+        self.random = random.Random(seed)  # noqa: S311  a seed that can be replayed, nothing is guarded
+        self.healed = False
+        dice = self.random
+        rough = dice.choice((0.0, 0.3, 1.0, 1.0, 3.0))
+        self.rates = Rates(
+            link_cut=_mean(rough, 0.5 * HOUR),
+            half_open=0.3,
+            agent_crash=_mean(rough, 1.5 * HOUR),
+            power_cut=_mean(rough, 4 * HOUR),
+            sleep=_mean(rough, 3 * HOUR),
+            not_ready=_mean(rough, 2 * HOUR),
+            controller_crash=dice.choice((0.0, 1.0 * HOUR, 0.3 * HOUR)),
+            crash_at_commit=dice.choice((0.0, 0.0, 0.002, 0.01)),
+            commit_refused=dice.choice((0.0, 0.0, 0.01)),
+            message_twice=dice.choice((0.0, 0.02, 0.2)),
+            download_failed=0.02 * rough,
+            disk_full=0.02 * rough,
+            install_failed=0.01 * rough,
+            cut_after_commit=0.01 * rough,
+            bad_health=dice.choice((0.0, 0.0, 0.03, 0.3, 1.0)),
+            rollback_failed=dice.choice((0.0, 0.02)),
+            reboot_needed=dice.choice((0.0, 0.0, 0.5)),
+            absent=dice.choice((0.0, 0.05, 0.3)),
+        )
+
+    def happens(self, share: float) -> bool:
+        """Tell whether something of this share happens now."""
+        return not self.healed and share > 0 and self.random.random() < share
+
+    def pause(self, mean_seconds: float) -> float | None:
+        """Return the time until something of this mean happens next; None: never."""
+        return self.random.expovariate(1 / mean_seconds) if mean_seconds else None
+
+    def between(self, low: float, high: float) -> float:
+        """Return a time between two."""
+        return self.random.uniform(low, high)
+
+    def heal(self) -> None:
+        """Let nothing go wrong any more."""
+        self.healed = True
+
+
+def _mean(rough: float, seconds: float) -> float:
+    return seconds / rough if rough else 0.0

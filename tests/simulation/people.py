@@ -1,0 +1,163 @@
+"""The people of one run: they start rollouts, and stop, resume, abort and freeze them, by the run's dice.
+
+Decides when a person acts and on what; whether the act is allowed the services decide, and a refusal is no fault. Who
+waits for a person gets one: a suspended rollout is acknowledged and resumed, or aborted, after a while.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from sopwith_controller.domain.entities import Rollout, RolloutState
+from sopwith_controller.domain.errors import SopwithError
+from sopwith_controller.domain.rollout import ACTIVE_STATES
+from sopwith_controller.services.access import Caller
+from sopwith_formats.rollout_spec import ErrorThresholdSpec, RolloutSpec
+from sopwith_formats.sop_policy import WaveRule, Window
+from tests.simulation.database import ControllerDied, DiskRefusedError
+from tests.simulation.faults import HOUR
+
+if TYPE_CHECKING:
+    from tests.simulation.world import World
+
+OTTO = Caller("person", "p-otto", "otto", frozenset({"owner", "operator", "it_manager"}))
+RESUMES_MAX = 8
+WHY = "as the dice fell"
+
+
+class People:
+    """Everybody who decides something."""
+
+    def __init__(self, world: "World") -> None:
+        self._world = world
+        self._faults = world.faults
+        dice = self._faults.random
+        self.busy = dice.choice((0.0, 0.0, 0.5 * HOUR, 1.5 * HOUR))
+        """Mean time between two whims; 0: they only do what is needed."""
+        self._resumes: dict[str, int] = {}
+        self.acts = 0
+
+    async def work(self, specs: list[RolloutSpec]) -> None:
+        """Start the rollouts one after the other, then look after them until they have ended."""
+        for number, spec in enumerate(specs):
+            if number:
+                await asyncio.sleep(self._faults.between(300.0, 3600.0))
+            await self._launch(spec, f"request-{number}")
+        while any(rollout.state in ACTIVE_STATES for rollout in self._world.rollouts()):
+            await asyncio.sleep(self._faults.between(60.0, 600.0))
+            for rollout in self._world.rollouts():
+                await self._look_after(rollout)
+
+    async def whims(self) -> None:
+        """Do something now and then, without need."""
+        while self.busy and not self._faults.healed:
+            await asyncio.sleep(self._faults.pause(self.busy) or 0.0)
+            await self._whim()
+
+    async def _launch(self, spec: RolloutSpec, request_id: str) -> None:
+        """Create, submit and start; try again for an hour, as a person would whose controller restarts meanwhile."""
+        text = spec.to_json().decode()
+        for _ in range(60):
+            created = await self._try(lambda c: c.rollouts.create(OTTO, text, request_id))
+            if created and await self._begin(created[0].id, f"start-{request_id}"):
+                return
+            await asyncio.sleep(60.0)
+
+    async def _begin(self, rollout_id: str, request_id: str) -> bool:
+        """Bring a draft as far as it goes; True when it runs."""
+        if self._world.rollout(rollout_id).state is RolloutState.DRAFT:
+            await self._try(lambda c: c.rollouts.submit(OTTO, rollout_id))
+        if self._world.rollout(rollout_id).state is RolloutState.APPROVED:
+            await self._try(lambda c: c.rollout_start.start(OTTO, rollout_id, WHY, request_id))
+        return self._world.rollout(rollout_id).state in ACTIVE_STATES
+
+    async def _look_after(self, rollout: Rollout) -> None:
+        if rollout.state is RolloutState.PAUSED:
+            await self._try(lambda c: c.rollouts.resume(OTTO, rollout.id, WHY))
+        elif rollout.state is RolloutState.SUSPENDED:
+            resumes = self._resumes[rollout.id] = self._resumes.get(rollout.id, 0) + 1
+            if resumes > RESUMES_MAX or self._faults.random.random() < 0.1:
+                await self._try(lambda c: c.rollouts.abort(OTTO, rollout.id, WHY))
+                return
+            for incident in self._world.tables.get("incidents", {}).values():
+                if incident.rollout_id == rollout.id:
+                    await self._acknowledge(incident.id)
+            await self._try(lambda c: c.rollouts.resume(OTTO, rollout.id, WHY))
+
+    async def _acknowledge(self, incident_id: str) -> None:
+        await self._try(lambda c: c.incidents.acknowledge(OTTO, incident_id))
+
+    async def _whim(self) -> None:
+        dice = self._faults.random
+        running = [rollout for rollout in self._world.rollouts() if rollout.state in ACTIVE_STATES]
+        if not running:
+            return
+        rollout = dice.choice(running)
+        whim = dice.choices(("pause", "freeze", "abort", "withdraw"), (10, 6, 1, 1))[0]
+        if whim == "pause":
+            await self._try(lambda c: c.rollouts.pause(OTTO, rollout.id, WHY))
+        elif whim == "abort":
+            await self._try(lambda c: c.rollouts.abort(OTTO, rollout.id, WHY))
+        elif whim == "withdraw":
+            await self._try(lambda c: self._world.withdraw(c, rollout.release))
+        else:
+            await self._freeze()
+
+    async def _freeze(self) -> None:
+        end = self._world.clock.now() + timedelta(seconds=round(self._faults.between(60.0, 3600.0)))
+        by_itself = self._faults.random.random() < 0.5
+        frozen = await self._try(lambda c: c.freezes.start(OTTO, WHY, end if by_itself else None, ""))
+        if frozen is not None and not by_itself:
+            await asyncio.sleep(self._faults.between(60.0, 3600.0))
+            for _ in range(100):
+                if await self._try(lambda c: c.freezes.end(OTTO, "", WHY)) is not None:
+                    return
+                await asyncio.sleep(30.0)
+
+    async def _try(self, act: Callable[[Any], Awaitable[Any]]) -> Any:
+        """Ask the controller; what it refuses, or dies of, is no fault of the run."""
+        controller = self._world.controller
+        if controller is None:
+            return None
+        self.acts += 1
+        try:
+            return await act(controller)
+        except (SopwithError, DiskRefusedError, ControllerDied):
+            return None
+
+
+def specs_for(world: "World") -> list[RolloutSpec]:
+    """Return the run's rollouts: one, or several that meet each other."""
+    dice = world.faults.random
+    version = dice.choice(("2", "2-bad"))
+    rollouts = [_spec(world, "hello", version)]
+    if dice.random() < 0.4:
+        rollouts.append(_spec(world, "tools", dice.choice(("5", "5-bad"))))
+    if dice.random() < 0.3:
+        rollouts.append(_spec(world, "hello", "3"))
+    return rollouts
+
+
+def _spec(world: "World", name: str, version: str) -> RolloutSpec:
+    dice = world.faults.random
+    soak = dice.choice((0, 300, 1200))
+    waves: tuple[WaveRule, ...] = (
+        WaveRule("canary", dice.choice((1, 3)), soak),
+        WaveRule("early", dice.choice(("10%", "30%")), soak),
+        WaveRule("rest", "100%"),
+    )
+    errors = dice.choice((None, ErrorThresholdSpec("20%", 10, 5), ErrorThresholdSpec("100%", 1000, 1000)))
+    window = dice.choice((None, None, Window("FREQ=DAILY", "06:00", 2 * 3600, "UTC", cutoff_seconds=600)))
+    return RolloutSpec(
+        rollout=f"{name}-{version}",
+        release=f"{name}@{version}",
+        sop="SU-SOP-001",
+        waves=waves if dice.random() < 0.9 else waves[2:],
+        success_threshold=dice.choice((None, "50%", "0%")),
+        error_threshold=errors,
+        max_concurrency=dice.choice((None, 2, "25%", "100%")),
+        window=window,
+        deadline_seconds=round(dice.choice((2, 4, 8)) * HOUR),
+        attempts_max=dice.choice((None, 1)),
+    )

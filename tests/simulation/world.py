@@ -1,0 +1,310 @@
+"""One run: a fleet, a controller that dies and comes back, people, faults, and the check of every promise.
+
+Decides the order of a run: everybody appears, rollouts are started and looked after until they have ended, then all
+faults end, every computer comes and tells its truth, and the records are compared with it. The same seed and number of
+computers give the same run, to the last message.
+"""
+
+import asyncio
+import collections
+import itertools
+import random
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any, cast
+
+from sopwith_certs.signing import new_key, public_key_pem
+from sopwith_controller.domain.entities import Release, ReleaseState, Rollout, SopState
+from sopwith_controller.domain.rollout import ACTIVE_STATES
+from sopwith_controller.services.ports import SourceStore, SourceView
+from sopwith_formats.rollout_spec import RolloutSpec
+from tests import builders
+from tests.controller.domain.builders import a_manifest, a_policy
+from tests.simulation.computer import SimulatedComputer
+from tests.simulation.controller import Premises, SimulatedController
+from tests.simulation.database import CommitFault, ControllerDied, DiskRefusedError, Tables, WatchedDatabase
+from tests.simulation.ending import check_everything
+from tests.simulation.faults import Faults
+from tests.simulation.invariants import Invariants
+from tests.simulation.network import Link
+from tests.simulation.people import People, specs_for
+from tests.simulation.truth import Truth
+from tests.simulation.virtual_time import START, VirtualClock, VirtualLoop
+
+ENDED_WITHIN = timedelta(minutes=30)
+"""How long after its deadline a rollout may still follow installs of computers that are in contact."""
+TOLD_WITHIN_SECONDS = 3 * 3600.0
+"""How long after the faults every computer has to have told its truth."""
+
+
+class CountedIds:
+    """Implements the `Ids` port without chance."""
+
+    def __init__(self) -> None:
+        self._numbers: collections.Counter[str] = collections.Counter()
+
+    def new(self, prefix: str) -> str:
+        self._numbers[prefix] += 1
+        return f"{prefix}-{self._numbers[prefix]}"
+
+    def secret(self) -> str:
+        return self.new("secret")
+
+
+class DesignatedSource:
+    """The one answer of the `SourceStore` port that plans need."""
+
+    async def view(self) -> SourceView:
+        return SourceView("ab" * 32, {}, (), 1)
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What came of one run."""
+
+    seed: int
+    computers: int
+    broken: tuple[str, ...]
+    commits: int
+    starts: int
+    controllers: int
+    acts: int
+    virtual: timedelta
+    outcomes: dict[str, int]
+    rollouts: tuple[str, ...]
+
+
+class World:
+    """Everything of one run."""
+
+    def __init__(self, seed: int, computers: int) -> None:
+        random.seed(seed)  # the agent's back-off rolls the module's dice
+        self.seed, self.loop = seed, VirtualLoop()
+        self.clock, self.faults, self.truth = VirtualClock(self.loop), Faults(seed), Truth()
+        self.broken: list[str] = []
+        self._ended = asyncio.Event()
+        self._invariants = Invariants(self.truth, self.clock.now, self.note_broken)
+        self.database = WatchedDatabase(self.clock, self._invariants.committed)
+        self.controller: SimulatedController | None = None
+        self._lives = itertools.count(1)
+        self.controllers = 0
+        self.people = People(self)
+        keys = [new_key() for _ in range(computers)]
+        pems = [public_key_pem(key.public_key()).decode() for key in keys]
+        self._premises = Premises(
+            loop=self.loop,
+            clock=self.clock,
+            database=self.database,
+            ids=CountedIds(),
+            source=cast("SourceStore", DesignatedSource()),
+            receipt_keys={pem: key.public_key() for key, pem in zip(keys, pems, strict=True)},
+            commit_fault=self._commit_fault,
+            trouble=self._trouble,
+        )
+        self.computers = [
+            SimulatedComputer(
+                number,
+                seed,
+                key=key,
+                receipt_key_pem=pem,
+                clock=self.clock,
+                loop=self.loop,
+                faults=self.faults,
+                truth=self.truth,
+                dial=self._dial,
+                trouble=self._trouble,
+            )
+            for number, (key, pem) in enumerate(zip(keys, pems, strict=True))
+        ]
+
+    @property
+    def tables(self) -> Tables:
+        """Return what is committed."""
+        return self.database.tables
+
+    def rollouts(self) -> list[Rollout]:
+        """Return all rollouts."""
+        return list(self.tables.get("rollouts", {}).values())
+
+    def rollout(self, rollout_id: str) -> Rollout:
+        """Return one rollout."""
+        found: Rollout = self.tables["rollouts"][rollout_id]
+        return found
+
+    def note_broken(self, text: str) -> None:
+        """Write down a promise that does not hold, with the time; the run ends soon."""
+        self.broken.append(f"{(self.clock.now() - START)}: {text}")
+        self._ended.set()
+
+    def run(self) -> RunResult:
+        """Run to the end, or to the first broken promise."""
+        asyncio.set_event_loop(self.loop)
+        try:
+            self.loop.run_until_complete(self._run())
+        finally:
+            for task in asyncio.all_tasks(self.loop):
+                task.cancel()
+            self.loop.run_until_complete(asyncio.sleep(0))
+            self.loop.close()
+            asyncio.set_event_loop(None)
+        outcomes = collections.Counter(one.outcome for one in self.tables.get("assignments", {}).values())
+        return RunResult(
+            seed=self.seed,
+            computers=len(self.computers),
+            broken=tuple(self.broken),
+            commits=self._invariants.commits,
+            starts=self._invariants.starts,
+            controllers=self.controllers,
+            acts=self.people.acts,
+            virtual=self.clock.now() - START,
+            outcomes=dict(sorted(outcomes.items())),
+            rollouts=tuple(f"{rollout.name} {rollout.state}" for rollout in self.rollouts()),
+        )
+
+    async def _run(self) -> None:
+        story = self.loop.create_task(self._story())
+        story.add_done_callback(lambda _: self._ended.set())
+        await self._ended.wait()
+        story.cancel()
+        (error,) = await asyncio.gather(story, return_exceptions=True)
+        if isinstance(error, BaseException) and not isinstance(error, asyncio.CancelledError):
+            raise error
+
+    async def _story(self) -> None:
+        specs = specs_for(self)
+        await self._furnish(specs)
+        await self._start_controller()
+        for computer in self.computers:
+            computer.begin()
+        self.loop.create_task(self._crashes())
+        self.loop.create_task(self.people.whims())
+        await asyncio.sleep(60.0)
+        work = self.loop.create_task(self.people.work(specs))
+        while not work.done():
+            await asyncio.sleep(60.0)
+            self._check_deadlines()
+        await work
+        await self._tell_the_truth()
+        for text in check_everything(self.tables, self.truth, self.computers):
+            self.note_broken(text)
+
+    def _check_deadlines(self) -> None:
+        for rollout in self.rollouts():
+            deadline = rollout.deadline_time
+            if deadline and rollout.state in ACTIVE_STATES and self.clock.now() > deadline + ENDED_WITHIN:
+                unended = [
+                    f"{one.computer} {one.state}"
+                    for one in self.tables["assignments"].values()
+                    if one.rollout_id == rollout.id and not one.ended
+                ]
+                self.note_broken(f"{rollout.id} is still {rollout.state} after its deadline: {unended[:5]}")
+
+    async def _tell_the_truth(self) -> None:
+        """End all faults and wait until every computer has finished and told everything."""
+        self.faults.heal()
+        for computer in self.computers:
+            computer.heal()
+        waited = 0.0
+        while waited < TOLD_WITHIN_SECONDS:
+            await asyncio.sleep(60.0)
+            waited += 60.0
+            if all(one.agent and not one.agent.jobs and not one.disk.waiting for one in self.computers):
+                await asyncio.sleep(60.0)
+                return
+            for computer in self.computers:
+                if computer.agent is not None and waited % 600.0 == 0.0:
+                    computer.heal()
+        late = [one.name for one in self.computers if not one.agent or one.agent.jobs or one.disk.waiting]
+        self.note_broken(f"not finished although nothing goes wrong any more: {late[:5]}")
+
+    # The controller's lives.
+
+    async def _start_controller(self) -> None:
+        self.controllers += 1
+        controller = SimulatedController(self._premises)
+        self.controller = controller
+        try:
+            await controller.start()
+        except (ControllerDied, DiskRefusedError):
+            self._stop_controller()
+
+    def _stop_controller(self) -> None:
+        controller, self.controller = self.controller, None
+        if controller is not None:
+            controller.die()
+            self.loop.call_later(self.faults.between(1.0, 120.0), self._restart)
+
+    def _restart(self) -> None:
+        self.loop.create_task(self._start_controller())
+
+    async def _crashes(self) -> None:
+        mean = self.faults.rates.controller_crash
+        while mean and not self.faults.healed:
+            await asyncio.sleep(self.faults.pause(mean) or 0.0)
+            if not self.faults.healed:
+                self._stop_controller()
+
+    def _commit_fault(self) -> CommitFault:
+        rates = self.faults.rates
+        if self.faults.happens(rates.crash_at_commit):
+            self.loop.call_soon(self._stop_controller)
+            return self.faults.random.choice(("before", "after"))
+        return "refused" if self.faults.happens(rates.commit_refused) else ""
+
+    def _trouble(self, error: BaseException) -> None:
+        if not isinstance(error, (ControllerDied, DiskRefusedError)):
+            self.note_broken(f"{type(error).__name__}: {error}")
+
+    def _dial(self, computer: SimulatedComputer, nonce: str) -> Link | None:
+        if self.controller is None:
+            return None
+        link = Link(computer.id, nonce, self.faults, self.loop)
+        self.controller.accept(link)
+        return link
+
+    async def withdraw(self, controller: SimulatedController, release: str) -> None:
+        """Withdraw a release, as the use case of releases does."""
+        async with controller.database.write() as unit:
+            name, _, version = release.partition("@")
+            found = await unit.releases.get(name, version)
+            if found is not None:
+                await unit.releases.put(replace(found, state=ReleaseState.WITHDRAWN, withdrawn_reason="it is bad"))
+                await unit.commit()
+        controller.advancing.poke_all()
+
+    async def _furnish(self, specs: list[RolloutSpec]) -> None:
+        """Write down organization, SOP, releases and computers."""
+        policy, now = a_policy(), self.clock.now()
+        async with self.database.write() as unit:
+            await unit.put_settings(builders.settings())
+            await unit.people.put(builders.person("otto", roles=("owner", "operator", "it_manager")))
+            await unit.sops.put(
+                builders.sop_revision(
+                    state=SopState.EFFECTIVE,
+                    policy_json=policy.to_json().decode(),
+                    policy_sha256=policy.sha256(),
+                    acknowledged_by=("otto",),
+                    effective_time=now - timedelta(days=1),
+                )
+            )
+            for spec in specs:
+                await unit.releases.put(_release(spec.release, now))
+            for computer in self.computers:
+                await unit.computers.put(
+                    builders.computer(computer.name, id=computer.id, installed=dict(computer.disk.installed))
+                )
+            await unit.commit()
+
+
+def _release(release: str, now: datetime) -> Release:
+    name, _, version = release.partition("@")
+    manifest: Any = a_manifest(name=name, version=version)
+    return Release(
+        name=name,
+        version=version,
+        state=ReleaseState.PUBLISHED,
+        manifest_json=manifest.to_json().decode(),
+        manifest_sha256="a" * 64,
+        published_by="rita",
+        published_time=now,
+    )
