@@ -7,7 +7,15 @@ would otherwise load a terminal library that an agent at rest has no use for.
 import logging
 import sys
 
-import structlog
+# Where this library is installed structlog would load it, five megabytes that an agent at rest has no use for.
+_terminal_library = sys.modules.get("rich")
+sys.modules["rich"] = None  # type: ignore[assignment]  # this is how an import is made to fail
+import structlog  # noqa: E402  after the line above, on purpose
+
+if _terminal_library is None:
+    del sys.modules["rich"]
+else:
+    sys.modules["rich"] = _terminal_library
 
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 

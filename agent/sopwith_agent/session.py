@@ -14,7 +14,7 @@ import contextlib
 import random
 import secrets
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +25,7 @@ from sopwith_agent.domain import messages as m
 from sopwith_agent.domain.errors import AgentError
 from sopwith_agent.domain.readiness import Need, Readiness
 from sopwith_agent.domain.record import Record
+from sopwith_agent.steps.certificate_care import CertificateCare
 from sopwith_agent.steps.link_port import Link, LinkError, Stream
 from sopwith_agent.steps.orders import Orders
 from sopwith_agent.steps.ports import Journal
@@ -38,6 +39,7 @@ from sopwith_agent.steps.session_ports import (
     SourceDesk,
     StatusBoard,
 )
+from sopwith_agent.steps.waiting import at_most, steadily, until_one_ends
 from sopwith_agent.steps.worker import Worker
 from sopwith_formats.errors import FormatError
 
@@ -77,7 +79,9 @@ class Session:
         self._queue: asyncio.Queue[m.Outgoing] = asyncio.Queue()
         self._something_to_say = asyncio.Event()
         self._dial_now = asyncio.Event()
-        self._look_at = asyncio.Event()
+        self._care = CertificateCare(
+            ports.link, ports.certificates, ports.clock, connected=lambda: self._connected, renewed=self._dial_now
+        )
         self._measure_now = asyncio.Event()
         self._status_changed = asyncio.Event()
         self._acknowledged = asyncio.Event()
@@ -95,12 +99,12 @@ class Session:
         worker = threading.Thread(target=self._work, args=(crashed,), name="worker", daemon=True)
         worker.start()
         tasks = [
-            asyncio.create_task(task)
-            for task in (
-                self._stay_connected(),
-                self._care_for_certificate(),
-                self._measure_regularly(),
-                self._publish_status(),
+            asyncio.create_task(steadily(work))
+            for work in (
+                self._stay_connected,
+                self._care.run,
+                self._measure_regularly,
+                self._publish_status,
             )
         ]
         stopped = asyncio.create_task(_wait(stop))
@@ -159,10 +163,10 @@ class Session:
                 self._note_connection("The controller closed the stream.")
             except (AgentError, FormatError, OSError) as error:
                 self._note_connection(str(error))
-                self._look_at.set()
+                self._care.look.set()
             failures = 0 if self._welcomed else failures + 1
             self._dial_now.clear()
-            await _at_most(self._pause(failures), self._dial_now)
+            await at_most(self._pause(failures), self._dial_now)
 
     def _pause(self, failures: int) -> float:
         ceiling = min(limits.redial_cap_seconds, limits.redial_first_seconds * 2 ** min(failures, 16))
@@ -181,7 +185,7 @@ class Session:
             if not isinstance(first, m.Welcome):
                 raise LinkError("The controller closed the stream before it welcomed this computer.")
             await self._on_welcome(first)
-            await _until_one_ends(self._speak(stream), self._listen(incoming), self._beat())
+            await until_one_ends(self._speak(stream), self._listen(incoming), self._beat())
 
     async def _hello(self) -> m.Hello:
         ports = self._ports
@@ -215,7 +219,7 @@ class Session:
         _log.info("controller_connected", address=ports.link.address, controller_version=welcome.version)
         self._status_changed.set()
         self._measure_now.set()
-        self._look_at.set()
+        self._care.look.set()
         ports.worker.wake()
 
     async def _speak(self, stream: Stream) -> None:
@@ -310,36 +314,9 @@ class Session:
 
     async def _measure_regularly(self) -> None:
         while True:
-            await _at_most(limits.readiness_interval_seconds, self._measure_now)
+            await at_most(limits.readiness_interval_seconds, self._measure_now)
             self._measure_now.clear()
             await self._measure()
-
-    async def _care_for_certificate(self) -> None:
-        """Renew at two thirds of the certificate's life; after it ran out come back with the enrolled key."""
-        failures = 0
-        while True:
-            self._look_at.clear()
-            dates, now = await asyncio.to_thread(self._ports.certificates.dates), self._ports.clock.now()
-            act: Callable[[], Awaitable[None]] | None = None
-            if now > dates.not_after:
-                act = self._ports.link.recover_certificate
-            elif now >= dates.renewal and self._connected:
-                act = self._ports.link.renew_certificate
-            if act is None:
-                failures, left = 0, (dates.renewal - now).total_seconds()
-                await _at_most(min(left, limits.certificate_retry_cap_seconds) if left > 0 else None, self._look_at)
-                continue
-            try:
-                await act()
-            except (AgentError, FormatError, OSError) as error:
-                refused = isinstance(error, LinkError) and error.refused
-                _log.warning("certificate_refused" if refused else "certificate_not_renewed", error=str(error))
-                pause = limits.certificate_retry_first_seconds * 2 ** min(failures, 12)
-                failures += 1
-                await asyncio.sleep(random.uniform(0.5, 1) * min(pause, limits.certificate_retry_cap_seconds))  # noqa: S311  spreads load only
-                continue
-            _log.info("certificate_renewed")
-            self._dial_now.set()
 
     async def _publish_status(self) -> None:
         while True:
@@ -376,22 +353,3 @@ _FREEZE = "a freeze is in force"
 
 async def _wait(event: asyncio.Event) -> None:
     await event.wait()
-
-
-async def _at_most(seconds: float | None, event: asyncio.Event) -> None:
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await event.wait()
-
-
-async def _until_one_ends(*coroutines: Awaitable[None]) -> None:
-    """Run all until the first ends; end the others, and raise what the first raised."""
-    tasks = [asyncio.ensure_future(coroutine) for coroutine in coroutines]
-    try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            task.result()
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)

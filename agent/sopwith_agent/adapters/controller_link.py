@@ -70,6 +70,8 @@ class GrpcLink:
                 yield _GrpcStream(call)
             except grpc.aio.AioRpcError as error:
                 raise self._told(error) from error
+            except (asyncio.InvalidStateError, grpc.aio.UsageError, grpc.aio.InternalError) as error:
+                raise LinkError("The stream ended in the middle of a message.") from error
             finally:
                 call.cancel()
 
