@@ -11,9 +11,11 @@ from pathlib import Path
 
 from sopwith_certs.authority import Authority
 from sopwith_certs.log_key import LogKey, load_log_key
+from sopwith_certs.log_key import verify as verify_checkpoint
 from sopwith_certs.signing import read_public_key
 from sopwith_certs.signing import verify as verify_signature
 from sopwith_controller.adapters.clock import SystemClock
+from sopwith_controller.adapters.database.checkpoint_files import CheckpointFiles
 from sopwith_controller.adapters.database.engine import SqlDatabase
 from sopwith_controller.adapters.ids import RandomIds
 from sopwith_controller.adapters.issuer import BuiltInIssuer
@@ -37,12 +39,14 @@ from sopwith_controller.services.advancing import Advancing
 from sopwith_controller.services.enrolment import Enrolment
 from sopwith_controller.services.freezes import Freezes
 from sopwith_controller.services.incidents import Incidents
+from sopwith_controller.services.log_watch import LogWatch
 from sopwith_controller.services.notifying import Notifying, SecondChannel
 from sopwith_controller.services.ports import Clock, Database, Notifier
 from sopwith_controller.services.progress import Progress
 from sopwith_controller.services.rollout_records import RolloutRecords
 from sopwith_controller.services.sops import Sops
 from sopwith_controller.services.source_renewal import SourceRenewal
+from sopwith_controller.services.update_log import UpdateLogs
 from sopwith_controller.services.views import Views
 from sopwith_formats.errors import FormatError
 from sopwith_formats.receipt import PREFIX as RECEIPT_PREFIX
@@ -99,6 +103,16 @@ class Parts:
             self.clock,
             self.scheduler,
             lambda rollout, changed: self.watchers.changed(rollout.id, changed),
+        )
+        self.log_watch = LogWatch(database, self.clock, self.incidents, self.rollout_changed)
+        self.update_logs = UpdateLogs(
+            database,
+            self.clock,
+            growth=database,
+            published=CheckpointFiles(paths.checkpoints),
+            key=self.log_key.verifier,
+            verify=verify_checkpoint,
+            found=self.log_watch.report,
         )
         self.freezes = Freezes(
             database,

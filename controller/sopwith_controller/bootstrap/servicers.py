@@ -10,8 +10,6 @@ from sopwith.v1 import (
     sop_service_pb2_grpc,
     update_log_service_pb2_grpc,
 )
-from sopwith_certs.log_key import verify as verify_checkpoint
-from sopwith_controller.adapters.database.checkpoint_files import CheckpointFiles
 from sopwith_controller.api.agent_api import AgentApi, AgentTools
 from sopwith_controller.api.fleet_api import FleetApi
 from sopwith_controller.api.incident_api import IncidentApi
@@ -33,7 +31,6 @@ from sopwith_controller.services.rollout_start import RolloutStart
 from sopwith_controller.services.rollout_status import RolloutStatuses
 from sopwith_controller.services.rollouts import Rollouts, RolloutTools
 from sopwith_controller.services.tokens import Tokens
-from sopwith_controller.services.update_log import UpdateLogs
 
 
 def registrations(parts: Parts) -> list[Registration]:
@@ -49,7 +46,9 @@ def registrations(parts: Parts) -> list[Registration]:
             IncidentApi(parts.incidents), server
         ),
         lambda server: sop_service_pb2_grpc.add_SopServiceServicer_to_server(SopApi(parts.sops), server),
-        lambda server: update_log_service_pb2_grpc.add_UpdateLogServiceServicer_to_server(apis.update_log(), server),
+        lambda server: update_log_service_pb2_grpc.add_UpdateLogServiceServicer_to_server(
+            UpdateLogApi(parts.update_logs), server
+        ),
     ]
 
 
@@ -124,17 +123,3 @@ class _Apis:
         statuses = RolloutStatuses(parts.database, parts.clock, parts.records, parts.views)
         start = RolloutStart(tools, parts.presence)
         return RolloutApi(Rollouts(tools), start, statuses, parts.watchers, parts.clock)
-
-    def update_log(self) -> UpdateLogApi:
-        """Return the update log's service."""
-        parts = self._parts
-        return UpdateLogApi(
-            UpdateLogs(
-                parts.database,
-                parts.clock,
-                growth=parts.database,
-                published=CheckpointFiles(parts.paths.checkpoints),
-                key=parts.log_key.verifier,
-                verify=verify_checkpoint,
-            )
-        )

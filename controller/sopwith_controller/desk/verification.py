@@ -38,7 +38,8 @@ class Finding:
     def conclusion(self) -> str:
         """Return the answer in words."""
         if self.verdict.faults:
-            return f"NOT WHOLE: {len(self.verdict.faults)} faults in {self.verdict.size} entries"
+            count = len(self.verdict.faults)
+            return f"NOT WHOLE: {count} {'fault' if count == 1 else 'faults'} in {self.verdict.size} entries"
         proven = f"origin proven by log key {self.log_key}" if self.log_key else "origin not proven"
         return f"consistent, {proven}: {self.verdict.size} entries"
 

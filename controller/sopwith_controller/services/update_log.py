@@ -8,7 +8,7 @@ and keeps nothing; what was published outside the database is read first, so tha
 
 import asyncio
 import tempfile
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import IO
 
 from sopwith_controller.domain.entities import LogDraft
@@ -31,7 +31,11 @@ _PAGES_DUE_MAX = 1000
 
 
 class UpdateLogs:
-    """Use cases of the update log. `key` and `verify` prove its checkpoints; `growth` wakes those that follow."""
+    """Use cases of the update log.
+
+    `key` and `verify` prove its checkpoints, `growth` wakes those that follow, `found` hears what a person's
+    verification found.
+    """
 
     def __init__(
         self,
@@ -42,6 +46,7 @@ class UpdateLogs:
         published: PublishedCheckpoints,
         key: VerifierKey,
         verify: Verify,
+        found: Callable[[Verdict], Awaitable[None]] | None = None,
     ) -> None:
         self._database = database
         self._clock = clock
@@ -49,6 +54,7 @@ class UpdateLogs:
         self._published = published
         self._key = key
         self._verify = verify
+        self._found = found
         self._pages_due: dict[tuple[str, int, str, str], bool] = {}
 
     async def list(
@@ -106,8 +112,10 @@ class UpdateLogs:
             work.add_checkpoint(note, self._key, self._verify)
         verdict = work.verdict()
         if caller is not None:
-            found = f"{len(verdict.faults)} faults" if verdict.faults else "no fault"
-            await self._record(caller, f"verified the update log: {found}", {"size": verdict.size})
+            count = f"{len(verdict.faults)} faults" if verdict.faults else "no fault"
+            await self._record(caller, f"verified the update log: {count}", {"size": verdict.size})
+            if self._found is not None:
+                await self._found(verdict)
         return verdict
 
     async def checkpoint(self) -> tuple[str, str]:

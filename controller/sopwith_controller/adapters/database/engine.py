@@ -9,6 +9,7 @@ advisory lock for the transaction, also across replicas), readers see one consis
 
 import asyncio
 import contextlib
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -188,6 +189,8 @@ async def open_database(
     if url.get_backend_name() == "sqlite" and not read_only:
         with translated_errors():
             lock = LockFile(Path(f"{url.database}.lock"))
+            # SQLite gives its other files the mode of this one: what the controller remembers is for its user only.
+            os.close(os.open(str(url.database), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     writing = None if read_only else _engine(url, writable=True)
     reading = _engine(url, writable=False)
     database = SqlDatabase(writing, reading, clock=clock, signer=signer, files=files, lock=lock)
