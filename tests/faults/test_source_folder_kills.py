@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import errno
+import os
 import shutil
 from collections.abc import Callable, Coroutine, Iterator
 from datetime import UTC, datetime
@@ -16,6 +18,7 @@ from sopwith_agent.adapters.source_transport import Transport
 from sopwith_agent.domain.errors import StepError
 from sopwith_controller.adapters.source import folder_source
 from sopwith_controller.adapters.source.folder_source import FolderSource
+from sopwith_controller.domain.errors import UnavailableError
 from tests.builders import FixedClock
 from tests.faults.hostile_source import HostileServer, SourceRepository, serving
 from tests.source_keys import Keys, upload
@@ -159,3 +162,23 @@ def test_online_key_is_private_and_not_served(tmp_path):
     assert (tmp_path / "online_key.pem").stat().st_mode & 0o777 == 0o600
     assert not list((tmp_path / "metadata").glob("*.pem"))
     assert b"PRIVATE" not in b"".join(path.read_bytes() for path in (tmp_path / "metadata").iterdir())
+
+
+@pytest.mark.parametrize("change", ["publish", "new key", "renew"])
+def test_full_disk_leaves_the_source_as_it_was_and_the_next_try_succeeds(server, tmp_path, monkeypatch, change):
+    clock = FixedClock(datetime.now(UTC))
+    keys, store = Keys(clock.now()), FolderSource(tmp_path / "source", clock)
+    asyncio.run(_prepare(store, keys, designated=True))
+    work = _work(keys, change)
+
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(folder_source, "durable_replace", full)
+        with pytest.raises(UnavailableError, match="No space left"):
+            asyncio.run(work(store))
+    asyncio.run(work(store))
+
+    serve(server, tmp_path / "source")
+    refreshed(server, keys.source.root_json, tmp_path / "computer")

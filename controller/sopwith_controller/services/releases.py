@@ -9,6 +9,7 @@ there again only after a second person said so, never by who published it; the s
 """
 
 import hashlib
+import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -83,6 +84,8 @@ class Releases:
         if request_id and await self._was_done(request_id):
             return await self._done_before(named)
         before = await self._source.view()
+        if named and publishes:
+            await self._refuse_republishing(*named, metadata)
         view = await self._source.commit(metadata)
         manifest = await self._signed_manifest(*named) if named and publishes else None
         async with self._database.write() as unit:
@@ -182,17 +185,19 @@ class Releases:
             raise InvalidInputError(f"release.json of {name}@{version} speaks of other files than those signed")
         return manifest
 
+    async def _refuse_republishing(self, name: str, version: str, metadata: dict[str, bytes]) -> None:
+        """Refuse before anything is in force: other content under a known release, and a withdrawn release."""
+        async with self._database.read() as unit:
+            known = await unit.releases.get(name, version)
+        if known is not None:
+            _check_same(known, _announced(metadata, manifest_target(name, version)) or known.manifest_sha256)
+
     async def _publish(self, unit: UnitOfWork, caller: Caller, manifest: Manifest) -> Release:
         data = manifest.to_json()
         digest = hashlib.sha256(data).hexdigest()
         known = await unit.releases.get(manifest.name, manifest.version)
         if known is not None:
-            if known.manifest_sha256 != digest:
-                raise ConflictError(
-                    f"{known.release} was published with other content", remedy="give the changed release a new version"
-                )
-            if known.state is ReleaseState.WITHDRAWN:
-                raise ConflictError(f"{known.release} was withdrawn", remedy="publish it under a new version")
+            _check_same(known, digest)
             return known
         release = Release(
             name=manifest.name,
@@ -261,6 +266,25 @@ class Releases:
         async with self._database.write() as unit:
             await unit.update_log.append(LogDraft(kind=kind, message=message, operator=caller.name, details=details))
             await unit.commit()
+
+
+def _check_same(known: Release, digest: str) -> None:
+    if known.manifest_sha256 != digest:
+        raise ConflictError(
+            f"{known.release} was published with other content", remedy="give the changed release a new version"
+        )
+    if known.state is ReleaseState.WITHDRAWN:
+        raise ConflictError(f"{known.release} was withdrawn", remedy="publish it under a new version")
+
+
+def _announced(metadata: dict[str, bytes], target: str) -> str:
+    """Return the digest that new metadata gives a target, empty for none; whether it holds is not judged here."""
+    for content in metadata.values():
+        try:
+            return str(json.loads(content)["signed"]["targets"][target]["hashes"]["sha256"])
+        except (ValueError, KeyError, TypeError, RecursionError):
+            continue
+    return ""
 
 
 async def _find(unit: UnitOfWork, name_version: str) -> Release:

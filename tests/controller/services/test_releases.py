@@ -128,6 +128,17 @@ async def test_withdrawn_release_stays_withdrawn(house: House) -> None:
         await house.releases.commit(MANAGER, {}, publishes="lamp@1", withdraws="", request_id="")
 
 
+async def test_withdrawn_release_is_not_signed_in_again(house: House) -> None:
+    await house.publish()
+    gone = house.keys.signed(remove=("lamp/1/release.json", "lamp/1/lamp.tgz"))
+    await house.releases.commit(MANAGER, gone, publishes="", withdraws="lamp@1", request_id="")
+
+    with pytest.raises(ConflictError, match="withdrawn"):
+        await house.publish()
+
+    assert await house.source.signed_targets("lamp/") == {}
+
+
 async def test_withdrawal_needs_a_reason_and_a_release(house: House) -> None:
     await house.publish()
 

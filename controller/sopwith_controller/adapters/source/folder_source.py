@@ -34,7 +34,13 @@ from sopwith_controller.adapters.source.online_roles import (
     sign_online,
 )
 from sopwith_controller.adapters.source.target_files import TargetFiles
-from sopwith_controller.domain.errors import ConflictError, InvalidInputError, NotFoundError, TrustError
+from sopwith_controller.domain.errors import (
+    ConflictError,
+    InvalidInputError,
+    NotFoundError,
+    TrustError,
+    UnavailableError,
+)
 from sopwith_controller.services.ports import Clock, SourceRole, SourceView
 from sopwith_formats.durable import durable_move, durable_replace, make_private_folder
 
@@ -205,13 +211,20 @@ class FolderSource:
 
     def _install(self, served: _Served, new: Mapping[str, bytes]) -> _Served:
         files = {**new, **served.online.files()}
-        if _is_empty(self._metadata):
-            self._begin(files)
-        elif any(name.endswith(".root.json") for name in files):
-            self._write_pending(files)
-            self._finish_pending()
-        else:
-            self._take_over(files)
+        try:
+            if _is_empty(self._metadata):
+                self._begin(files)
+            elif any(name.endswith(".root.json") for name in files):
+                self._write_pending(files)
+                self._finish_pending()
+            else:
+                self._take_over(files)
+        except OSError as error:
+            self._served = None  # what lies on disk decides, and is read again
+            raise UnavailableError(
+                f"the controller cannot write its source: {error.strerror}",
+                remedy="free space on the controller's disk",
+            ) from error
         self._served = served
         return served
 

@@ -61,11 +61,15 @@ class TargetFiles:
             raise InvalidInputError(f"{target}: {length} bytes are out of range")
         if await asyncio.to_thread(_is_whole, path, length, sha256):
             return False
-        await asyncio.to_thread(self._prepare, path, length)
         temporary = self._staging / f"{secrets.token_hex(8)}.upload"
         try:
+            await asyncio.to_thread(self._prepare, path, length)
             await self._receive(temporary, target, length, sha256, pieces)
             await asyncio.to_thread(durable_move, temporary, path)
+        except OSError as error:
+            raise UnavailableError(
+                f"the controller cannot store {target}: {error.strerror}", remedy="free space on the controller's disk"
+            ) from error
         finally:
             temporary.unlink(missing_ok=True)
         return True
