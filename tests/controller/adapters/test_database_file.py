@@ -199,6 +199,22 @@ async def test_a_checkpoint_is_published_only_after_its_entries_are_durable(tmp_
     assert all(size <= stored for size, stored in published)
 
 
+async def test_a_commit_counts_whatever_its_user_does_afterwards(tmp_path):
+    database = await opened(tmp_path, signer=KEY, checkpoints=tmp_path / "checkpoints")
+
+    async def fail_late() -> None:
+        async with database.write() as unit:
+            await unit.update_log.append(make.log_draft())
+            await unit.commit()
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await fail_late()
+    await database.close()
+
+    assert CheckpointFiles(tmp_path / "checkpoints").newest().size == 1
+
+
 async def test_a_checkpoint_folder_that_cannot_be_written_stops_no_update(tmp_path):
     (tmp_path / "checkpoints").write_text("no folder")
     database = await opened(tmp_path, signer=KEY, checkpoints=tmp_path / "checkpoints")

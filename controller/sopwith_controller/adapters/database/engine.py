@@ -77,14 +77,20 @@ class SqlDatabase:
             self._owner = asyncio.current_task()
             try:
                 async with self._unit(self._writing, writable=True) as unit:
-                    yield unit
+                    try:
+                        yield unit
+                    finally:
+                        self._tell_of(unit)
             finally:
                 self._owner = None
-            if unit.committed and unit.update_log.appended:
-                self._edge = unit.update_log.edge()
-                grown, self._growth = self._growth, asyncio.Event()
-                grown.set()
-                self._publish(unit.update_log.signed)
+
+    def _tell_of(self, unit: SqlUnitOfWork) -> None:
+        """Keep and publish what a unit appended, if it was committed; whatever its user did after the commit."""
+        if unit.committed and unit.update_log.appended:
+            self._edge = unit.update_log.edge()
+            grown, self._growth = self._growth, asyncio.Event()
+            grown.set()
+            self._publish(unit.update_log.signed)
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[SqlUnitOfWork]:

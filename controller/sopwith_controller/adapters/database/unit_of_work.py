@@ -54,6 +54,10 @@ class SqlUnitOfWork:
         self._transaction.check_writable()
         await self.update_log.finish()
         with translated_errors():
-            await to_the_end(self._transaction.connection.commit())
+            await to_the_end(self._commit())
+
+    async def _commit(self) -> None:
+        """Commit, and know it also where the one who waits was cancelled meanwhile."""
+        await self._transaction.connection.commit()
         self.committed = True
         self._transaction.end()
