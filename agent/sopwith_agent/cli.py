@@ -38,6 +38,8 @@ def main(arguments: Sequence[str]) -> int:
     options = _parser().parse_args(arguments)
     try:
         code: int = options.run(options)
+        if sys.stdout is not None:
+            sys.stdout.flush()  # here, where a full disk is explained
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  nobody is shown a traceback
         return _explain(error)
     return code

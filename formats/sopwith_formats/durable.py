@@ -22,7 +22,11 @@ _SUFFIX = ".tmp"
 def durable_replace(path: Path, data: bytes, mode: int = 0o644) -> None:
     """Make `data` the content of the file, new or old; raise OSError and change nothing when that fails."""
     temporary = _beside(path)
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        error.filename = str(path)  # nobody knows the other name
+        raise
     try:
         with os.fdopen(descriptor, "wb") as file:
             os.fchmod(file.fileno(), mode)

@@ -256,6 +256,8 @@ def read_release_folder(folder: Path) -> ReleaseFolder:
         files[part.file] = path.parent / part.file
         try:
             artifacts.append(part.record(*_measure(files[part.file])))
+        except FormatError as error:
+            problems.append(document.problem(("artifacts", index, "file"), error.message, error.remedy))
         except OSError as error:
             message = f"{part.file} cannot be read: {error.strerror}"
             problems.append(document.problem(("artifacts", index, "file"), message, f"put it beside {RELEASE_FILE}"))
@@ -271,6 +273,13 @@ def _read(data: bytes, file: str) -> tuple[ReleaseDocument, Document]:
 
 
 def _measure(path: Path) -> tuple[int, str]:
+    if path.exists() and not path.is_file():
+        raise FormatError(
+            f"{path.name} is no regular file", remedy="name a file; a folder is packed into an archive first"
+        )
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-        return file.tell(), digest
+        length = file.tell()
+    if not length:
+        raise FormatError(f"{path.name} is empty", remedy="build or fetch it again")
+    return length, digest

@@ -8,6 +8,7 @@ Rules: a key once enrolled is never deleted or replaced, because it is the way b
 and authorities are replaced only by ones that can be read; private files are for this user alone.
 """
 
+import contextlib
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -21,7 +22,7 @@ from sopwith_certs import renewal, signing
 from sopwith_certs.authority import read_certificate
 from sopwith_certs.identity import Kind, identity_of_certificate
 from sopwith_formats import canonical_json
-from sopwith_formats.durable import durable_replace, make_private_folder, sweep
+from sopwith_formats.durable import durable_remove, durable_replace, make_private_folder, sweep
 from sopwith_formats.errors import FormatError
 
 _log = structlog.get_logger()
@@ -80,6 +81,13 @@ class IdentityStore:
         sweep(self._folder)
         if not (self._folder / renewal.KEY_FILE).exists():
             signing.save_private_key(self._folder / renewal.KEY_FILE, key)
+
+    def forget_enrolling_key(self) -> None:
+        """Take back a key that nobody enrolled; one that belongs to an identity stays."""
+        if not self.enrolled:
+            durable_remove(self._folder / renewal.KEY_FILE)
+            with contextlib.suppress(OSError):
+                self._folder.rmdir()  # only when nothing else lies there
 
     def keep_enrolment(
         self, certificate_pem: bytes, authorities_pem: bytes, warrant_keys_pem: bytes, trust: Trust

@@ -15,6 +15,7 @@ from grpc import aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from sopwith_controller.api.interceptors import Gatekeeper
+from sopwith_controller.domain.errors import UnavailableError
 
 MESSAGE_SIZE_MAX_BYTES = 8 * 2**20
 """Metadata of a large source comes as one message; what a computer may send is bounded in `agent_api`."""
@@ -57,7 +58,13 @@ class FleetServer:
             register(self._server)
         if reflection:
             _reflect(self._server)
-        self.port: int = self._server.add_secure_port(address, credentials)
+        try:
+            self.port: int = self._server.add_secure_port(address, credentials)
+        except RuntimeError as error:
+            raise UnavailableError(
+                f"cannot listen on {address} for the fleet",
+                remedy="end what uses this port, or change listen and fleet_port in sopwith.toml",
+            ) from error
 
     async def start(self) -> None:
         """Begin to serve."""

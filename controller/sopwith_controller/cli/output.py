@@ -70,7 +70,7 @@ def emit_document(output: str, document: Any) -> None:
 def print_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print an aligned table; coloured titles on a terminal."""
     cells = [[escape(cell) for cell in row] for row in rows]
-    widths = [max(len(title), *(len(row[i]) for row in cells)) for i, title in enumerate(titles)]
+    widths = [max(len(title), *(len(row[i]) for row in cells), 0) for i, title in enumerate(titles)]
     head = "  ".join(title.ljust(width) for title, width in zip(titles, widths, strict=True)).rstrip()
     print(f"\033[1m{head}\033[0m" if sys.stdout.isatty() else head)
     for row in cells:

@@ -4,6 +4,7 @@ A noun's module defines one click group named `group` (or a command named `comma
 its commands with `cli.verbs`, which adds `--context` and `-o` to each.
 """
 
+import os
 import sys
 
 NOUNS = {
@@ -33,6 +34,8 @@ def main() -> None:
 
         print(f"sopwith {VERSION}")
         return
+    # What goes wrong is said once and by us; the library's own lines on stderr would come before it.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     from sopwith_controller.cli.errors import run
     from sopwith_controller.cli.nouns import build
 

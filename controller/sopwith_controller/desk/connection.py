@@ -12,6 +12,8 @@ from typing import Any, Self, TypeVar
 
 import grpc
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
 
 from sopwith.v1 import (
     fleet_service_pb2_grpc,
@@ -25,6 +27,7 @@ from sopwith.v1 import (
 )
 from sopwith_controller.desk.context import Context
 from sopwith_controller.desk.errors import DeskError, Refusal, RefusedError, TimedOutError, UnreachableError
+from sopwith_controller.desk.join_strings import split_address
 
 CALL_TIMEOUT_SECONDS = 10.0
 CONNECT_TIMEOUT_SECONDS = 1.8
@@ -40,11 +43,13 @@ class Connection:
 
     def __init__(self, context: Context) -> None:
         self.context = context
-        certificate = context.read(context.certificate)
-        _check_dates(context, certificate)
-        credentials = grpc.ssl_channel_credentials(
-            context.read(context.trust_bundle), context.read(context.key), certificate
+        key, certificate, bundle = (
+            context.read(address) for address in (context.key, context.certificate, context.trust_bundle)
         )
+        _check_dates(context, certificate)
+        _check_files(context, key, certificate, bundle)
+        split_address(context.fleet_address)
+        credentials = grpc.ssl_channel_credentials(bundle, key, certificate)
         options = [
             ("grpc.max_receive_message_length", MESSAGE_SIZE_MAX_BYTES),
             ("grpc.enable_http_proxy", 0),
@@ -160,6 +165,23 @@ def _short(details: str) -> str:
         if known.lower() in details.lower():
             return known
     return details.splitlines()[0][:160] if details else "no answer"
+
+
+def _check_files(context: Context, key: bytes, certificate: bytes, bundle: bytes) -> None:
+    """Name the file that would make the handshake fail; gRPC would only say that nobody answers."""
+    remedy = f"ask the owner for `sopwith person invite {context.person}` and accept it into another file"
+    try:
+        private = serialization.load_pem_private_key(key, None)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise DeskError(f"{context.file(context.key)} holds no private key that can be used", remedy=remedy) from error
+    if private.public_key() != x509.load_pem_x509_certificate(certificate).public_key():
+        raise DeskError(
+            f"{context.file(context.key)} and {context.file(context.certificate)} do not belong together", remedy=remedy
+        )
+    try:
+        x509.load_pem_x509_certificates(bundle)
+    except ValueError as error:
+        raise DeskError(f"{context.file(context.trust_bundle)} holds no authority", remedy=remedy) from error
 
 
 def _check_dates(context: Context, certificate_pem: bytes) -> None:

@@ -3,10 +3,11 @@
 This module decides which files lie beside a context and in which order they are written. The exchange with the
 controller is `sopwith_certs.est`'s; whether the person gets a certificate is the controller's.
 
-Rules: the key is made where it is used and never leaves the machine; it is on disk before it is sent, so that a lost
-answer is asked for again with the same key; the context is written last and names only files that are there; one whose
-certificate still lives is not overwritten. A certificate is renewed at two thirds of its life, for the same key, so
-that key and certificate always match; one that ran out is asked for again with the enrolled key.
+Rules: nothing is written before the authority's fingerprint held and the pinned source root was there; the key is made
+where it is used and never leaves the machine; it is on disk before it is sent, so that a lost answer is asked for again
+with the same key, and only a refused one is taken back; the context is written last and names only files that are
+there; one whose certificate still lives is not overwritten. A certificate is renewed at two thirds of its life, for the
+same key, so that key and certificate always match; one that ran out is asked for again with the enrolled key.
 """
 
 import contextlib
@@ -29,7 +30,7 @@ from sopwith_controller.desk.connection import Connection
 from sopwith_controller.desk.context import Context, read_context, write_context
 from sopwith_controller.desk.errors import DeskError, Refusal, RefusedError, UnreachableError
 from sopwith_controller.desk.join_strings import split_address
-from sopwith_formats.durable import durable_replace, make_private_folder
+from sopwith_formats.durable import durable_remove, durable_replace, make_private_folder
 from sopwith_formats.errors import FormatError
 from sopwith_formats.join import Join
 
@@ -50,15 +51,21 @@ def accept_invitation(join: Join, path: Path) -> Accepted:
         raise DeskError("this join string has no token", remedy="ask the owner for `sopwith person invite NAME`")
     _refuse_living(path)
     with told():
+        est = EstClient.from_join(join)
+        root = est.source_root(join.root_fingerprint) if join.root_fingerprint else b""
         if not path.parent.exists():
             make_private_folder(path.parent)
-        stem = path.parent / path.stem
-        key_path = stem.with_name(f"{path.stem}.key.pem")
-        if not key_path.exists():
+        key_path = path.parent / f"{path.stem}.key.pem"
+        new = not key_path.exists()
+        if new:
             save_private_key(key_path, new_key())
         key = load_private_key(key_path)
-        est = EstClient.from_join(join)
-        answer = est.enrol(make_request(key), token=join.token)
+        try:
+            answer = est.enrol(make_request(key), token=join.token)
+        except EnrolmentRefusedError:
+            if new:
+                durable_remove(key_path)
+            raise
         if not isinstance(answer, Issued):
             raise DeskError("this join string is for computers", remedy="use it with `sopwith-agent enroll`")
         directions = est.directions()
@@ -66,7 +73,6 @@ def accept_invitation(join: Join, path: Path) -> Accepted:
         identity = identity_of_certificate(certificate, directions.trust_domain)
         if identity.kind is not Kind.PERSON:
             raise DeskError("this join string is for computers", remedy="use it with `sopwith-agent enroll`")
-        root = est.source_root(join.root_fingerprint) if join.root_fingerprint else b""
     context = _write(path, join, directions, identity.id, answer.certificate_pem)
     if root:
         context = context.pin_source_root(root)

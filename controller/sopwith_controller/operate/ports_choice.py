@@ -49,6 +49,10 @@ def check_host(host: str, option: str) -> None:
 
 
 def _free_port(host: str, taken: set[int]) -> int:
+    if not _is_free(host, 0):
+        raise InvalidInputError(
+            f"--listen: {host} is no address of this machine", remedy="name one of `ip address`, or 0.0.0.0 for all"
+        )
     highest = _ephemeral_start() - 1
     for _ in range(_TRIES):
         port = random.randint(_LOWEST, highest)  # noqa: S311  no secret: any free port will do

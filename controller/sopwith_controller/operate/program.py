@@ -5,6 +5,7 @@ the database. Rules: results on stdout, messages on stderr; exit 0 done, 1 faile
 """
 
 import asyncio
+import errno
 import json
 import sys
 from collections.abc import Callable
@@ -19,6 +20,12 @@ from sopwith_formats.errors import FormatError
 DATA_DEFAULT = Path("/var/lib/sopwith")
 P = ParamSpec("P")
 _FAILED = 1
+_MENDS = {
+    errno.ENOENT: "the folder is not whole: restore it from a backup, or make another with `sopwith-controller init`",
+    errno.EADDRINUSE: "end what uses this port, or change the port in sopwith.toml",
+    errno.EADDRNOTAVAIL: "name an address of this machine as listen in sopwith.toml",
+    errno.ENOSPC: "make room on that disk",
+}
 
 data_option = click.option(
     "--data",
@@ -52,6 +59,10 @@ def told(function: Callable[P, None]) -> Callable[P, None]:
             click.echo(f"error: {error}", err=True)
         except OSError as error:
             click.echo(f"error: {error.strerror or error}{f': {error.filename}' if error.filename else ''}", err=True)
+            click.echo(f"mend: {_MENDS.get(error.errno or 0, 'check the path, its rights and its disk')}", err=True)
+        except Exception as error:  # noqa: BLE001  nobody is shown a traceback
+            click.echo(f"error: an unexpected {type(error).__name__}: {error}", err=True)
+            click.echo("mend: this is a mistake in Sopwith; report it", err=True)
         else:
             return
         sys.exit(_FAILED)

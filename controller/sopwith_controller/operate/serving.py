@@ -15,7 +15,8 @@ import structlog
 from sopwith_controller.adapters.clock import SystemClock
 from sopwith_controller.bootstrap.controller import build
 from sopwith_controller.bootstrap.paths import DataPaths, open_store
-from sopwith_controller.config import ENDPOINTS_FILE, Config
+from sopwith_controller.config import DATABASE_FILE, ENDPOINTS_FILE, Config
+from sopwith_controller.domain.errors import UnavailableError
 from sopwith_controller.operate.data_folder import endpoints
 from sopwith_formats.durable import durable_replace
 
@@ -24,6 +25,7 @@ _log = structlog.get_logger()
 
 async def run(data: Path, config: Config) -> None:
     """Serve until a signal asks to stop."""
+    require_database(data, config)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -43,8 +45,19 @@ async def run(data: Path, config: Config) -> None:
 
 async def bring_up_to_date(data: Path, config: Config) -> None:
     """Open the database once: that brings its tables up to date."""
+    require_database(data, config)
     database = await open_store(DataPaths(data), config, SystemClock())
     await database.close()
+
+
+def require_database(data: Path, config: Config) -> None:
+    """Raise UnavailableError where the database is gone: an empty one must not take its place."""
+    path = data / DATABASE_FILE
+    if not config.database and (not path.is_file() or not path.stat().st_size):
+        raise UnavailableError(
+            f"{path} is missing or empty",
+            remedy="restore it from a backup, or make another data folder with `sopwith-controller init`",
+        )
 
 
 def write_endpoints(data: Path, config: Config) -> None:
