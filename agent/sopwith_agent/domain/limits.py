@@ -33,6 +33,8 @@ retry_first_seconds = 1
 retry_cap_seconds = 60
 defer_seconds = 30
 """How long a deferred assignment waits before it measures again."""
+authorised_fresh_seconds = 60
+"""A release that the source listed this long ago is downloaded without asking again."""
 deferrals_max = 1000
 """A deferral is patient, but not for ever: the deadline ends it, or this."""
 rollback_attempts_max = 3

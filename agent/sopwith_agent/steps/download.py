@@ -25,7 +25,7 @@ from sopwith_formats.vocabulary import Symptom
 
 def download(record: Record, bench: Workbench) -> Done | Wait:
     """Return VERIFIED with every file staged; raise StepError with the source's symptom."""
-    manifest = authorised_manifest(record.warrant, bench)
+    manifest = _manifest(record, bench)
     make_private_folder(bench.staging)
     make_private_folder(bench.folder(record))
     staged = _fetch(record, manifest, bench)
@@ -54,6 +54,14 @@ def wait_for_start(record: Record, bench: Workbench) -> Done | Wait:
     if hindrance:
         return Wait(record, None, detail=f"Waits to start: {hindrance}.")
     return Done(record, Event.START_ALLOWED)
+
+
+def _manifest(record: Record, bench: Workbench) -> Manifest:
+    """Return the release as PREPARING found it a moment ago; asked again when that was long ago, or went wrong."""
+    age_seconds = (bench.clock.now() - record.entered_time).total_seconds()
+    if record.manifest_json and not record.retries and 0 <= age_seconds < limits.authorised_fresh_seconds:
+        return read_manifest(record.manifest_json.encode())
+    return authorised_manifest(record.warrant, bench)
 
 
 def _fetch(record: Record, manifest: Manifest, bench: Workbench) -> dict[str, str]:
