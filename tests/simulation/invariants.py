@@ -18,7 +18,7 @@ from sopwith_controller.domain.rollout import TRANSITIONS
 from sopwith_controller.domain.windows import state_at
 from sopwith_formats.log_entry import LogRow
 from sopwith_formats.units import parse_percent
-from sopwith_formats.vocabulary import AssignmentState, Outcome
+from sopwith_formats.vocabulary import BEFORE_INSTALLING, AssignmentState, Outcome
 from tests.simulation.truth import Start, Truth
 
 LEASE = timedelta(minutes=5)
@@ -118,7 +118,6 @@ class Invariants:
             (lease <= now + LEASE, "longer than a lease lasts"),
             (rollout.deadline_time is None or lease <= rollout.deadline_time, "beyond the deadline"),
             (state_at(plan.window, now, computer.facts.get("time_zone", "")).open, "outside its window"),
-            (new.wave == old.wave or old.state is AssignmentState.PENDING, "while it changed its wave"),
             (after["rollouts"][rollout.id].waves[new.wave].opened_time is not None, "before its wave opened"),
         )
         for holds, text in facts:
@@ -260,7 +259,9 @@ def _may_start(one: Assignment, now: datetime) -> bool:
     """Tell whether its computer may begin to install, or has begun: what `max_concurrency` limits."""
     if one.ended or one.state is AssignmentState.PENDING:
         return False
-    return one.install_started_time is not None or (one.start_until_time is not None and one.start_until_time > now)
+    if one.state not in BEFORE_INSTALLING:
+        return True
+    return one.start_until_time is not None and one.start_until_time > now
 
 
 def _frozen(tables: Tables, now: datetime) -> bool:

@@ -3,8 +3,8 @@
 The agent drives; its reports may be repeated, skip states that passed while nobody listened, or arrive late. Rules:
 
 - A reported state is taken over when the table leads there from the present one, in one step or several.
-- Nothing goes back, except to PREPARING (a deferral, counted by the agent); a report with fewer attempts than known
-  is late and changes nothing.
+- Nothing goes back, except to PREPARING: a deferral, which may give its try back (a full disk, a lock: waiting spends
+  none). Any other report with fewer attempts than known is late and changes nothing.
 - After ENDED only a signed receipt changes anything, and only what the controller had concluded without one: the late
   truth becomes a correction.
 
@@ -125,7 +125,7 @@ def apply_progress(
     next_try_time: datetime | None = None,
 ) -> Assignment:
     """Return the assignment after a report; the very same object where the report is late and says nothing new."""
-    if assignment.ended or attempts < assignment.attempts:
+    if assignment.ended or (attempts < assignment.attempts and state is not _S.PREPARING):
         return assignment
     if state is not assignment.state and state not in _reachable(assignment.state):
         return assignment
@@ -140,7 +140,7 @@ def apply_progress(
         percent=percent,
         symptom=symptom,
         detail=detail,
-        attempts=attempts,
+        attempts=max(attempts, assignment.attempts),
         version_before=version_before or assignment.version_before,
         reasons=tuple(reasons),
         next_try_time=next_try_time,

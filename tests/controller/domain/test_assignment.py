@@ -77,6 +77,15 @@ def test_report_of_an_earlier_attempt_changes_nothing():
     assert report(assignment, S.DOWNLOADING, attempts=1) is assignment
 
 
+@pytest.mark.parametrize("state", [S.PREPARING, S.DOWNLOADING, S.STAGED, S.INSTALLING])
+def test_wait_that_gives_its_try_back_is_a_deferral(state):
+    reason = Reason("DISK_FULL", "no space is left")
+
+    after = report(an_assignment(state=state, attempts=2), S.PREPARING, attempts=1, reasons=[reason])
+
+    assert (after.state, after.attempts, after.reasons) == (S.PREPARING, 2, (reason,))
+
+
 @pytest.mark.parametrize("state", [S.DOWNLOADING, S.STAGED, S.INSTALLING])
 def test_deferral_goes_back_to_preparing_with_its_reasons(state: AssignmentState):
     reason = Reason("DISK_FULL", "2 GiB are missing")
