@@ -231,6 +231,8 @@ class SimulatedAgent:
         """Version to (outcome, symptom); SUCCEEDED where nothing is said."""
         self.warrants: list[Warrant] = []
         self.withdrawn: list[str] = []
+        self.checkpoints: list[agent_service_pb2.CheckpointUpdate] = []
+        self.checkpoint = ""
         self.welcome: agent_service_pb2.Welcome | None = None
         self.verdict = 1
         self.works = True
@@ -250,6 +252,7 @@ class SimulatedAgent:
             version="0.1.0",
             process_nonce=self.nonce,
             boot_id="boot-1",
+            checkpoint=self.checkpoint,
             receipt_key_pem=public_key_pem(self.receipt_key.public_key()),
             installed=self.installed,
             source_root_sha256="ab" * 32,
@@ -363,6 +366,11 @@ class SimulatedAgent:
         """Wait until an assignment was taken back."""
         await self._until(lambda: assignment_id in self.withdrawn)
 
+    async def until_shown(self, count: int) -> agent_service_pb2.CheckpointUpdate:
+        """Wait until so many checkpoints were shown; return the newest."""
+        await self._until(lambda: len(self.checkpoints) >= count)
+        return self.checkpoints[-1]
+
     async def _until(self, holds: Callable[[], bool]) -> None:
         async with asyncio.timeout(10):
             while not holds():
@@ -383,6 +391,8 @@ class SimulatedAgent:
                 self.acknowledged = message.ack.sequence
             elif kind == "measure_request":
                 await self.report_readiness(message.measure_request.request_id)
+            elif kind == "checkpoint_update":
+                self.checkpoints.append(message.checkpoint_update)
             elif kind == "withdraw":
                 self.withdrawn.append(message.withdraw.assignment_id)
             elif kind == "warrant":

@@ -9,7 +9,7 @@ agent with one identity is a clone, both streams end and the computer is held ap
 # ruff: noqa: N802  gRPC dictates the names of calls
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +27,7 @@ from sopwith_controller.services.access import Access, Caller
 from sopwith_controller.services.advancing import Advancing
 from sopwith_controller.services.dispatch import Dispatch, Reconciliation
 from sopwith_controller.services.enrolment import Enrolment
+from sopwith_controller.services.witnesses import Witnesses
 
 HELLO_WITHIN_SECONDS = 10.0
 RECONNECT_AFTER_SECONDS = 1
@@ -45,6 +46,8 @@ class AgentTools:
     advancing: Advancing
     access: Access
     enrolment: Enrolment
+    witnesses: Witnesses
+    show_log_soon: Callable[[], None]
 
 
 class AgentApi(agent_service_pb2_grpc.AgentServiceServicer):
@@ -101,6 +104,8 @@ class AgentApi(agent_service_pb2_grpc.AgentServiceServicer):
             if designation is not None:
                 stream.send(wire.ControllerMessage(source_designation=designation))
         await self._tools.dispatch.send(found)
+        stream.log_size = await self._tools.witnesses.remembered_size(found.computer.name, hello.checkpoint)
+        self._tools.show_log_soon()
 
     async def _read(self, stream: Stream, messages: AsyncIterator[wire.AgentMessage]) -> None:
         """Take what the computer says until it goes."""

@@ -23,6 +23,7 @@ from sopwith_controller.api.translate import to_timestamp
 from sopwith_controller.domain.entities import SopRevision
 from sopwith_controller.services.access import Access
 from sopwith_controller.services.ports import Clock, Presence, WarrantSigner
+from sopwith_controller.services.witnesses import Growth
 from sopwith_formats.warrant import Warrant
 
 QUEUE_MAX = 512
@@ -43,6 +44,8 @@ class Stream:
         self.process_nonce = process_nonce
         self.opened_time = opened_time
         self.end_reason = ""
+        self.log_size = 0
+        """Size of the update log that the computer was shown, or remembers."""
         self._messages: deque[Message] = deque()
         self._wake = asyncio.Event()
         self._ended = False
@@ -159,6 +162,24 @@ class PresenceRegister:
         for seen in self._seen.values():
             if seen.stream is not None:
                 seen.stream.send(message)
+
+    def log_sizes(self) -> set[int]:
+        """Return the sizes of the update log that connected computers were shown."""
+        return {seen.stream.log_size for seen in self._seen.values() if seen.stream is not None}
+
+    def show_log(self, grown: dict[int, Growth]) -> None:
+        """Show a newer checkpoint to every connected computer that knows an older one."""
+        for seen in self._seen.values():
+            growth = grown.get(seen.stream.log_size) if seen.stream is not None else None
+            if seen.stream is not None and growth is not None:
+                seen.stream.log_size = growth.size
+                seen.stream.send(
+                    Message(
+                        checkpoint_update=agent_service_pb2.CheckpointUpdate(
+                            checkpoint=growth.checkpoint, consistency_proof=growth.proof
+                        )
+                    )
+                )
 
     def drain(self) -> None:
         """Tell every computer that the controller goes away for a moment, and end the streams."""

@@ -48,11 +48,14 @@ from sopwith_controller.services.sops import Sops
 from sopwith_controller.services.source_renewal import SourceRenewal
 from sopwith_controller.services.update_log import UpdateLogs
 from sopwith_controller.services.views import Views
+from sopwith_controller.services.witnesses import Witnesses
 from sopwith_formats.errors import FormatError
 from sopwith_formats.receipt import PREFIX as RECEIPT_PREFIX
 
 LAST_SEEN_FLUSH_EVERY = timedelta(seconds=30)
 CERTIFICATE_LOOK_EVERY = timedelta(hours=12)
+LOG_SHOWN_WITHIN = timedelta(seconds=1)
+LOG_SHOWN_EVERY = timedelta(seconds=60)
 SOP_LOOK_EVERY = timedelta(seconds=30)
 HEARTBEAT = timedelta(seconds=30)
 
@@ -87,6 +90,7 @@ class Parts:
         self.incidents = Incidents(
             database, self.clock, self.ids, self.records, timers=self.scheduler, wake=self.notifying.wake
         )
+        self.witnesses = Witnesses(database, self.incidents, key=self.log_key.verifier, verify=verify_checkpoint)
         self.source_renewal = SourceRenewal(database, self.clock, self.source, self.incidents)
         self.views = Views(self.presence, self.records, HEARTBEAT)
         advance = Advance(
@@ -145,6 +149,7 @@ class Parts:
         """Return what is done again and again: name, interval, work."""
         return [
             ("last seen", LAST_SEEN_FLUSH_EVERY, self.flush_last_seen),
+            ("log witnesses", LOG_SHOWN_EVERY, self.show_log),
             ("own certificate", CERTIFICATE_LOOK_EVERY, self.keep_certificate),
             ("effective SOP", SOP_LOOK_EVERY, self.sops.activate_due),
         ]
@@ -156,6 +161,14 @@ class Parts:
             async with self.database.write() as unit:
                 await unit.computers.touch(seen)
                 await unit.commit()
+
+    async def show_log(self) -> None:
+        """Show the grown update log to every connected computer."""
+        self.presence.show_log(await self.witnesses.newer_than(self.presence.log_sizes()))
+
+    def show_log_soon(self) -> None:
+        """Show it within a second or so; many who come at once share one look."""
+        self.scheduler.at("log shown soon", self.clock.now() + LOG_SHOWN_WITHIN, self.show_log)
 
     async def keep_certificate(self) -> None:
         """Renew the controller's own certificate when it is time; both ports follow the file."""

@@ -71,6 +71,8 @@ class _Apis:
                 advancing=parts.advancing,
                 access=parts.access,
                 enrolment=parts.enrolment,
+                witnesses=parts.witnesses,
+                show_log_soon=parts.show_log_soon,
             )
         )
 

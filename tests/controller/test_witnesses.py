@@ -1,0 +1,49 @@
+"""Computers witness the update log: what they are shown grows out of what they were shown before."""
+
+from sopwith.v1 import agent_service_pb2, incident_service_pb2
+from sopwith_certs.log_key import load_log_key
+from sopwith_formats.checkpoint import read_checkpoint
+from sopwith_formats.merkle import verify_consistency
+from tests.controller.house import House
+
+
+async def test_a_computer_is_shown_that_the_log_only_grew(house: House):
+    operator = await house.person("operator", "operator")
+    agent = await house.computer("pc1")
+    await agent.connect()
+    first = read_checkpoint((await agent.until_shown(1)).checkpoint)
+    await operator.until(await operator.started("1"), "COMPLETED")
+
+    await house.parts.show_log()
+    shown = await agent.until_shown(2)
+
+    second = read_checkpoint(shown.checkpoint)
+    assert second.size > first.size
+    assert verify_consistency(first.size, second.size, first.root, second.root, tuple(shown.consistency_proof))
+
+
+async def test_a_log_that_lost_entries_is_told_by_the_computer_that_saw_them(house: House):
+    owner = await house.person("olga", "owner")
+    agent = await house.computer("pc1")
+    key = load_log_key(house.parts.paths.log_key)
+    agent.checkpoint = key.sign(1000, b"\x01" * 32)
+
+    await agent.connect()
+    facts = agent_service_pb2.AgentMessage(facts_changed=agent_service_pb2.FactsChanged())
+    await agent.until_acknowledged(agent.send(facts))
+
+    listed = await owner.incidents.ListIncidents(incident_service_pb2.ListIncidentsRequest())
+    assert [(one.symptom, one.severity) for one in listed.incidents] == [("LOG_INTEGRITY", 1)]
+    assert "1000" in listed.incidents[0].summary
+
+
+async def test_a_checkpoint_that_the_fleet_never_signed_is_nobodys_memory(house: House):
+    owner = await house.person("olga", "owner")
+    agent = await house.computer("pc1")
+    agent.checkpoint = "example\n1000\nAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=\n\n\u2014 example AAAAAAAA\n"
+
+    await agent.connect()
+
+    listed = await owner.incidents.ListIncidents(incident_service_pb2.ListIncidentsRequest())
+    assert list(listed.incidents) == []
+    assert read_checkpoint((await agent.until_shown(1)).checkpoint).size > 0
