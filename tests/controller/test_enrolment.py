@@ -18,7 +18,7 @@ from sopwith_certs.signing import fingerprint, new_key
 from sopwith_controller.adapters.database.engine import open_database
 from sopwith_controller.adapters.ids import RandomIds
 from sopwith_controller.adapters.issuer import BuiltInIssuer
-from sopwith_controller.domain.entities import Computer, ComputerState, Person, Token
+from sopwith_controller.domain.entities import Computer, ComputerState, Person, Settings, Token
 from sopwith_controller.domain.errors import (
     ConflictError,
     InvalidInputError,
@@ -73,6 +73,7 @@ class Fleet:
 
     async def put(self, repository: str, entity: Any) -> Any:
         async with self.database.write() as unit:
+            await unit.put_settings(Settings("Example", TRUST_DOMAIN, "standard", "k", self.clock.now()))
             await getattr(unit, repository).put(entity)
             await unit.commit()
         return entity

@@ -70,7 +70,8 @@ def command(
                 remedy=f"ask for `sopwith rollout approve {rollout.id}`, then sopwith rollout start {rollout.id}",
             )
         agree(f"Start {rollout.id} on {submitted.plan.forecast.computers} computer(s)?", yes=yes)
-        request = rollout_service_pb2.StartRolloutRequest(id=rollout.id, reason=reason, request_id=str(uuid.uuid4()))
+        why = reason or f"update of {manifest.release} by sopwith update"
+        request = rollout_service_pb2.StartRolloutRequest(id=rollout.id, reason=why, request_id=str(uuid.uuid4()))
         connection.call(connection.rollouts.StartRollout, request, timeout_seconds=START_TIMEOUT_SECONDS)
         show_status(connection, rollout.id, state().output, wait=True, watch=False, timeout=seconds)
 

@@ -20,6 +20,7 @@ from sopwith_certs.log_key import make_log_key
 from sopwith_certs.signing import fingerprint, new_key, public_key_pem, save_private_key
 from sopwith_controller.bootstrap.paths import CONTROLLER_ID, DataPaths, open_store
 from sopwith_controller.config import ENDPOINTS_FILE, SETTINGS_FILE, Config, write_settings
+from sopwith_controller.domain import sop as sop_rules
 from sopwith_controller.domain.entities import Certificate, LogDraft, Person, Settings, SopRevision
 from sopwith_controller.domain.errors import ConflictError, InvalidInputError
 from sopwith_controller.domain.log_kinds import LogKind
@@ -103,6 +104,10 @@ def roster(founding: Founding, ids: Ids) -> list[Person]:
         check_person(name, (role,), email)
         person = people.get(name) or Person(id=ids.new("p"), name=name, roles=())
         people[name] = replace(person, roles=(*person.roles, role), email=person.email or email)
+    if founding.profile == "evaluation":
+        # One person shall be able to try everything.
+        owner = people[founding.owner]
+        people[founding.owner] = replace(owner, roles=(*owner.roles, "operator", "release_manager"))
     return list(people.values())
 
 
@@ -246,7 +251,6 @@ async def _fill_database(
             for person in people:
                 await unit.people.put(person)
             await unit.certificates.put(certificate)
-            await unit.sops.put(draft)
             owner = next(person.name for person in people if "owner" in person.roles)
             await unit.update_log.append(
                 LogDraft(
@@ -269,9 +273,27 @@ async def _fill_database(
                     details={"document_sha256": draft.document_sha256, "policy_sha256": draft.policy_sha256},
                 )
             )
+            if settings.profile == "evaluation":
+                draft = await _into_effect_unsigned(unit, draft, settings.created_time)
+            await unit.sops.put(draft)
             await unit.commit()
     finally:
         await database.close()
+
+
+async def _into_effect_unsigned(unit: UnitOfWork, draft: SopRevision, now: datetime) -> SopRevision:
+    """Bring the SOP of an evaluation into effect without signatures, and record that nobody signed it."""
+    submitted = sop_rules.submit(draft, now)
+    effective, _ = sop_rules.activate(sop_rules.approve(submitted, now), None, now)
+    await unit.update_log.append(
+        LogDraft(
+            kind=LogKind.SOP_EFFECTIVE,
+            message=f"EVALUATION: {draft.id} revision {draft.revision} is in effect unsigned",
+            sop_id=draft.id,
+            sop_revision=draft.revision,
+        )
+    )
+    return effective
 
 
 async def _refuse_used(unit: UnitOfWork, config: Config) -> None:

@@ -15,6 +15,7 @@ from sopwith_controller.domain.errors import (
     NotFoundError,
     TransitionNotAllowedError,
 )
+from sopwith_controller.domain.evaluation import check_computers
 from sopwith_controller.domain.log_kinds import LogKind
 from sopwith_controller.services.access import Access, Caller
 from sopwith_controller.services.people import revoke_certificates
@@ -117,6 +118,9 @@ class Fleet:
     async def _transition(self, caller: Caller, name_or_id: str, command: str, reason: str) -> Computer:
         async with self._database.write() as unit:
             before = await find_computer(unit, name_or_id)
+            if command == "accept":
+                members = [c for c in await unit.computers.all() if c.state is ComputerState.ACCEPTED]
+                check_computers(await unit.settings(), len(members))
             computer, serials = await change_state(
                 unit, before, command, person=caller.name, reason=reason, clock=self._clock
             )

@@ -30,6 +30,7 @@ from sopwith_controller.domain.errors import (
     RefusedError,
     UnavailableError,
 )
+from sopwith_controller.domain.evaluation import check_computers
 from sopwith_controller.domain.log_kinds import LogKind
 from sopwith_controller.services.access import Access, Caller
 from sopwith_controller.services.people import revoke_certificates
@@ -145,6 +146,8 @@ class Enrolment:
             return await self._renew(unit, request, known)
         if token is None:
             return await self._wait(unit, request, known, name)
+        members = [c for c in await unit.computers.all() if c.state is ComputerState.ACCEPTED]
+        check_computers(await unit.settings(), len(members))
         computer = known or await self._new_computer(unit, request, name, ComputerState.ACCEPTED)
         computer = replace(computer, state=ComputerState.ACCEPTED, labels=dict(token.labels))
         await self._spend(unit, token)

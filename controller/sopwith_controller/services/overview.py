@@ -6,8 +6,9 @@ This module reads and orders; it changes nothing. Every line that needs somebody
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
+from sopwith_controller.domain import evaluation
 from sopwith_controller.domain.entities import (
     Computer,
     ComputerState,
@@ -21,8 +22,6 @@ from sopwith_controller.domain.entities import (
     SopState,
 )
 from sopwith_controller.services.ports import AgentGateway, Clock, Database, SourceStore, UnitOfWork
-
-EVALUATION_LIFE = timedelta(days=30)
 
 
 @dataclass(frozen=True)
@@ -198,8 +197,8 @@ def _banners(settings: Settings, undelivered: Sequence[Notification], now: datet
         banners.append(
             f"{len(undelivered)} message(s) could not be delivered; {first.channel} to {first.target}: {first.error}"
         )
-    if settings.profile == "evaluation":
-        ends = settings.created_time + EVALUATION_LIFE
+    if settings.profile == evaluation.PROFILE:
+        ends = settings.created_time + evaluation.LIFE
         left = "has ended" if ends <= now else f"ends on {ends:%Y-%m-%d}"
         banners.append(f"EVALUATION: the SOP may be unsigned, at most 25 computers; {left}")
     return banners

@@ -14,6 +14,7 @@ from sopwith_controller.domain import assignment as mirror
 from sopwith_controller.domain import rollout as machine
 from sopwith_controller.domain.entities import Assignment, Computer, ComputerState, Rollout
 from sopwith_controller.domain.errors import NotFoundError
+from sopwith_controller.domain.evaluation import check_life
 from sopwith_controller.domain.log_kinds import LogKind
 from sopwith_controller.domain.plan import Plan
 from sopwith_controller.domain.planning import member_waves
@@ -109,6 +110,7 @@ class RolloutStart:
         gates.check_start_time(rollout, plan, now)
         policy = await self._tools.records.policy(unit, rollout)
         settings = await unit.settings()
+        check_life(settings, now)
         sop_gates.check_people(
             effective, policy, person=caller.name, roles=caller.roles, profile=settings.profile, now=now
         )

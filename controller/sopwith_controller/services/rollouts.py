@@ -14,6 +14,7 @@ from sopwith_controller.domain import approvals, gates
 from sopwith_controller.domain import rollout as machine
 from sopwith_controller.domain.entities import Approval, Rollout, RolloutState
 from sopwith_controller.domain.errors import ConflictError, InvalidInputError, NotFoundError
+from sopwith_controller.domain.evaluation import check_life
 from sopwith_controller.domain.log_kinds import LogKind
 from sopwith_controller.services.access import Caller
 from sopwith_controller.services.advance import rollout_draft
@@ -90,6 +91,7 @@ class Rollouts:
             gates.check_refusals(drafted.refusals)
             plan = drafted.planning.plan
             settings = await unit.settings()
+            check_life(settings, self._tools.clock.now())
             needed = approvals.approvers_needed(drafted.policy, plan.change_class, settings.profile)
             rollout = machine.submit(
                 replace(
