@@ -40,6 +40,10 @@ def main(arguments: Sequence[str]) -> int:
         code: int = options.run(options)
         if sys.stdout is not None:
             sys.stdout.flush()  # here, where a full disk is explained
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read the answer has had enough of it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  nobody is shown a traceback
         return _explain(error)
     return code
