@@ -76,6 +76,9 @@ LOCK_OPTIONS := -q --universal --python-version 3.11 --generate-hashes --no-emit
 simulate: .venv/.developed ## Run a whole fleet by a seed: SEED= SEEDS= COMPUTERS=
 	$(BIN)/python -m tests.simulation --seed $(SEED) --seeds $(SEEDS) --computers $(COMPUTERS)
 
+bench: .venv/.developed ## Measure beside limits and peers, in two minutes
+	$(BIN)/python -m bench $(BENCHES)
+
 build: .venv/.developed ## Build the wheel and the source distribution
 	$(BIN)/uv build -q
 
