@@ -51,7 +51,7 @@ async def test_a_whole_log_tells_nobody(house: House):
 async def test_a_fault_suspends_what_runs_once_and_leaves_it_alone_when_somebody_took_it(house: House):
     operator = await house.person("operator", "operator", "it_manager")
     agent = await house.computer("pc1")
-    agent.work = lambda _warrant: None
+    agent.work = lambda warrant: None  # type: ignore[method-assign]
     await agent.connect()
     rollout_id = await operator.started("1")
     await asyncio.to_thread(change, house.data, FALSIFY)

@@ -16,8 +16,8 @@ def main() -> None:
     fatal = sys.argv[1]
     save = FileJournal.save
 
-    def save_and_die(journal: FileJournal, record: Record) -> None:
-        save(journal, record)
+    def save_and_die(self: FileJournal, record: Record) -> None:
+        save(self, record)
         if record.state == fatal:
             os.kill(os.getpid(), signal.SIGKILL)
 

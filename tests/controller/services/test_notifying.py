@@ -2,11 +2,13 @@
 
 import asyncio
 from datetime import timedelta
+from typing import cast
 
 import pytest
 
 from sopwith_controller.domain.errors import UnavailableError
 from sopwith_controller.services.notifying import Notifying, SecondChannel
+from sopwith_controller.services.ports import Database
 from tests import builders as make
 from tests.builders import NOON, FixedClock
 from tests.fakes.database import FakeDatabase
@@ -183,7 +185,7 @@ async def test_the_worker_survives_a_database_that_is_away(clock):
             raise UnavailableError("the database does not answer")
 
     away = Away()
-    worker = asyncio.create_task(Notifying(away, clock, {}).run())
+    worker = asyncio.create_task(Notifying(cast(Database, away), clock, {}).run())
     async with asyncio.timeout(5):
         await away.asked.wait()
     await asyncio.sleep(0)
