@@ -27,7 +27,7 @@ from sopwith_agent.adapters.source_transport import Transport, check_address
 from sopwith_agent.domain.errors import StepError, TrustError
 from sopwith_formats.vocabulary import Symptom
 
-PROGRAM_MADE = datetime(2026, 1, 1, tzinfo=UTC)
+PROGRAM_MADE = datetime(2025, 1, 1, tzinfo=UTC)
 ROOT_ROTATIONS_MAX = 256
 _TOP_LEVEL = ("root", "timestamp", "snapshot", "targets")
 _TIME_STEP = timedelta(minutes=5)
