@@ -62,6 +62,7 @@ class SimulatedController:
         self.alive = True
         self._premises = premises
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._links: list[Link] = []
         clock, ids = premises.clock, premises.ids
         database = DatabaseOfOneLife(premises.database, lambda: self.alive, premises.commit_fault)
         self.database = database
@@ -104,16 +105,14 @@ class SimulatedController:
             if task is not None:
                 self._keep(task)
 
-    def die(self) -> list[str]:
-        """End at once; return the computers whose streams end with it."""
+    def die(self) -> None:
+        """End at once, and every stream with it, also one that nobody has greeted yet."""
         self.alive = False
         self.timers.stop()
         for task in self._tasks:
             task.cancel()
-        connected = sorted(self.streams.connected_ids())
-        for computer_id in connected:
-            self.streams.cut_now(computer_id)
-        return connected
+        for link in self._links:
+            link.cut(controller_knows=True)
 
     def run(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Do something in a task that dies with the controller."""
@@ -123,6 +122,7 @@ class SimulatedController:
 
     def accept(self, link: Link) -> None:
         """Take a new stream in; its first message is a Hello."""
+        self._links = [*(known for known in self._links if known.alive), link]
         link.to_controller = lambda message: self._hear(link, message)
         link.lost_by_controller = lambda: self._lost(link)
 
