@@ -9,7 +9,7 @@ from sopwith import v1
 from sopwith_controller.api.roles import ALL_ROLES, COMPUTER, ROLES, allowed
 
 
-def _calls_of_the_wire() -> set[str]:
+def calls_of_the_wire() -> set[str]:
     calls = set()
     for module in pkgutil.iter_modules(v1.__path__):
         if module.name.endswith("_service_pb2"):
@@ -20,7 +20,7 @@ def _calls_of_the_wire() -> set[str]:
 
 
 def test_every_call_of_the_wire_has_a_row():
-    wire = _calls_of_the_wire()
+    wire = calls_of_the_wire()
 
     assert len(wire) > 50
     assert wire == {call for call in ROLES if call.startswith("/sopwith.")}

@@ -128,11 +128,13 @@ def serve(data: Path) -> None:
     """Run the controller until SIGTERM or SIGINT."""
     from sopwith_controller.config import read_config
     from sopwith_controller.log_setup import set_up_logging
+    from sopwith_controller.operate.library_lines import taken_up
     from sopwith_controller.operate.serving import run
 
     config = read_config(data)
     set_up_logging(config.log_level)
-    asyncio.run(run(data, config))
+    with taken_up():
+        asyncio.run(run(data, config))
 
 
 @program.command(epilog="Example: sopwith-controller migrate --data c")
