@@ -81,6 +81,17 @@ EVERYTHING_INCIDENT = make.incident(
 )
 
 
+async def test_many_computers_are_put_at_once(database):
+    many = [make.computer(f"pc{number}", last_seen_time=NOON if number % 2 else None) for number in range(3)]
+    async with database.write() as unit:
+        await unit.computers.put_all(many)
+        await unit.computers.put_all([])
+        await unit.commit()
+
+    async with database.read() as unit:
+        assert list(await unit.computers.all()) == many
+
+
 async def test_everything_put_is_read_back_equal(database):
     async with database.write() as unit:
         await unit.put_settings(make.settings())

@@ -57,6 +57,10 @@ class FakeComputers:
         seen = _later(computer.last_seen_time, before.last_seen_time if before else None)
         self._shelf.put(computer.id, replace(computer, last_seen_time=seen))
 
+    async def put_all(self, many: Sequence[Computer]) -> None:
+        for one in many:
+            await self.put(one)
+
     async def touch(self, seen: dict[str, datetime]) -> None:
         for computer_id, time in seen.items():
             before = self._shelf.get(computer_id)

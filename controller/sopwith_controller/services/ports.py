@@ -82,6 +82,10 @@ class Computers(Protocol):
         """Insert or replace; the last contact never goes back."""
         ...
 
+    async def put_all(self, many: Sequence[Computer]) -> None:
+        """Insert or replace many."""
+        ...
+
     async def touch(self, seen: dict[str, datetime]) -> None:
         """Write last contacts of many computers at once, id to time; unknown ids are passed over, no time goes back."""
         ...

@@ -146,8 +146,8 @@ class _Batch:
 
     async def save(self) -> None:
         """Write what changed."""
-        for computer_id in self._dirty_computers:
-            await self._unit.computers.put(self._computers[computer_id])
+        if self._dirty_computers:
+            await self._unit.computers.put_all([self._computers[key] for key in sorted(self._dirty_computers)])
         if self._dirty_assignments:
             self.recorded.changed = [self._assignments[key] for key in sorted(self._dirty_assignments)]
             await self._unit.assignments.put_all(self.recorded.changed)

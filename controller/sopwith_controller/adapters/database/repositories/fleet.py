@@ -61,10 +61,13 @@ class SqlComputers:
 
     async def put(self, computer: Computer) -> None:
         """Insert or replace."""
-        values = {key: value for key, value in vars(computer).items() if key != "last_seen_time"}
-        await self._transaction.put(computers, [values])
-        if computer.last_seen_time is not None:
-            await self._see({computer.id: computer.last_seen_time})
+        await self.put_all([computer])
+
+    async def put_all(self, many: Sequence[Computer]) -> None:
+        """Insert or replace many, in two statements however many they are."""
+        rows = [{key: value for key, value in vars(one).items() if key != "last_seen_time"} for one in many]
+        await self._transaction.put(computers, rows)
+        await self._see({one.id: one.last_seen_time for one in many if one.last_seen_time is not None})
 
     async def touch(self, seen: dict[str, datetime]) -> None:
         """Write last contacts of many computers at once."""
