@@ -21,8 +21,9 @@ from sopwith_controller.adapters.ids import RandomIds
 from sopwith_controller.domain.entities import Readiness
 from sopwith_controller.services.agent_reports import ReadinessReported, Report
 from sopwith_controller.services.incidents import Incidents
-from sopwith_controller.services.ports import AgentMessageRow, Timers
+from sopwith_controller.services.ports import Timers
 from sopwith_controller.services.progress import Progress
+from sopwith_controller.services.repositories import AgentMessageRow
 from sopwith_controller.services.rollout_records import RolloutRecords
 from tests import builders
 

@@ -8,7 +8,7 @@ import pytest
 
 from sopwith_controller.domain import entities
 from sopwith_controller.domain.errors import ConflictError, NotFoundError
-from sopwith_controller.services.ports import AgentMessageRow
+from sopwith_controller.services.repositories import AgentMessageRow
 from sopwith_formats import merkle
 from sopwith_formats.errors import FormatError
 from sopwith_formats.vocabulary import AssignmentState

@@ -14,7 +14,8 @@ from typing import Any, Generic, TypeVar
 
 from sopwith_controller.domain.entities import Settings
 from sopwith_controller.domain.errors import ConflictError, NotFoundError
-from sopwith_controller.services.ports import Clock, LogSigner
+from sopwith_controller.services.ports import Clock
+from sopwith_controller.services.repositories import LogSigner
 from tests.fakes import repositories as fakes
 from tests.fakes.update_log import FakeUpdateLog
 

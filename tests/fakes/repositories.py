@@ -22,7 +22,8 @@ from sopwith_controller.domain.entities import (
     Token,
 )
 from sopwith_controller.domain.errors import ConflictError
-from sopwith_controller.services.ports import AgentMessageRow, Clock
+from sopwith_controller.services.ports import Clock
+from sopwith_controller.services.repositories import AgentMessageRow
 
 
 def _later(first: datetime | None, second: datetime | None) -> datetime | None:

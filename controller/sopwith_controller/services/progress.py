@@ -28,8 +28,9 @@ from sopwith_controller.services.agent_reports import (
     UnreadableReported,
 )
 from sopwith_controller.services.incidents import Incidents
-from sopwith_controller.services.ports import AgentMessageRow, Clock, Database, UnitOfWork
+from sopwith_controller.services.ports import Clock, Database, UnitOfWork
 from sopwith_controller.services.receipts import Receipts
+from sopwith_controller.services.repositories import AgentMessageRow
 from sopwith_controller.services.rollout_records import RolloutRecords
 from sopwith_formats.errors import FormatError
 

@@ -14,7 +14,7 @@ from sopwith_controller.adapters.database.checkpoint_files import BLOCK, Checkpo
 from sopwith_controller.adapters.database.engine import SqlDatabase, database_url, open_database
 from sopwith_controller.domain import entities
 from sopwith_controller.domain.errors import ConflictError, InvalidInputError, UnavailableError
-from sopwith_controller.services.ports import AgentMessageRow
+from sopwith_controller.services.repositories import AgentMessageRow
 from sopwith_controller.services.update_log import UpdateLogs
 from sopwith_formats.checkpoint import read_checkpoint
 from sopwith_formats.log_entry import ROW_FIELDS

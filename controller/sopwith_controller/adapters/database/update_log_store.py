@@ -20,7 +20,8 @@ from sopwith_controller.adapters.database.log_tables import update_log, update_l
 from sopwith_controller.adapters.database.transaction import Transaction, pieces
 from sopwith_controller.domain.entities import LogDraft
 from sopwith_controller.domain.update_log import entry_of
-from sopwith_controller.services.ports import Clock, LogSigner
+from sopwith_controller.services.ports import Clock
+from sopwith_controller.services.repositories import LogSigner
 from sopwith_formats import merkle
 from sopwith_formats.checkpoint import Checkpoint, read_checkpoint
 from sopwith_formats.errors import FormatError

@@ -7,7 +7,7 @@ from sqlalchemy import select
 
 from sopwith_controller.adapters.database.tables import agent_messages, requests
 from sopwith_controller.adapters.database.transaction import Transaction, insert
-from sopwith_controller.services.ports import AgentMessageRow
+from sopwith_controller.services.repositories import AgentMessageRow
 
 
 class SqlAgentMessages:
