@@ -148,8 +148,9 @@ class Play:
         self.sopwith(
             "release", "withdraw", "lamp@2", "--yes", "--reason", "stays dark", "--keys", "keys", who="oscar.toml"
         )
-        self.sopwith("rollout", "abort", rollout, "--yes", "--reason", "lamp@2 stays dark", who="oscar.toml")
-        self.beat("He acknowledges it; the release is withdrawn from the signed source, the rollout is aborted.")
+        state = self.sopwith("rollout", "show", rollout, "-o", "json").document()["state"]
+        self._must(state == "COMPLETED", "a withdrawn release ends its rollout", state)
+        self.beat("He acknowledges it. The release is withdrawn from the signed source, and that ends its rollout.")
 
     def _acknowledge_all(self) -> None:
         for incident in self.sopwith("incident", "list", "-o", "json").document():
@@ -216,7 +217,7 @@ class Play:
         new, old = ("SUCCEEDED", "FAILED") if back else ("FAILED", "SUCCEEDED")
         with sqlite3.connect(self.stage.folder / "c" / "sopwith.db", timeout=10) as database:
             changed = database.execute(
-                'UPDATE update_log SET outcome = ? WHERE "index" = ? AND outcome = ?', (new, index, old)
+                "UPDATE update_log SET outcome = ? WHERE entry_index = ? AND outcome = ?", (new, index, old)
             ).rowcount
         database.close()
         self._must(changed == 1, "one row was edited", str(changed))
