@@ -97,7 +97,8 @@ def print_plan(plan: rollout_service_pb2.RolloutPlan) -> None:
     print_facts(
         [
             ("Computers", str(forecast.computers)),
-            ("Download", f"{format_size(each)} each, {format_size(together)} in all"),
+            # A stored plan comes without the forecast that it was made with.
+            ("Download", f"{format_size(each)} each, {format_size(together)} in all" if each else ""),
             ("Ends about", finish and f"{finish} if it started now"),
             ("Plan digest", plan.plan_sha256),
         ]

@@ -19,7 +19,7 @@ from sopwith_controller.cli.output import (
     time_text,
 )
 from sopwith_controller.cli.verbs import agree, connected, noun, state, verb
-from sopwith_controller.desk.errors import DeskError
+from sopwith_controller.desk.errors import DeskError, RefusedError
 
 group = noun("sop", "Write, sign and read the Standard Operating Procedure.")
 
@@ -108,9 +108,13 @@ def sign(sop: str, role: str, reject: bool, comment: str, yes: bool) -> None:
     with connected() as connection:
         signatory = sop_signing.signatory_of(connection.context)
         found = connection.call(connection.sops.GetSop, pb.GetSopRequest(id=sop, revision=_open(connection, sop)))
-        _check_in_review(found.sop)
         document = sop_signing.read_for_signing(found.document, found.sop.document_sha256, found.sop.policy_sha256)
-        role = sop_signing.role_to_sign(document, signatory, list(found.sop.signatures_missing), role)
+        try:
+            _check_in_review(found.sop)
+            role = sop_signing.role_to_sign(document, signatory, list(found.sop.signatures_missing), role)
+        except DeskError:
+            _refuse_without_role(connection, found.sop)
+            raise
         tell(f"{found.sop.id} revision {found.sop.revision}: {found.sop.title}")
         tell(f"{found.sop.change_kind} change: {found.sop.change_description}")
         tell(sop_signing.sentence(document, signatory, role, decision))
@@ -300,6 +304,16 @@ def _revisions(connection: Any, sop: str) -> list[Any]:
 def _open(connection: Any, sop: str) -> int:
     """Return the newest revision's number: that is the one to sign."""
     return int(_revisions(connection, sop)[-1].revision)
+
+
+def _refuse_without_role(connection: Any, sop: Any) -> None:
+    """Let the controller say no, and record it, where the person may not sign at all; that counts before all else."""
+    try:
+        connection.call(connection.sops.SignSop, pb.SignSopRequest(id=sop.id, revision=sop.revision))
+    except RefusedError:
+        raise
+    except DeskError:
+        return  # who may sign is told what is really wrong
 
 
 def _check_in_review(sop: Any) -> None:

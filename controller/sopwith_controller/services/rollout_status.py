@@ -61,9 +61,8 @@ class RolloutStatuses:
         now = self._clock.now()
         async with self._database.read() as unit:
             rollout = await find_rollout(unit, rollout_id)
-            if rollout.state not in ACTIVE_STATES:
-                return rollout, []
-            explanations = explain(await self._views.load(unit, rollout, now), now)
+            active = rollout.state in ACTIVE_STATES
+            explanations = explain(await self._views.load(unit, rollout, now), now) if active else ()
             if not computer:
                 return rollout, list(explanations)
             found = await unit.computers.find(computer)
