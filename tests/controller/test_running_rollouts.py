@@ -350,6 +350,19 @@ async def test_a_newer_rollout_takes_back_what_an_older_one_has_not_begun(house:
     assert (await operator.until(older, "COMPLETED")).counts.cancelled == 2
 
 
+async def test_the_emergency_door_is_told_at_once(house: House):
+    operator = await house.person("operator", "operator")
+    await _fleet(house, 2)
+
+    rollout = await operator.until(await operator.started("1", emergency=True, waves=()), "COMPLETED", "RUNNING")
+
+    incidents = await _incidents(operator)
+    assert rollout.change_class == "emergency"
+    assert [(one.symptom, one.severity) for one in incidents] == [("APPROVAL_AGEING", 2)]
+    assert "without prior approval" in incidents[0].summary
+    assert incidents[0].notifications[0].target == "manager@localhost"
+
+
 async def test_a_restarted_controller_goes_on_where_it_stood(house: House):
     operator = await house.person("operator", "operator")
     [agent] = await _fleet(house, 1)

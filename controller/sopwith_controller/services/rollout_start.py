@@ -25,7 +25,7 @@ from sopwith_controller.services.ports import AgentGateway, UnitOfWork
 from sopwith_controller.services.receipts import end_draft
 from sopwith_controller.services.rollouts import RolloutTools, find_rollout
 from sopwith_formats.manifest import split_release
-from sopwith_formats.vocabulary import BEFORE_INSTALLING, Outcome
+from sopwith_formats.vocabulary import BEFORE_INSTALLING, Outcome, Symptom
 
 MEASURE_WAIT = timedelta(seconds=10)
 
@@ -69,9 +69,13 @@ class RolloutStart:
                     details={"computers": len(plan.members), "change_class": rollout.change_class},
                 )
             )
+            if rollout.emergency:
+                await self._tell_of_emergency(unit, rollout)
             if request_id:
                 await unit.requests.remember(request_id, rollout.id, now)
             await unit.commit()
+        if rollout.emergency:
+            await tools.incidents.after_commit()
         for assignment in replaced:
             await self._gateway.withdraw(assignment.computer_id, assignment.id, assignment.detail)
             tools.changed(assignment.rollout_id)
@@ -140,6 +144,17 @@ class RolloutStart:
             )
             for position, member in enumerate(plan.members)
         ]
+
+    async def _tell_of_emergency(self, unit: UnitOfWork, rollout: Rollout) -> None:
+        """Tell people at once that the emergency door was used (SOP, clause VII): its review is due."""
+        await self._tools.incidents.raise_in(
+            unit,
+            symptom=Symptom.APPROVAL_AGEING,
+            severity=2,
+            summary=f"{rollout.operator} started the emergency rollout {rollout.name} of {rollout.release} "
+            f"without prior approval ({rollout.start_reason}); review it within 24 h",
+            rollout=rollout,
+        )
 
     async def _supersede(self, unit: UnitOfWork, newer: Rollout, plan: Plan) -> list[Assignment]:
         """Take back what older rollouts of the same release name have not begun; return what was offered already."""
