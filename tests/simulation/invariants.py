@@ -123,6 +123,8 @@ class Invariants:
         for holds, text in facts:
             if not holds:
                 self._broken(f"{new.id} got a lease until {lease} {text}")
+        if not occupies(old, now):
+            self._check_alone(new, before, now)
         if old.state is AssignmentState.PENDING:
             self._check_offer(new, rollout, before, now)
 
@@ -131,10 +133,13 @@ class Invariants:
         measured = computer.readiness.measured_time
         if computer.readiness.verdict != "READY" or measured is None or now - measured > timedelta(minutes=15):
             self._broken(f"{new.id} was offered to a computer that is {computer.readiness.verdict or 'not measured'}")
+        self._check_thresholds(rollout, before)
+
+    def _check_alone(self, new: Assignment, before: Tables, now: datetime) -> None:
+        """No assignment takes a computer on which another rollout is at work."""
         for other in _of_computer(before, new.computer_id):
             if other.rollout_id != new.rollout_id and occupies(other, now):
-                self._broken(f"{new.id} was offered while {other.id} of {other.rollout_id} is at work there")
-        self._check_thresholds(rollout, before)
+                self._broken(f"{new.id} got a lease while {other.id} of {other.rollout_id} is at work there")
 
     def _check_thresholds(self, rollout: Rollout, before: Tables) -> None:
         """No offer goes out while the tables say that too much went wrong."""

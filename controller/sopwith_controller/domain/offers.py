@@ -6,8 +6,8 @@ Decides after `wave_progress` has said which wave is open. Rules:
   of it is left. It is taken back at once from a connected computer that may not start any more; one without a stream
   keeps it until it runs out, and gets no new one.
 - An offer needs a ready computer (measured at most 15 minutes ago) with a live stream, an open window, a free place
-  among `max_concurrency` and in its disruption group, and no other rollout at work on it. Who was offered before and
-  lost its place goes first.
+  among `max_concurrency` and in its disruption group, and no other rollout at work on it; so does the lease of one
+  that was parked. Who was offered before and lost its place goes first.
 """
 
 from datetime import datetime, timedelta
@@ -69,7 +69,7 @@ def _lease_wait(state: TickState, assignment: Assignment, computer: ComputerView
     wait = of_preparing(assignment, computer, state.now)
     if wait or occupies(assignment, state.now):
         return wait
-    return _take_place(state, computer)
+    return of_other_rollout(computer) or _take_place(state, computer)
 
 
 def _renew(state: TickState, assignment: Assignment, computer: ComputerView) -> None:

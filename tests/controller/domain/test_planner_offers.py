@@ -312,6 +312,24 @@ def test_parked_computer_goes_on_in_the_tail_when_it_measured_that_it_is_ready()
     assert actions == [RenewLease("a0", "c0", world.now + LEASE)]
 
 
+def test_parked_computer_that_another_rollout_took_meanwhile_waits_for_it():
+    world = World(a_plan(1, 1))
+    world.tick()
+    world.reports(0, AssignmentState.PREPARING, reasons=[Reason("USER_BUSY", "somebody works")])
+    world.tick()
+    world.ends(1)
+    world.tick()
+    world.now += MINUTE
+    world.back(0)
+    world.set(0, busy_with="other")
+
+    assert not world.tick()
+    assert world.why(0).message == "rollout other is updating pc0"
+
+    world.set(0, busy_with="")
+    assert world.tick() == [RenewLease("a0", "c0", world.now + LEASE)]
+
+
 def test_parked_computer_waits_for_a_place_like_everybody():
     world = World(a_plan(1, 2, max_concurrency=1))
     world.tick()
