@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import itertools
 
 import pytest
 
@@ -91,13 +92,16 @@ def test_a_changed_size_or_root_does_not_hold(change):
         KEY.sign(1, ROOT).replace("log.example.test", "log example"),
         "x" * 20_000,
     ],
+    ids=itertools.count(),
 )
 def test_what_is_no_checkpoint_is_refused(text):
     with pytest.raises(FormatError):
         read_checkpoint(text)
 
 
-@pytest.mark.parametrize("text", ["", "a+b", "a+00000000+AAAA", KEY.verifier.text()[:-4] + "AAA=", "name"])
+@pytest.mark.parametrize(
+    "text", ["", "a+b", "a+00000000+AAAA", KEY.verifier.text()[:-4] + "AAA=", "name"], ids=itertools.count()
+)
 def test_what_is_no_log_key_is_refused(text):
     with pytest.raises(FormatError):
         read_verifier_key(text)
