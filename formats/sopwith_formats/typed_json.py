@@ -16,6 +16,7 @@ Wave(name='canary', soak_seconds=0)
 
 import types
 from dataclasses import MISSING, asdict, fields, is_dataclass
+from functools import cache
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from sopwith_formats import canonical_json
@@ -48,8 +49,14 @@ def read_dataclass(kind: type[Kind], document: Any, where: str = "") -> Kind:
     for name, item in known.items():
         if name not in document and item.default is MISSING and item.default_factory is MISSING:
             raise FormatError(f"lacks the key {name!r}", where=where)
-    hints = get_type_hints(kind)
+    hints = _hints(kind)  # type: ignore[arg-type]  # a class is hashable; TypeVars hide it
     return kind(**{name: _read(hints[name], value, _join(where, name)) for name, value in document.items()})
+
+
+@cache
+def _hints(kind: type[Any]) -> dict[str, Any]:
+    """Return the types of a dataclass's fields; kept, because a plan has a hundred thousand members of one kind."""
+    return get_type_hints(kind)
 
 
 def _join(where: str, name: str) -> str:

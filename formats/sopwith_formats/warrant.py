@@ -5,7 +5,7 @@ P-256 over SHA-256, by the controller's warrant key) is made over `PREFIX + payl
 *under which SOP* a signed release may be installed; *what* may be installed only the signed source can say.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -48,7 +48,7 @@ class Warrant:
 
     def payload(self) -> bytes:
         """Return the canonical bytes that are signed."""
-        document = asdict(self)
+        document = dict(vars(self))  # flat but for the policy, which every warrant of a rollout shares
         for key in ("deadline_time", "start_until_time", "issued_time"):
             document[key] = format_time(document[key]) if document[key] else None
         return canonical_json.encode({"format": FORMAT, **document})

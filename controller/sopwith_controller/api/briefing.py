@@ -6,7 +6,7 @@ This module decides nothing; it reads the tables and the source and writes wire 
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from functools import lru_cache
 
 from sopwith.v1 import agent_service_pb2
 from sopwith_controller.api.translate import to_timestamp
@@ -92,9 +92,11 @@ def sop_update(revision: SopRevision) -> agent_service_pb2.SopUpdate:
         id=revision.id,
         revision=revision.revision,
         policy_sha256=revision.policy_sha256,
-        agent_policy_json=read_agent_policy(_readiness(revision)).to_json().decode(),
+        agent_policy_json=_agent_policy_json(revision.policy_json),
     )
 
 
-def _readiness(revision: SopRevision) -> dict[str, Any]:
-    return read_sop_policy(revision.policy_json).readiness
+@lru_cache(maxsize=4)
+def _agent_policy_json(policy_json: str) -> str:
+    """Return the agent's part of a policy; kept, because every computer that comes is told the same."""
+    return read_agent_policy(read_sop_policy(policy_json).readiness).to_json().decode()
