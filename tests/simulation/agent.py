@@ -8,6 +8,7 @@ what it had on disk is where the next one begins.
 import asyncio
 from collections import deque
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from sopwith_agent.domain import limits
@@ -49,7 +50,7 @@ class Agent:
         self.jobs: dict[str, Job] = {}
         self.warrants: dict[str, Warrant] = {}
         self._welcomed = False
-        self.welcomed_time = machine.clock.now()
+        self.welcomed_time: datetime | None = None
         self._inbox: deque[tuple[Warrant, bytes, int]] = deque()
         self._steps = Steps(self)
         self._wake = asyncio.Event()
@@ -191,7 +192,7 @@ class Agent:
                 continue
             tries = 0
             self._link_ended.clear()
-            self.link, self._welcomed = link, False
+            self.link, self._welcomed, self.welcomed_time = link, False, None
             link.to_computer = self._hear
             link.lost_by_computer = self._lose(link)
             link.up(messages.Hello(self._arrival()))

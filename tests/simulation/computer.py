@@ -120,7 +120,9 @@ class SimulatedComputer:
     def connected_since(self, since: datetime) -> bool:
         """Tell whether the present stream has stood since then, so that every word since has come."""
         agent = self.agent
-        return agent is not None and agent.link is not None and agent.link.alive and agent.welcomed_time < since
+        if agent is None or agent.link is None or agent.welcomed_time is None:
+            return False
+        return agent.link.alive and agent.welcomed_time < since
 
     async def sleep(self, seconds: float) -> None:
         """Let time pass, and the machine's sleep with it."""

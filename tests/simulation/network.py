@@ -99,7 +99,8 @@ class Link:
         self.to_computer(message)
 
     def _next(self, after: float) -> float:
-        return max(after, self._loop.time() + self._faults.between(0.01, LATENCY_MAX_SECONDS))
+        """Return when a message arrives: after the one before it, for timers of one instant keep no order."""
+        return max(after + 1e-4, self._loop.time() + self._faults.between(0.01, LATENCY_MAX_SECONDS))
 
     def _noticed(self) -> float:
         late = self._faults.happens(self._faults.rates.half_open)
