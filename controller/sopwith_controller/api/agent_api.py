@@ -18,6 +18,7 @@ import structlog
 from sopwith.v1 import agent_service_pb2 as wire
 from sopwith.v1 import agent_service_pb2_grpc
 from sopwith_controller.api.agent_messages import to_arrival, to_report
+from sopwith_controller.api.arrivals import Arrivals
 from sopwith_controller.api.briefing import Briefing
 from sopwith_controller.api.event_writer import EventWriter
 from sopwith_controller.api.interceptors import caller
@@ -43,6 +44,7 @@ class AgentTools:
     writer: EventWriter
     briefing: Briefing
     dispatch: Dispatch
+    arrivals: Arrivals
     advancing: Advancing
     access: Access
     enrolment: Enrolment
@@ -68,7 +70,7 @@ class AgentApi(agent_service_pb2_grpc.AgentServiceServicer):
             raise TrustError("two agents use this identity", remedy="retire this computer and enrol it anew")
         reader: asyncio.Task[None] | None = None
         try:
-            found = await tools.dispatch.arrive(to_arrival(who.id, hello))
+            found = await tools.arrivals.arrive(to_arrival(who.id, hello))
             yield wire.ControllerMessage(
                 welcome=await tools.briefing.welcome(found.computer, tools.presence.heartbeat())
             )

@@ -11,6 +11,7 @@ from sopwith.v1 import (
     update_log_service_pb2_grpc,
 )
 from sopwith_controller.api.agent_api import AgentApi, AgentTools
+from sopwith_controller.api.arrivals import Arrivals
 from sopwith_controller.api.fleet_api import FleetApi
 from sopwith_controller.api.incident_api import IncidentApi
 from sopwith_controller.api.people_api import JoinAddress, PeopleApi
@@ -68,6 +69,7 @@ class _Apis:
                 writer=parts.writer,
                 briefing=parts.briefing,
                 dispatch=dispatch,
+                arrivals=Arrivals(dispatch),
                 advancing=parts.advancing,
                 access=parts.access,
                 enrolment=parts.enrolment,

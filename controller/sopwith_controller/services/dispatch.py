@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from sopwith_controller.domain.entities import Assignment, Computer, ComputerState
-from sopwith_controller.domain.errors import NotFoundError, TrustError
+from sopwith_controller.domain.errors import NotFoundError, SopwithError, TrustError
 from sopwith_controller.services.agent_reports import Arrival
 from sopwith_controller.services.computers import change_state
 from sopwith_controller.services.incidents import Incidents
@@ -45,27 +45,54 @@ class Dispatch:
         self._incidents = incidents
 
     async def arrive(self, arrival: Arrival) -> Reconciliation:
-        """Write the computer's account down and compare; raise TrustError when it is not who it was."""
+        """Write one computer's account down and compare; raise SopwithError for one that is turned away."""
+        [answer] = await self.arrive_together([arrival])
+        if isinstance(answer, SopwithError):
+            raise answer
+        return answer
+
+    async def arrive_together(self, arrivals: Sequence[Arrival]) -> list[Reconciliation | SopwithError]:
+        """Write the accounts of computers that came together down and compare each.
+
+        In the order of the arrivals; a TrustError stands for one that is not who it was, a NotFoundError for one that
+        is nobody. One transaction for all: after an outage a whole fleet comes at once.
+        """
+        answers: list[Reconciliation | SopwithError] = []
+        changed: list[Computer] = []
         async with self._database.write() as unit:
-            before = await unit.computers.get(arrival.computer_id)
-            if before is None:
-                raise NotFoundError("this computer is not on record", remedy="enrol it again with a new token")
-            if before.receipt_key_pem and arrival.receipt_key_pem not in ("", before.receipt_key_pem):
-                raise TrustError(
-                    f"{before.name} shows another receipt key than before",
-                    remedy="if it was reinstalled: retire it and enrol it anew",
-                )
-            computer = self._account(before, arrival)
-            assignments = await unit.assignments.of_computer(computer.id, unended_only=True)
-            warrants = await self._missing(unit, computer, assignments, arrival)
-            if replace(computer, last_seen_time=before.last_seen_time) != before:
-                await unit.computers.put(computer)
+            ids = [arrival.computer_id for arrival in arrivals]
+            known = {computer.id: computer for computer in await unit.computers.many(ids)}
+            for arrival in arrivals:
+                before = known.get(arrival.computer_id)
+                try:
+                    found = await self._reconcile(unit, before, arrival)
+                except SopwithError as error:
+                    answers.append(error)
+                    continue
+                answers.append(found)
+                computer = known[arrival.computer_id] = found.computer
+                if before is None or replace(computer, last_seen_time=before.last_seen_time) != before:
+                    changed.append(computer)
+            if changed:
+                await unit.computers.put_all(changed)
                 await unit.commit()
-        known = {assignment.id for assignment in assignments}
+        return answers
+
+    async def _reconcile(self, unit: UnitOfWork, before: Computer | None, arrival: Arrival) -> Reconciliation:
+        if before is None:
+            raise NotFoundError("this computer is not on record", remedy="enrol it again with a new token")
+        if before.receipt_key_pem and arrival.receipt_key_pem not in ("", before.receipt_key_pem):
+            raise TrustError(
+                f"{before.name} shows another receipt key than before",
+                remedy="if it was reinstalled: retire it and enrol it anew",
+            )
+        computer = self._account(before, arrival)
+        assignments = await unit.assignments.of_computer(computer.id, unended_only=True)
+        mine = {assignment.id for assignment in assignments}
         return Reconciliation(
             computer=computer,
-            warrants=tuple(warrants),
-            withdrawals=tuple(entry.assignment_id for entry in arrival.journal if entry.assignment_id not in known),
+            warrants=tuple(await self._missing(unit, computer, assignments, arrival)),
+            withdrawals=tuple(entry.assignment_id for entry in arrival.journal if entry.assignment_id not in mine),
             rollouts=frozenset(assignment.rollout_id for assignment in assignments),
         )
 
