@@ -35,6 +35,8 @@ class _UsageError(Exception):
 
 def main(arguments: Sequence[str]) -> int:
     """Run one command; return its exit code."""
+    # What gRPC has to say of a connection is said by us; its own lines on stderr would come beside it.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     options = _parser().parse_args(arguments)
     try:
         code: int = options.run(options)

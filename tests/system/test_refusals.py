@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import time
 from collections.abc import Iterator
@@ -154,6 +155,21 @@ def test_a_token_is_good_once_and_not_for_ever(guarded: Fleet):
     assert not (guarded.folder / "second").exists()
     assert not (guarded.folder / "late").exists()
     assert {computer["name"] for computer in guarded.json("computer", "list")}.isdisjoint({"second", "late"})
+
+
+def test_a_computer_cut_off_while_it_enrolled_comes_back_without_a_second_token(guarded: Fleet):
+    join, state = join_string(guarded), guarded.folder / "cut"
+    guarded.stage.run("sopwith-agent", "enroll", join, "--state", "cut", "--name", "cut")
+    key = (state / "identity" / "key.pem").read_bytes()
+    shutil.rmtree(state)
+    (state / "identity").mkdir(parents=True)
+    (state / "identity" / "key.pem").write_bytes(key)  # all that lay there when the answer was on its way
+
+    guarded.stage.run("sopwith-agent", "enroll", join, "--state", "cut", "--name", "cut")
+
+    known = [computer["state"] for computer in guarded.json("computer", "list") if computer["name"] == "cut"]
+    assert known == ["ACCEPTED"]
+    assert (state / "identity" / "trust.json").exists()
 
 
 @pytest.mark.parametrize(("part", "words"), [("ca", "somebody stands in between"), ("root", "serves no source root")])

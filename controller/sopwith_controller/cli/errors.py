@@ -91,10 +91,17 @@ def _nowhere() -> TextIO:
 
 def _say(message: str, remedy: str = "") -> None:
     for line in message.splitlines() or [""]:
-        shown = line if len(line) <= LINE_LENGTH_MAX else f"{line[:LINE_LENGTH_MAX]}... ({len(line)} characters)"
-        print(f"sopwith: {escape(shown)}", file=sys.stderr)
+        print(f"sopwith: {escape(_shortened(line))}", file=sys.stderr)
     if remedy:
         print(f"  to mend it: {escape(remedy)}", file=sys.stderr)
+
+
+def _shortened(line: str) -> str:
+    """Return both ends of a long line: the place stands at its beginning, the mend at its end."""
+    if len(line) <= LINE_LENGTH_MAX:
+        return line
+    half = LINE_LENGTH_MAX // 2
+    return f"{line[:half]}... {len(line)} characters ...{line[-half:]}"
 
 
 def _refused(error: RefusedError) -> None:

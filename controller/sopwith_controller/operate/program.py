@@ -1,7 +1,8 @@
 """`sopwith-controller`: making a controller, running it, checking its settings.
 
 This module decides what the commands are called and what they print; the work is done by `data_folder`, `serving` and
-the database. Rules: results on stdout, messages on stderr; exit 0 done, 1 failed, 2 usage; never a traceback.
+the database. Rules: results on stdout, messages on stderr; exit 0 done, 1 failed, 2 usage,
+3 cancelled; never a traceback.
 """
 
 import asyncio
@@ -19,7 +20,7 @@ from sopwith_formats.errors import FormatError
 
 DATA_DEFAULT = Path("/var/lib/sopwith")
 P = ParamSpec("P")
-_FAILED = 1
+_FAILED, _CANCELLED = 1, 3
 _MENDS = {
     errno.ENOENT: "the folder is not whole: restore it from a backup, or make another with `sopwith-controller init`",
     errno.EADDRINUSE: "end what uses this port, or change the port in sopwith.toml",
@@ -42,32 +43,36 @@ def told(function: Callable[P, None]) -> Callable[P, None]:
 
     @wraps(function)
     def command(*args: P.args, **kwargs: P.kwargs) -> None:
-        from sopwith_certs.errors import CertsError
-        from sopwith_controller.config import ConfigError
-        from sopwith_controller.domain.errors import SopwithError
-
         try:
             function(*args, **kwargs)
-        except ConfigError as error:
-            for fault in error.faults:
-                click.echo(f"{error.path}: {fault}", err=True)
-        except (SopwithError, CertsError) as error:
-            click.echo(f"error: {error.message}", err=True)
-            if error.remedy:
-                click.echo(f"mend: {error.remedy}", err=True)
-        except FormatError as error:
-            click.echo(f"error: {error}", err=True)
-        except OSError as error:
-            click.echo(f"error: {error.strerror or error}{f': {error.filename}' if error.filename else ''}", err=True)
-            click.echo(f"mend: {_MENDS.get(error.errno or 0, 'check the path, its rights and its disk')}", err=True)
-        except Exception as error:  # noqa: BLE001  nobody is shown a traceback
-            click.echo(f"error: an unexpected {type(error).__name__}: {error}", err=True)
-            click.echo("mend: this is a mistake in Sopwith; report it", err=True)
-        else:
-            return
-        sys.exit(_FAILED)
+        except click.ClickException:
+            raise
+        except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  nobody is shown a traceback
+            for line in _words(error):
+                click.echo(line, err=True)
+            sys.exit(_CANCELLED if isinstance(error, KeyboardInterrupt) else _FAILED)
 
     return command
+
+
+def _words(error: BaseException) -> list[str]:
+    """Return what is said of an error."""
+    from sopwith_certs.errors import CertsError
+    from sopwith_controller.config import ConfigError
+    from sopwith_controller.domain.errors import SopwithError
+
+    if isinstance(error, KeyboardInterrupt):
+        return ["cancelled"]
+    if isinstance(error, ConfigError):
+        return [f"{error.path}: {fault}" for fault in error.faults]
+    if isinstance(error, SopwithError | CertsError):
+        return [f"error: {error.message}", *([f"mend: {error.remedy}"] if error.remedy else [])]
+    if isinstance(error, FormatError):
+        return [f"error: {error}"]
+    if isinstance(error, OSError):
+        what = f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}"
+        return [f"error: {what}", f"mend: {_MENDS.get(error.errno or 0, 'check the path, its rights and its disk')}"]
+    return [f"error: an unexpected {type(error).__name__}: {error}", "mend: this is a mistake in Sopwith; report it"]
 
 
 @click.group(
