@@ -4,15 +4,28 @@ A test whose program of the system is missing skips with the reason. In CI (`CI`
 `EXPECTED_SKIPS` fails the run: a test that quietly stops running is a hole.
 """
 
+import logging
 import os
 import shutil
+from collections.abc import Iterator
 
 import pytest
+import structlog
 
 EXPECTED_SKIPS: dict[str, str] = {
     "test_real_hello": "fetches a package from Debian, which not every machine reaches",
 }
 """Part of a test's id to the reason why CI may skip it."""
+
+
+@pytest.fixture(autouse=True)
+def logs_as_they_were() -> Iterator[None]:
+    """Take back what a program that ran inside a test set up for its log: its stream ends with the test."""
+    handlers, level = logging.root.handlers[:], logging.root.level
+    yield
+    structlog.reset_defaults()
+    logging.root.handlers[:] = handlers
+    logging.root.setLevel(level)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

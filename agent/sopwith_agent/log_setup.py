@@ -35,7 +35,7 @@ def set_up_logging(level: str, form: str) -> None:
         ],
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
         logger_factory=structlog.PrintLoggerFactory(sys.stdout),
-        cache_logger_on_first_use=True,
+        cache_logger_on_first_use=False,
     )
     logging.basicConfig(
         stream=sys.stdout, level=logging.WARNING, format='{"event": "%(name)s", "detail": "%(message)s"}'

@@ -1,17 +1,15 @@
 """`sopwith sop` as people type it: against a real server with real certificates, and offline."""
 
 import asyncio
-import contextlib
 import hashlib
-import io
 import json
+import sys
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from structlog.testing import capture_logs
 
 from sopwith.v1 import sop_service_pb2_grpc
 from sopwith_certs.authority import Authority
@@ -21,9 +19,6 @@ from sopwith_certs.signing import fingerprint, public_key_pem, read_private_key
 from sopwith_controller.api.interceptors import Gatekeeper
 from sopwith_controller.api.server import FleetServer
 from sopwith_controller.api.sop_api import SopApi
-from sopwith_controller.cli.errors import run
-from sopwith_controller.cli.nouns import build
-from sopwith_controller.cli.program import NOUNS
 from sopwith_controller.desk.context import Context, write_context
 from sopwith_controller.services.access import Access
 from sopwith_controller.services.refusals import Refusals
@@ -31,30 +26,33 @@ from sopwith_formats.sop_template import sop_template
 from tests.certs.fleet import TRUST_DOMAIN, lay_server, pair
 from tests.controller.sop_fleet import DOCUMENT, ID, SopFleet, revised
 
+SOPWITH = str(Path(sys.executable).parent / "sopwith")
 
-@dataclass
+
 class Typed:
     """What a command printed and how it ended."""
 
-    code: int
-    out: str
-    err: str
+    def __init__(self, code: int, out: bytes, err: bytes) -> None:
+        self.code, self.out, self.err = code, out.decode(), err.decode()
 
     def document(self):
         return json.loads(self.out)
 
 
 async def sopwith(*arguments: str, folder: Path, expect: int = 0) -> Typed:
-    """Run a command as the program does, in a thread, so that the server of the test can answer it."""
-
-    def typed() -> Typed:
-        out, err = io.StringIO(), io.StringIO()
-        with contextlib.chdir(folder), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            code = run(lambda: build(NOUNS).main(list(arguments), prog_name="sopwith", standalone_mode=False))
-        return Typed(code, out.getvalue(), err.getvalue())
-
-    done = await asyncio.wait_for(asyncio.to_thread(typed), 60)
+    process = await asyncio.create_subprocess_exec(
+        SOPWITH,
+        *arguments,
+        cwd=folder,
+        env={"PATH": "/usr/bin:/bin", "HOME": "/nonexistent"},
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await asyncio.wait_for(process.communicate(), 60)
+    done = Typed(process.returncode or 0, out, err)
     assert done.code == expect, (arguments, done.out, done.err)
+    assert "Traceback" not in done.err
     return done
 
 
@@ -97,8 +95,7 @@ async def office(tmp_path: Path) -> AsyncIterator[Path]:
         )
     await access.load()
     await server.start()
-    with capture_logs():
-        yield tmp_path
+    yield tmp_path
     await server.stop(0)
 
 
