@@ -121,3 +121,10 @@ def test_sweep_removes_only_what_a_power_cut_left(tmp_path: Path) -> None:
     durable.sweep(tmp_path)
 
     assert list(tmp_path.iterdir()) == [tmp_path / "state"]
+
+
+def test_a_file_that_cannot_be_written_is_named_by_its_own_name(tmp_path):
+    with pytest.raises(FileNotFoundError) as caught:
+        durable.durable_replace(tmp_path / "nowhere" / "sop.md", b"text")
+
+    assert caught.value.filename == str(tmp_path / "nowhere" / "sop.md")

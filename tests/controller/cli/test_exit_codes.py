@@ -118,3 +118,42 @@ def test_every_noun_explains_itself_with_an_example(noun):
 
     assert done.returncode == 0, done.stderr
     assert "Usage: sopwith" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("spoiled", "words"),
+    [
+        ("key.pem", "holds no private key that can be used"),
+        ("certificate.pem", "holds no certificate"),
+        ("ca.pem", "holds no authority"),
+    ],
+)
+def test_a_file_of_the_context_that_cannot_be_used_is_named(context, spoiled, words):
+    (context.parent / spoiled).write_text("somebody else's notes\n")
+
+    done = sopwith("status", "--context", str(context))
+
+    assert done.returncode == 1
+    assert f"{spoiled} {words}" in done.stderr
+    assert "ssl_transport_security" not in done.stderr
+
+
+def test_a_key_of_somebody_else_is_named(context):
+    other = trustme.CA(key_type=trustme.KeyType.ECDSA).issue_cert("other", key_type=trustme.KeyType.ECDSA)
+    (context.parent / "key.pem").write_bytes(other.private_key_pem.bytes())
+
+    done = sopwith("status", "--context", str(context))
+
+    assert done.returncode == 1
+    assert "do not belong together" in done.stderr
+
+
+@pytest.mark.parametrize("address", ["", "nowhere", "host:port"])
+def test_an_address_that_is_none_is_named(context, address):
+    lines = context.read_text().splitlines()
+    context.write_text("\n".join(f'fleet_address = "{address}"' if "fleet_address" in line else line for line in lines))
+
+    done = sopwith("status", "--context", str(context))
+
+    assert done.returncode == 1
+    assert f"{address!r} is no address" in done.stderr
