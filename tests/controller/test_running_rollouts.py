@@ -244,9 +244,11 @@ async def test_two_live_agents_with_one_identity_are_held_apart(house: House):
     clone = SimulatedAgent(house, agent.computer, agent.receipt_key)
     clone.pair, clone.nonce = agent.pair, "process-2"
 
-    with pytest.raises(grpc.aio.AioRpcError):
-        await clone.connect()
+    await clone.connect()
     await agent.ended()
+    with pytest.raises(grpc.aio.AioRpcError):
+        await agent.connect()
+    await clone.ended()
 
     shown = await operator.fleet.GetComputer(fleet_service_pb2.GetComputerRequest(computer="pc1"))
     [incident] = await _incidents(operator)
@@ -256,6 +258,20 @@ async def test_two_live_agents_with_one_identity_are_held_apart(house: House):
         stored = await unit.computers.get(agent.computer.id)
     assert stored is not None
     assert stored.state is ComputerState.QUARANTINED
+
+
+async def test_an_agent_that_starts_anew_while_its_old_stream_seems_to_live_is_no_clone(house: House):
+    operator = await house.person("operator", "operator")
+    [agent] = await _fleet(house, 1)
+    restarted = SimulatedAgent(house, agent.computer, agent.receipt_key)
+    restarted.pair, restarted.nonce = agent.pair, "process-2"
+
+    await restarted.connect()
+    await agent.ended()
+    rollout = await operator.until(await operator.started("1"), "COMPLETED")
+
+    assert rollout.counts.succeeded == 1
+    assert await _incidents(operator) == []
 
 
 async def test_the_same_process_dialling_again_replaces_its_stream(house: House):

@@ -4,9 +4,11 @@ This module decides what is known of a computer's presence and puts messages int
 the services'. It satisfies the port `AgentGateway`. Nothing here is durable, and nothing has to be: what a computer
 missed it gets at its next Hello, from the tables.
 
-Rules: one stream per computer; the same agent process dialling again replaces its old stream; another process with the
-same identity while the first is alive is a clone, and both streams end. A stream whose computer does not read is cut
-when its queue is full. A heartbeat touches this memory only; last contacts are flushed to the tables in batches.
+Rules: one stream per computer; a newer one replaces it, whichever process dials, because a computer that lost its power
+or its link comes back while its old stream still seems to live. An agent process makes its nonce anew at every start:
+one that dials again after another one replaced it proves that two live at once, a clone, and both streams end. A stream
+whose computer does not read is cut when its queue is full. A heartbeat touches this memory only; last contacts are
+flushed to the tables in batches.
 """
 
 import asyncio
@@ -27,6 +29,7 @@ from sopwith_controller.services.witnesses import Growth
 from sopwith_formats.warrant import Warrant
 
 QUEUE_MAX = 512
+REPLACED_MAX = 8
 DRAIN_SECONDS = 1
 _HEARTBEAT = timedelta(seconds=30)
 _HEARTBEAT_LARGE = timedelta(seconds=60)
@@ -79,13 +82,15 @@ class Stream:
 class _Seen:
     """What is known of one computer since this process started."""
 
-    __slots__ = ("asleep", "last_seen_time", "stream", "without_source")
+    __slots__ = ("asleep", "last_seen_time", "replaced", "stream", "without_source")
 
     def __init__(self) -> None:
         self.stream: Stream | None = None
         self.asleep = False
         self.last_seen_time: datetime | None = None
         self.without_source = False
+        self.replaced: deque[str] = deque(maxlen=REPLACED_MAX)
+        """Nonces of processes that a newer one took the place of."""
 
 
 class PresenceRegister:
@@ -108,11 +113,14 @@ class PresenceRegister:
         """Return the new stream of a computer; None when it is a clone, and then the other stream ends too."""
         seen = self._seen.setdefault(computer_id, _Seen())
         before = seen.stream
-        if before is not None and before.process_nonce != process_nonce and self._alive(seen):
-            before.end("another agent uses the same identity")
+        if process_nonce in seen.replaced:
+            if before is not None:
+                before.end("another agent uses the same identity")
             return None
         if before is not None:
-            before.end("the same agent dialled again")
+            if before.process_nonce != process_nonce:
+                seen.replaced.append(before.process_nonce)
+            before.end("the computer dialled again")
         else:
             self._streams += 1
         seen.without_source = without_source
@@ -279,6 +287,3 @@ class PresenceRegister:
             return False
         seen.stream.send(message)
         return True
-
-    def _alive(self, seen: _Seen) -> bool:
-        return seen.last_seen_time is not None and self._clock.now() - seen.last_seen_time < 3 * self.heartbeat()
