@@ -154,8 +154,7 @@ class SimulatedController:
         except Exception:
             link.cut()
             raise
-        link.down(messages.Welcome(found.computer.acknowledged_sequence, frozen))
-        await self.dispatch.send(found)
+        self.streams.welcome(link, messages.Welcome(found.computer.acknowledged_sequence, frozen))
         self.advancing.poke(*found.rollouts)
 
     def _lost(self, link: Link) -> None:

@@ -22,6 +22,8 @@ class _Seen:
 
     def __init__(self) -> None:
         self.link: Link | None = None
+        self.early: list[object] | None = None
+        """What waits for the Welcome to go first; None once it went."""
         self.asleep = False
         self.last_seen_time: datetime | None = None
 
@@ -47,9 +49,18 @@ class Streams:
             return False
         if before is not None:
             before.cut(controller_knows=True)
-        seen.link, seen.asleep = link, False
+        seen.link, seen.asleep, seen.early = link, False, []
         self.touch(link)
         return True
+
+    def welcome(self, link: Link, welcome: messages.Welcome) -> None:
+        """Send the first message, and after it what was queued meanwhile."""
+        seen = self._seen[link.computer_id]
+        if seen.link is link:
+            link.down(welcome)
+            waiting, seen.early = seen.early or [], None
+            for message in waiting:
+                link.down(message)
 
     def close(self, link: Link) -> None:
         """Forget a stream that ended, unless a newer one took its place."""
@@ -149,5 +160,8 @@ class Streams:
         seen = self._seen.get(computer_id)
         if seen is None or seen.link is None:
             return False
-        seen.link.down(message)
+        if seen.early is not None:
+            seen.early.append(message)
+        else:
+            seen.link.down(message)
         return True

@@ -105,7 +105,6 @@ class AgentApi(agent_service_pb2_grpc.AgentServiceServicer):
             designation = await briefing.source_designation()
             if designation is not None:
                 stream.send(wire.ControllerMessage(source_designation=designation))
-        await self._tools.dispatch.send(found)
         stream.log_size = await self._tools.witnesses.remembered_size(found.computer.name, hello.checkpoint)
         self._tools.show_log_soon()
 

@@ -7,8 +7,9 @@ INSTALLING on: the computer's receipt will tell the truth); the receipt key that
 ever.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from sopwith_controller.domain.entities import Assignment, Computer, ComputerState
 from sopwith_controller.domain.errors import NotFoundError, SopwithError, TrustError
@@ -18,16 +19,18 @@ from sopwith_controller.services.incidents import Incidents
 from sopwith_controller.services.ports import AgentGateway, Clock, Database, UnitOfWork
 from sopwith_controller.services.rollout_records import RolloutRecords
 from sopwith_controller.services.warrants import warrant_basis, write_warrant
-from sopwith_formats.vocabulary import AssignmentState, Symptom
+from sopwith_formats.vocabulary import BEFORE_INSTALLING, AssignmentState, Symptom
 from sopwith_formats.warrant import Warrant
 
 
 @dataclass(frozen=True)
 class Reconciliation:
-    """What is to be sent after the Welcome."""
+    """What is sent after the Welcome."""
 
     computer: Computer
     warrants: tuple[Warrant, ...]
+    leases: tuple[tuple[str, datetime | None], ...]
+    """Assignment and latest start, None for a hold."""
     withdrawals: tuple[str, ...]
     rollouts: frozenset[str]
 
@@ -76,6 +79,9 @@ class Dispatch:
             if changed:
                 await unit.computers.put_all(changed)
                 await unit.commit()
+            for answer in answers:
+                if isinstance(answer, Reconciliation):
+                    await self._send(answer)
         return answers
 
     async def _reconcile(self, unit: UnitOfWork, before: Computer | None, arrival: Arrival) -> Reconciliation:
@@ -92,14 +98,18 @@ class Dispatch:
         return Reconciliation(
             computer=computer,
             warrants=tuple(await self._missing(unit, computer, assignments, arrival)),
+            leases=tuple(self._leases(assignments, arrival)),
             withdrawals=tuple(entry.assignment_id for entry in arrival.journal if entry.assignment_id not in mine),
             rollouts=frozenset(assignment.rollout_id for assignment in assignments),
         )
 
-    async def send(self, found: Reconciliation) -> None:
-        """Send what the comparison found, after the Welcome."""
+    async def _send(self, found: Reconciliation) -> None:
+        """Queue what the comparison found; it goes out after the Welcome."""
         for warrant in found.warrants:
             await self._gateway.send_warrant(found.computer.id, warrant)
+        for assignment_id, start_until in found.leases:
+            reason = "" if start_until else "the controller gave no leave to start"
+            await self._gateway.renew_lease(found.computer.id, assignment_id, start_until, reason)
         for assignment_id in found.withdrawals:
             await self._gateway.withdraw(found.computer.id, assignment_id, "the controller has ended it")
 
@@ -139,6 +149,14 @@ class Dispatch:
             asleep=False,
             last_seen_time=now,
         )
+
+    def _leases(self, assignments: Sequence[Assignment], arrival: Arrival) -> Iterator[tuple[str, datetime | None]]:
+        now = self._clock.now()
+        journal = {entry.assignment_id for entry in arrival.journal}
+        for assignment in assignments:
+            if assignment.id in journal and assignment.state in BEFORE_INSTALLING:
+                lease = assignment.start_until_time
+                yield assignment.id, lease if lease is not None and lease > now else None
 
     async def _missing(
         self, unit: UnitOfWork, computer: Computer, assignments: Sequence[Assignment], arrival: Arrival
