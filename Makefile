@@ -33,7 +33,7 @@ demo: .venv/.installed ## Show one whole update on real parts, in a minute
 	$(BIN)/sopwith demo $(DEMO_OPTIONS)
 
 test: check ## Check, then run every test
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(TEST_OPTIONS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadscope $(TEST_OPTIONS)
 	$(BIN)/python -m tests.architecture.domain_coverage
 
 check: .venv/.developed ## Lint, types, layers, generated files

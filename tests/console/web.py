@@ -17,7 +17,7 @@ from sopwith_controller.adapters.issuer import BuiltInIssuer
 from sopwith_controller.console.application import create_app
 from sopwith_controller.console.source_files import SourceFolder
 from sopwith_controller.console.web_server import WebServer
-from sopwith_controller.domain.entities import Person, Token
+from sopwith_controller.domain.entities import Person, Settings, Token
 from sopwith_controller.services.access import Access
 from sopwith_controller.services.enrolment import Enrolment
 from sopwith_formats.join import Join
@@ -86,6 +86,7 @@ class Web:
 
     async def put(self, repository: str, entity: Any) -> None:
         async with self.database.write() as unit:
+            await unit.put_settings(Settings("Example", TRUST_DOMAIN, "standard", "k", self.clock.now()))
             await getattr(unit, repository).put(entity)
             await unit.commit()
 

@@ -11,6 +11,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
 
@@ -141,7 +142,7 @@ class Play:
         mailbox = self.stage.mailbox
         self.stage.until("the IT manager's mail", lambda: mailbox and mailbox.messages, seconds=60)
         message = mailbox.messages[0] if mailbox else None
-        self.mail = message.as_string() if message else ""
+        self.mail = readable(message) if message else ""
         self._must("lamp@2" in self.mail, "the mail names the release", self.mail)
         self.beat(f"The IT manager has mail: {message['subject'] if message else ''}")
         self._acknowledge_all()
@@ -238,6 +239,12 @@ class Play:
     def _must(self, held: object, what: str, seen: str) -> None:
         if not held:
             raise DeskError(f"the demo expected that {what}, and saw: {seen}", remedy=f"look into {self.stage.folder}")
+
+
+def readable(message: EmailMessage) -> str:
+    """Return a mail as a mail program shows it."""
+    head = "\n".join(f"{name}: {message[name]}" for name in ("From", "To", "Subject", "Date") if message[name])
+    return f"{head}\n\n{message.get_content()}"
 
 
 def perform(folder: Path | None, *, keep: bool, say: Say) -> Path:

@@ -150,7 +150,8 @@ class SqlDatabase:
                 await asyncio.to_thread(files.publish, note)
             except OSError as error:
                 _log.exception("checkpoint_publish_failed", error=str(error))
-        self._published = await asyncio.to_thread(files.newest)
+            # Inside the loop: what is committed while the file is read must not wait for the next commit.
+            self._published = await asyncio.to_thread(files.newest)
 
 
 async def _connected(engine: AsyncEngine) -> AsyncConnection:
