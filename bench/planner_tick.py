@@ -4,9 +4,9 @@ from datetime import timedelta
 
 from bench.measure import Line, best_cpu_seconds
 
-from sopwith_controller.domain.entities import Assignment, Rollout, RolloutState, WaveProgress
 from sopwith_controller.domain.plan import Plan
 from sopwith_controller.domain.planner import plan_tick
+from sopwith_controller.domain.rollout_entities import Assignment, Rollout, RolloutState, WaveProgress
 from sopwith_controller.domain.tick import ComputerView, RolloutView
 from sopwith_formats.vocabulary import AssignmentState, Outcome
 from tests.controller.domain.builders import NOW, READY, a_plan, a_rollout

@@ -5,24 +5,20 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sopwith_controller.domain.entities import (
-    Assignment,
     Certificate,
     Computer,
     ComputerState,
-    Incident,
-    IncidentState,
     LogDraft,
-    Notification,
     Person,
     Release,
     ReleaseState,
-    Rollout,
-    RolloutState,
     Settings,
     SopRevision,
     SopState,
     Token,
 )
+from sopwith_controller.domain.incident_entities import Incident, IncidentState, Notification
+from sopwith_controller.domain.rollout_entities import Assignment, Rollout, RolloutState
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 SHA = "ab" * 32

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from sopwith_controller.domain import entities
+from sopwith_controller.domain import entities, incident_entities, rollout_entities
 from sopwith_controller.domain.errors import ConflictError, NotFoundError
 from sopwith_controller.services.repositories import AgentMessageRow
 from sopwith_formats import merkle
@@ -47,8 +47,8 @@ EVERYTHING_SOP = make.sop_revision(
     ended_time=NOON,
 )
 EVERYTHING_ROLLOUT = make.rollout(
-    approvals=(entities.Approval("manager", make.SHA, NOON, "{}"),),
-    waves=(entities.WaveProgress(NOON, None, NOON), entities.WaveProgress()),
+    approvals=(rollout_entities.Approval("manager", make.SHA, NOON, "{}"),),
+    waves=(rollout_entities.WaveProgress(NOON, None, NOON), rollout_entities.WaveProgress()),
     started_time=NOON,
     ended_time=NOON,
     deadline_time=NOON,
@@ -74,10 +74,10 @@ EVERYTHING_INCIDENT = make.incident(
     due_time=NOON,
     acknowledged_time=NOON,
     resolved_time=NOON,
-    notes=(entities.IncidentNote("manager", NOON, "look\x00", True),),
+    notes=(incident_entities.IncidentNote("manager", NOON, "look\x00", True),),
     told_computers=("pc1",),
     last_told_time=NOON,
-    state=entities.IncidentState.ACKNOWLEDGED,
+    state=incident_entities.IncidentState.ACKNOWLEDGED,
 )
 
 
@@ -104,7 +104,7 @@ async def test_everything_put_is_read_back_equal(database):
         await unit.sops.put(EVERYTHING_SOP)
         await unit.rollouts.put(EVERYTHING_ROLLOUT)
         await unit.assignments.put_all([EVERYTHING_ASSIGNMENT])
-        await unit.freezes.put(entities.Freeze("f-1", "holidays", "owner", NOON, NOON))
+        await unit.freezes.put(incident_entities.Freeze("f-1", "holidays", "owner", NOON, NOON))
         await unit.incidents.put(EVERYTHING_INCIDENT)
         await unit.notifications.put(make.notification(dispatched_time=NOON, next_try_time=NOON, attempts=2))
         await unit.commit()
@@ -119,7 +119,7 @@ async def test_everything_put_is_read_back_equal(database):
         assert await unit.sops.get("SU-SOP-001", 1) == EVERYTHING_SOP
         assert await unit.rollouts.get("r-1") == EVERYTHING_ROLLOUT
         assert await unit.assignments.get("a-0") == EVERYTHING_ASSIGNMENT
-        assert (await unit.freezes.all())[0] == entities.Freeze("f-1", "holidays", "owner", NOON, NOON)
+        assert (await unit.freezes.all())[0] == incident_entities.Freeze("f-1", "holidays", "owner", NOON, NOON)
         assert await unit.incidents.get("i-1") == EVERYTHING_INCIDENT
         sent = make.notification(dispatched_time=NOON, next_try_time=NOON, attempts=2)
         assert await unit.notifications.of_incident("i-1") == [sent]
@@ -373,7 +373,7 @@ async def test_rollouts_are_found_by_id_then_by_newest_name(database):
     async with database.write() as unit:
         await unit.rollouts.put(make.rollout("r-1"))
         await unit.rollouts.put(make.rollout("r-2", created_time=NOON + timedelta(hours=1)))
-        await unit.rollouts.put(make.rollout("r-3", name="other", state=entities.RolloutState.RUNNING))
+        await unit.rollouts.put(make.rollout("r-3", name="other", state=rollout_entities.RolloutState.RUNNING))
         await unit.commit()
 
     async with database.read() as unit:
@@ -421,8 +421,8 @@ async def test_thousands_of_assignments_go_in_and_out_at_once(database):
 
 async def test_a_freeze_is_active_from_start_to_before_its_end(database):
     async with database.write() as unit:
-        await unit.freezes.put(entities.Freeze("f-1", "", "owner", NOON, NOON + timedelta(hours=1)))
-        await unit.freezes.put(entities.Freeze("f-2", "", "owner", NOON + timedelta(minutes=1)))
+        await unit.freezes.put(incident_entities.Freeze("f-1", "", "owner", NOON, NOON + timedelta(hours=1)))
+        await unit.freezes.put(incident_entities.Freeze("f-2", "", "owner", NOON + timedelta(minutes=1)))
         await unit.commit()
 
     async with database.read() as unit:
@@ -434,9 +434,11 @@ async def test_a_freeze_is_active_from_start_to_before_its_end(database):
 async def test_incidents_are_listed_newest_first_and_resolved_ones_left_out(database):
     async with database.write() as unit:
         await unit.incidents.put(make.incident("i-1"))
-        await unit.incidents.put(make.incident("i-2", state=entities.IncidentState.ACKNOWLEDGED))
+        await unit.incidents.put(make.incident("i-2", state=incident_entities.IncidentState.ACKNOWLEDGED))
         later = NOON + timedelta(hours=1)
-        await unit.incidents.put(make.incident("i-3", state=entities.IncidentState.RESOLVED, detected_time=later))
+        await unit.incidents.put(
+            make.incident("i-3", state=incident_entities.IncidentState.RESOLVED, detected_time=later)
+        )
         await unit.commit()
 
     async with database.read() as unit:

@@ -6,22 +6,18 @@ from datetime import datetime
 from typing import Any
 
 from sopwith_controller.domain.entities import (
-    Assignment,
     Certificate,
     Computer,
     ComputerState,
-    Freeze,
-    Incident,
-    IncidentState,
-    Notification,
     Person,
     Release,
-    Rollout,
     SopRevision,
     SopState,
     Token,
 )
 from sopwith_controller.domain.errors import ConflictError
+from sopwith_controller.domain.incident_entities import Freeze, Incident, IncidentState, Notification
+from sopwith_controller.domain.rollout_entities import Assignment, Rollout
 from sopwith_controller.services.ports import Clock
 from sopwith_controller.services.repositories import AgentMessageRow
 

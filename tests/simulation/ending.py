@@ -8,8 +8,8 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from sopwith_controller.domain.entities import Assignment
 from sopwith_controller.domain.rollout import ENDED_STATES
+from sopwith_controller.domain.rollout_entities import Assignment
 from sopwith_controller.domain.waves import count
 from sopwith_formats.log_entry import FIRST_PREVIOUS, LogRow, link
 from sopwith_formats.vocabulary import Outcome

@@ -12,9 +12,9 @@ from decimal import Decimal
 from typing import Any
 
 from sopwith_controller.domain.assignment import occupies
-from sopwith_controller.domain.entities import Assignment, Rollout, RolloutState
 from sopwith_controller.domain.plan import Plan, read_plan
 from sopwith_controller.domain.rollout import TRANSITIONS
+from sopwith_controller.domain.rollout_entities import Assignment, Rollout, RolloutState
 from sopwith_controller.domain.windows import state_at
 from sopwith_formats.log_entry import LogRow
 from sopwith_formats.units import parse_percent

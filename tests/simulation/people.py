@@ -9,9 +9,9 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from sopwith_controller.domain.entities import Rollout, RolloutState
 from sopwith_controller.domain.errors import SopwithError
 from sopwith_controller.domain.rollout import ACTIVE_STATES
+from sopwith_controller.domain.rollout_entities import Rollout, RolloutState
 from sopwith_controller.services.access import Caller
 from sopwith_formats.rollout_spec import ErrorThresholdSpec, RolloutSpec
 from sopwith_formats.sop_policy import WaveRule, Window

@@ -14,8 +14,9 @@ from datetime import datetime, timedelta
 from typing import Any, cast
 
 from sopwith_certs.signing import new_key, public_key_pem
-from sopwith_controller.domain.entities import Release, ReleaseState, Rollout, SopState
+from sopwith_controller.domain.entities import Release, ReleaseState, SopState
 from sopwith_controller.domain.rollout import ACTIVE_STATES
+from sopwith_controller.domain.rollout_entities import Rollout
 from sopwith_controller.services.ports import SourceStore, SourceView
 from sopwith_formats.rollout_spec import RolloutSpec
 from tests import builders

@@ -15,8 +15,8 @@ from sopwith_controller.api.translate_rollout import (
     to_stored_plan,
 )
 from sopwith_controller.api.watchers import Watchers
-from sopwith_controller.domain.entities import Rollout
 from sopwith_controller.domain.rollout import ENDED_STATES
+from sopwith_controller.domain.rollout_entities import Rollout
 from sopwith_controller.services.ports import Clock
 from sopwith_controller.services.rollout_start import RolloutStart
 from sopwith_controller.services.rollout_status import RolloutStatuses

@@ -10,16 +10,8 @@ from typing import Any
 from google.protobuf import duration_pb2, struct_pb2, timestamp_pb2
 
 from sopwith.v1 import computer_pb2, fleet_service_pb2, incident_pb2, people_pb2
-from sopwith_controller.domain.entities import (
-    Computer,
-    Freeze,
-    Incident,
-    Notification,
-    Person,
-    Readiness,
-    Reason,
-    Token,
-)
+from sopwith_controller.domain.entities import Computer, Person, Readiness, Reason, Token
+from sopwith_controller.domain.incident_entities import Freeze, Incident, Notification
 from sopwith_controller.services.ports import Presence
 
 _VERDICTS = {

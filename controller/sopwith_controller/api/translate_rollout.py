@@ -5,8 +5,8 @@ from datetime import datetime
 from sopwith.v1 import rollout_pb2, rollout_service_pb2
 from sopwith_controller.api.errors import refusal_message
 from sopwith_controller.api.translate import to_timestamp
-from sopwith_controller.domain.entities import Assignment, Rollout
 from sopwith_controller.domain.plan import Plan
+from sopwith_controller.domain.rollout_entities import Assignment, Rollout
 from sopwith_controller.domain.tick import Explanation
 from sopwith_controller.domain.waves import Counts, WaveView, wave_views
 from sopwith_controller.services.planning import Drafted

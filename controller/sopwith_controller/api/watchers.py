@@ -8,7 +8,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Iterable
 
-from sopwith_controller.domain.entities import Assignment
+from sopwith_controller.domain.rollout_entities import Assignment
 
 
 class Watch:

@@ -11,8 +11,8 @@ Decides class, need, and whether one approval or all of them hold; signatures ar
 
 from collections.abc import Collection, Sequence
 
-from sopwith_controller.domain.entities import Approval, Rollout
 from sopwith_controller.domain.errors import Refusal, RefusedError
+from sopwith_controller.domain.rollout_entities import Approval, Rollout
 from sopwith_formats.manifest import Manifest
 from sopwith_formats.rollout_spec import RolloutSpec
 from sopwith_formats.sop_policy import ChangeClass, SopPolicy

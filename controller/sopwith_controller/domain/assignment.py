@@ -17,8 +17,9 @@ from datetime import datetime
 from enum import StrEnum
 from functools import cache
 
-from sopwith_controller.domain.entities import Assignment, Reason
+from sopwith_controller.domain.entities import Reason
 from sopwith_controller.domain.errors import TransitionNotAllowedError
+from sopwith_controller.domain.rollout_entities import Assignment
 from sopwith_formats.vocabulary import BEFORE_INSTALLING, AssignmentState, Outcome
 
 

@@ -13,8 +13,8 @@ corrects it (`assignment.end`). Rules (architecture, section 4):
 from dataclasses import dataclass
 from datetime import datetime
 
-from sopwith_controller.domain.entities import Assignment
 from sopwith_controller.domain.readiness import READY
+from sopwith_controller.domain.rollout_entities import Assignment
 from sopwith_controller.domain.standing import is_offline
 from sopwith_controller.domain.tick import ComputerView, EndAssignment
 from sopwith_formats.units import format_time

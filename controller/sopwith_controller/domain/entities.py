@@ -2,15 +2,14 @@
 
 State words are the glossary's; which change is allowed is decided by the state machines next door (`rollout`,
 `assignment`, `sop`, `incident`), never here. Times are UTC. Digests are 64 hexadecimal digits, key fingerprints
-"sha256:" and 64 hexadecimal digits. Empty text means absent.
+"sha256:" and 64 hexadecimal digits. Empty text means absent. Rollouts and assignments stand in `rollout_entities`,
+incidents, messages to people and freezes in `incident_entities`.
 """
 
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
-
-from sopwith_formats.vocabulary import AssignmentState
 
 
 class ComputerState(StrEnum):
@@ -39,28 +38,6 @@ class SopState(StrEnum):
     EFFECTIVE = "EFFECTIVE"
     SUPERSEDED = "SUPERSEDED"
     RETIRED = "RETIRED"
-
-
-class RolloutState(StrEnum):
-    """Where a rollout stands."""
-
-    DRAFT = "DRAFT"
-    IN_REVIEW = "IN_REVIEW"
-    APPROVED = "APPROVED"
-    RUNNING = "RUNNING"
-    PAUSED = "PAUSED"
-    SUSPENDED = "SUSPENDED"
-    COMPLETED = "COMPLETED"
-    ABORTING = "ABORTING"
-    ABORTED = "ABORTED"
-
-
-class IncidentState(StrEnum):
-    """Where an incident stands."""
-
-    OPEN = "OPEN"
-    ACKNOWLEDGED = "ACKNOWLEDGED"
-    RESOLVED = "RESOLVED"
 
 
 @dataclass(frozen=True)
@@ -215,177 +192,6 @@ class SopRevision:
     submitted_time: datetime | None = None
     effective_time: datetime | None = None
     ended_time: datetime | None = None
-
-
-@dataclass(frozen=True)
-class Approval:
-    """One person's approval of a plan."""
-
-    person: str
-    plan_sha256: str
-    time: datetime
-    envelope_json: str = ""
-
-
-@dataclass(frozen=True)
-class WaveProgress:
-    """What happened to one wave so far, by wave index."""
-
-    opened_time: datetime | None = None
-    ended_time: datetime | None = None
-    """When its last assignment ended; soak counts from here."""
-    passed_time: datetime | None = None
-
-
-@dataclass(frozen=True)
-class Rollout:
-    """Bringing one release to one audience under one SOP revision."""
-
-    id: str
-    name: str
-    state: RolloutState
-    release: str
-    spec_json: str
-    """The rollout file as canonical JSON."""
-    sop_id: str
-    sop_revision: int
-    policy_sha256: str
-    plan_json: str
-    """Canonical JSON of the plan; `domain.planner` reads and writes it."""
-    plan_sha256: str
-    change_class: str
-    requester: str
-    created_time: datetime
-    audience: str = ""
-    state_reason: str = ""
-    operator: str = ""
-    start_reason: str = ""
-    ticket: str = ""
-    emergency: bool = False
-    approvals: tuple[Approval, ...] = ()
-    started_time: datetime | None = None
-    ended_time: datetime | None = None
-    deadline_time: datetime | None = None
-    waves: tuple[WaveProgress, ...] = ()
-    counted_from: datetime | None = None
-    """Set by resume: assignments that ended before it are accepted and not judged again."""
-    generation: int = 1
-
-
-@dataclass(frozen=True)
-class Assignment:
-    """One computer's share of a rollout, as the controller mirrors it."""
-
-    id: str
-    rollout_id: str
-    computer_id: str
-    computer: str
-    """Name of the computer."""
-    position: int
-    """Place in plan order, from 0."""
-    wave: int
-    """Index of the wave; the tail is the index after the last one."""
-    state: AssignmentState = AssignmentState.PENDING
-    outcome: str = ""
-    symptom: str = ""
-    detail: str = ""
-    percent: int = 0
-    version_before: str = ""
-    version_after: str = ""
-    attempts: int = 0
-    generation: int = 1
-    reasons: tuple[Reason, ...] = ()
-    next_try_time: datetime | None = None
-    offered_time: datetime | None = None
-    start_until_time: datetime | None = None
-    """Lease: latest start of the install that was granted so far."""
-    install_started_time: datetime | None = None
-    ended_time: datetime | None = None
-    reported_time: datetime | None = None
-    waiting: str = ""
-    """Last reason of the planner why it was not offered; becomes the reason of NOT_STARTED."""
-    warrant_sha256: str = ""
-    receipt_sha256: str = ""
-    lost_time: datetime | None = None
-    """Since when its computer is silent for three heartbeats while it was being changed; None when it is not."""
-
-    @property
-    def lost(self) -> bool:
-        """Tell whether its computer fell silent while it was being changed."""
-        return self.lost_time is not None
-
-    @property
-    def ended(self) -> bool:
-        """Tell whether it has an outcome."""
-        return self.state is AssignmentState.ENDED
-
-
-@dataclass(frozen=True)
-class Freeze:
-    """A time in which installing is forbidden."""
-
-    id: str
-    reason: str
-    started_by: str
-    start_time: datetime
-    end_time: datetime | None = None
-    ended_by: str = ""
-
-
-@dataclass(frozen=True)
-class IncidentNote:
-    """What a person wrote down."""
-
-    person: str
-    time: datetime
-    text: str
-    guidance: bool = False
-
-
-@dataclass(frozen=True)
-class Incident:
-    """A matter that waits for a named person, climbing the escalation ladder."""
-
-    id: str
-    severity: int
-    state: IncidentState
-    level: int
-    symptom: str
-    summary: str
-    detected_time: datetime
-    rollout_id: str = ""
-    release: str = ""
-    computers: tuple[str, ...] = ()
-    """Names of computers."""
-    due_time: datetime | None = None
-    repeats: int = 0
-    acknowledged_by: str = ""
-    acknowledged_time: datetime | None = None
-    resolved_by: str = ""
-    resolved_time: datetime | None = None
-    resolution: str = ""
-    notes: tuple[IncidentNote, ...] = ()
-    told_computers: tuple[str, ...] = ()
-    """Names that a message has carried already; the rest goes into the next one."""
-    last_told_time: datetime | None = None
-
-
-@dataclass(frozen=True)
-class Notification:
-    """One message of the durable outbox."""
-
-    id: str
-    incident_id: str
-    channel: str
-    target: str
-    subject: str
-    body: str
-    created_time: datetime
-    dispatched_time: datetime | None = None
-    delivered: bool = False
-    error: str = ""
-    attempts: int = 0
-    next_try_time: datetime | None = None
 
 
 @dataclass(frozen=True)

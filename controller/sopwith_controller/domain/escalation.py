@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from sopwith_controller.domain.entities import Incident, IncidentState
+from sopwith_controller.domain.incident_entities import Incident, IncidentState
 from sopwith_formats.sop_policy import Contact, EscalationLevel, EscalationRule, SopPolicy
 
 GROUP_EVERY = timedelta(minutes=5)

@@ -5,7 +5,7 @@ Decides only which of the reasons that the tick acted on is the one to show firs
 
 from dataclasses import replace
 
-from sopwith_controller.domain.entities import Assignment
+from sopwith_controller.domain.rollout_entities import Assignment
 from sopwith_controller.domain.standing import CONCURRENCY, RELEASE, Wait, of_computer, of_connection, of_nothing
 from sopwith_controller.domain.tick import Explanation
 from sopwith_controller.domain.tick_state import TickState

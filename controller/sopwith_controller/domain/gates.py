@@ -7,9 +7,10 @@ approvals `approvals`', windows and freezes the planner's, because they make it 
 from collections.abc import Sequence
 from datetime import datetime
 
-from sopwith_controller.domain.entities import Release, ReleaseState, Rollout, SopRevision, SopState
+from sopwith_controller.domain.entities import Release, ReleaseState, SopRevision, SopState
 from sopwith_controller.domain.errors import Refusal, RefusedError
 from sopwith_controller.domain.plan import Plan
+from sopwith_controller.domain.rollout_entities import Rollout
 from sopwith_formats.units import format_time, parse_time
 
 

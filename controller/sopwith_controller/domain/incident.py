@@ -10,8 +10,8 @@ from dataclasses import replace
 from datetime import datetime
 from enum import StrEnum
 
-from sopwith_controller.domain.entities import Incident, IncidentNote, IncidentState
 from sopwith_controller.domain.errors import InvalidInputError, TransitionNotAllowedError
+from sopwith_controller.domain.incident_entities import Incident, IncidentNote, IncidentState
 from sopwith_formats.sop_policy import SopPolicy
 from sopwith_formats.vocabulary import SEVERITY_1, Outcome, Symptom
 

@@ -7,7 +7,7 @@ long list of computers is cut after the first ones, and says how many follow.
 from collections.abc import Sequence
 from datetime import datetime
 
-from sopwith_controller.domain.entities import Incident
+from sopwith_controller.domain.incident_entities import Incident
 from sopwith_formats.units import format_time
 
 NAMES_MAX = 50

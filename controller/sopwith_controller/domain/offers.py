@@ -13,8 +13,8 @@ Decides after `wave_progress` has said which wave is open. Rules:
 from datetime import datetime, timedelta
 
 from sopwith_controller.domain.assignment import occupies
-from sopwith_controller.domain.entities import Assignment
 from sopwith_controller.domain.readiness import needs_measuring
+from sopwith_controller.domain.rollout_entities import Assignment
 from sopwith_controller.domain.standing import (
     BUDGET,
     CONCURRENCY,

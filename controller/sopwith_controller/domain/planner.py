@@ -21,10 +21,10 @@ A tick costs one pass over the assignments and work for the members of the open 
 from collections import Counter
 from datetime import datetime
 
-from sopwith_controller.domain.entities import RolloutState
 from sopwith_controller.domain.explanations import explain_all
 from sopwith_controller.domain.offers import offer, renew_leases
 from sopwith_controller.domain.rollout import ACTIVE_STATES
+from sopwith_controller.domain.rollout_entities import RolloutState
 from sopwith_controller.domain.tick import (
     Complete,
     EndAssignment,

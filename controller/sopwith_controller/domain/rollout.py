@@ -9,8 +9,8 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from sopwith_controller.domain.entities import Approval, Rollout, RolloutState, WaveProgress
 from sopwith_controller.domain.errors import InvalidInputError, TransitionNotAllowedError
+from sopwith_controller.domain.rollout_entities import Approval, Rollout, RolloutState, WaveProgress
 
 
 class RolloutCommand(StrEnum):

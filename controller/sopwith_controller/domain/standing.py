@@ -7,8 +7,9 @@ are looked at, and what is done about them, is the planner's.
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from sopwith_controller.domain.entities import Assignment, Readiness, RolloutState
+from sopwith_controller.domain.entities import Readiness
 from sopwith_controller.domain.readiness import ANSWER_WITHIN, EXCUSED, NOT_READY, READY, is_fresh, needs_measuring
+from sopwith_controller.domain.rollout_entities import Assignment, RolloutState
 from sopwith_controller.domain.tick import ComputerView, RolloutView
 from sopwith_controller.domain.windows import WindowState
 from sopwith_formats.units import format_time

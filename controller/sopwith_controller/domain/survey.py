@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from sopwith_controller.domain.assignment import MAY_BE_LOST, occupies
 from sopwith_controller.domain.endings import conclude
-from sopwith_controller.domain.entities import Assignment, RolloutState
+from sopwith_controller.domain.rollout_entities import Assignment, RolloutState
 from sopwith_controller.domain.standing import Wait, of_window
 from sopwith_controller.domain.tick import Action, ComputerView, EndAssignment, MarkLost, RolloutView, UnmarkLost
 from sopwith_controller.domain.waves import Tally, is_unsafe

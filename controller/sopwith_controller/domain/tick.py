@@ -9,8 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from sopwith_controller.domain.entities import Assignment, Freeze, Readiness, Rollout
+from sopwith_controller.domain.entities import Readiness
+from sopwith_controller.domain.incident_entities import Freeze
 from sopwith_controller.domain.plan import Plan
+from sopwith_controller.domain.rollout_entities import Assignment, Rollout
 from sopwith_formats.vocabulary import Outcome
 
 

@@ -6,8 +6,8 @@ Decides nothing itself; `wave_progress` and `offers` do. It lives for one tick a
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from sopwith_controller.domain.entities import Assignment, WaveProgress
 from sopwith_controller.domain.plan import Plan
+from sopwith_controller.domain.rollout_entities import Assignment, WaveProgress
 from sopwith_controller.domain.standing import Wait, of_rollout
 from sopwith_controller.domain.survey import Survey, survey
 from sopwith_controller.domain.tick import Action, ComputerView, RolloutView

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import timedelta
 
-from sopwith_controller.domain.entities import Assignment
 from sopwith_controller.domain.readiness import ANSWER_WITHIN, FRESH_FOR, READY, is_ready, needs_measuring, stale_time
+from sopwith_controller.domain.rollout_entities import Assignment
 from sopwith_controller.domain.standing import Wait, of_computer, of_other_rollout, of_preparing
 from sopwith_controller.domain.tick import ComputerView, MarkWaveEnded, MoveAssignment, OpenWave, PassWave, Suspend
 from sopwith_controller.domain.tick_state import RUNNING_OUT, TickState

@@ -18,9 +18,9 @@ from datetime import datetime
 from decimal import Decimal
 
 from sopwith_controller.domain.assignment import ERRORS, SUCCESSES
-from sopwith_controller.domain.entities import Assignment, Rollout, WaveProgress
 from sopwith_controller.domain.plan import Plan, PlanThresholds
 from sopwith_controller.domain.rollout import ENDED_STATES
+from sopwith_controller.domain.rollout_entities import Assignment, Rollout, WaveProgress
 from sopwith_formats.units import parse_percent
 from sopwith_formats.vocabulary import AssignmentState, Outcome, Symptom
 

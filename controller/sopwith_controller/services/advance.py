@@ -12,9 +12,10 @@ from datetime import datetime, timedelta
 from sopwith_controller.domain import assignment as mirror
 from sopwith_controller.domain import rollout as machine
 from sopwith_controller.domain.assignment import EndKind
-from sopwith_controller.domain.entities import Assignment, LogDraft, Rollout
+from sopwith_controller.domain.entities import LogDraft
 from sopwith_controller.domain.log_kinds import LogKind
 from sopwith_controller.domain.planner import plan_tick
+from sopwith_controller.domain.rollout_entities import Assignment, Rollout
 from sopwith_controller.domain.tick import (
     Action,
     Complete,

@@ -11,8 +11,8 @@ from datetime import timedelta
 
 import structlog
 
-from sopwith_controller.domain.entities import Assignment, Rollout
 from sopwith_controller.domain.rollout import ACTIVE_STATES
+from sopwith_controller.domain.rollout_entities import Assignment, Rollout
 from sopwith_controller.services.advance import Advance, Advanced
 from sopwith_controller.services.ports import Clock, Database, Timers
 

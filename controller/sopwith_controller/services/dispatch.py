@@ -11,8 +11,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from sopwith_controller.domain.entities import Assignment, Computer, ComputerState
+from sopwith_controller.domain.entities import Computer, ComputerState
 from sopwith_controller.domain.errors import NotFoundError, SopwithError, TrustError
+from sopwith_controller.domain.rollout_entities import Assignment
 from sopwith_controller.services.agent_reports import Arrival
 from sopwith_controller.services.computers import change_state
 from sopwith_controller.services.incidents import Incidents

@@ -9,8 +9,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from sopwith_controller.domain.entities import Freeze, LogDraft
+from sopwith_controller.domain.entities import LogDraft
 from sopwith_controller.domain.errors import InvalidInputError, NotFoundError
+from sopwith_controller.domain.incident_entities import Freeze
 from sopwith_controller.domain.log_kinds import LogKind
 from sopwith_controller.services.access import Caller
 from sopwith_controller.services.ports import AgentGateway, Clock, Database, Ids, Timers

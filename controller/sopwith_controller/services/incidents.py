@@ -12,10 +12,12 @@ from datetime import datetime, timedelta
 
 from sopwith_controller.domain import escalation, incident_message
 from sopwith_controller.domain import incident as rules
-from sopwith_controller.domain.entities import Incident, IncidentState, LogDraft, Notification, Rollout
+from sopwith_controller.domain.entities import LogDraft
 from sopwith_controller.domain.errors import InvalidInputError, NotFoundError
 from sopwith_controller.domain.escalation import EscalationStep
+from sopwith_controller.domain.incident_entities import Incident, IncidentState, Notification
 from sopwith_controller.domain.log_kinds import LogKind
+from sopwith_controller.domain.rollout_entities import Rollout
 from sopwith_controller.services.access import Caller, require_role
 from sopwith_controller.services.ports import Clock, Database, Ids, Timers, UnitOfWork
 from sopwith_controller.services.rollout_records import RolloutRecords

@@ -11,9 +11,11 @@ from datetime import timedelta
 import structlog
 
 from sopwith_controller.domain import rollout as machine
-from sopwith_controller.domain.entities import IncidentState, LogDraft, Rollout, RolloutState
+from sopwith_controller.domain.entities import LogDraft
 from sopwith_controller.domain.errors import SopwithError
+from sopwith_controller.domain.incident_entities import IncidentState
 from sopwith_controller.domain.log_kinds import LogKind
+from sopwith_controller.domain.rollout_entities import Rollout, RolloutState
 from sopwith_controller.services.incidents import Incidents
 from sopwith_controller.services.ports import Clock, Database, Timers, UnitOfWork
 from sopwith_controller.services.update_log import UpdateLogs

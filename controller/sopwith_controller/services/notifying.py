@@ -15,8 +15,9 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from sopwith_controller.domain.entities import LogDraft, Notification
+from sopwith_controller.domain.entities import LogDraft
 from sopwith_controller.domain.errors import SopwithError
+from sopwith_controller.domain.incident_entities import Notification
 from sopwith_controller.domain.log_kinds import LogKind
 from sopwith_controller.services.ports import Clock, Database, Notifier, UnitOfWork
 

@@ -9,18 +9,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sopwith_controller.domain import evaluation
-from sopwith_controller.domain.entities import (
-    Computer,
-    ComputerState,
-    Incident,
-    IncidentState,
-    Notification,
-    Rollout,
-    RolloutState,
-    Settings,
-    SopRevision,
-    SopState,
-)
+from sopwith_controller.domain.entities import Computer, ComputerState, Settings, SopRevision, SopState
+from sopwith_controller.domain.incident_entities import Incident, IncidentState, Notification
+from sopwith_controller.domain.rollout_entities import Rollout, RolloutState
 from sopwith_controller.services.ports import AgentGateway, Clock, Database, SourceStore, UnitOfWork
 
 

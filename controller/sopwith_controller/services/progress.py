@@ -14,9 +14,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from sopwith_controller.domain import assignment as mirror
-from sopwith_controller.domain.entities import Assignment, Computer, LogDraft
+from sopwith_controller.domain.entities import Computer, LogDraft
 from sopwith_controller.domain.errors import SopwithError, TrustError
 from sopwith_controller.domain.log_kinds import LogKind
+from sopwith_controller.domain.rollout_entities import Assignment
 from sopwith_controller.services.agent_reports import (
     KINDS,
     FactsReported,

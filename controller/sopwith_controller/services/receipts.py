@@ -12,10 +12,11 @@ from hashlib import sha256
 
 from sopwith_controller.domain import assignment as mirror
 from sopwith_controller.domain.assignment import EndKind
-from sopwith_controller.domain.entities import Assignment, Computer, ComputerState, LogDraft, Rollout
+from sopwith_controller.domain.entities import Computer, ComputerState, LogDraft
 from sopwith_controller.domain.errors import TrustError
 from sopwith_controller.domain.incident import severity_of_outcome
 from sopwith_controller.domain.log_kinds import LogKind
+from sopwith_controller.domain.rollout_entities import Assignment, Rollout
 from sopwith_controller.services.agent_reports import ReceiptReported
 from sopwith_controller.services.computers import change_state
 from sopwith_controller.services.incidents import Incidents

@@ -9,20 +9,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
-from sopwith_controller.domain.entities import (
-    Assignment,
-    Certificate,
-    Computer,
-    Freeze,
-    Incident,
-    LogDraft,
-    Notification,
-    Person,
-    Release,
-    Rollout,
-    SopRevision,
-    Token,
-)
+from sopwith_controller.domain.entities import Certificate, Computer, LogDraft, Person, Release, SopRevision, Token
+from sopwith_controller.domain.incident_entities import Freeze, Incident, Notification
+from sopwith_controller.domain.rollout_entities import Assignment, Rollout
 from sopwith_formats.log_entry import LogRow
 from sopwith_formats.merkle import TreeNode
 

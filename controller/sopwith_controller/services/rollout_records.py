@@ -5,9 +5,9 @@ Plans and policies never change once frozen, so that what was parsed is kept, by
 
 from collections import OrderedDict
 
-from sopwith_controller.domain.entities import Rollout
 from sopwith_controller.domain.errors import NotFoundError
 from sopwith_controller.domain.plan import Plan, read_plan
+from sopwith_controller.domain.rollout_entities import Rollout
 from sopwith_controller.services.ports import UnitOfWork
 from sopwith_formats.sop_policy import SopPolicy, read_sop_policy
 

@@ -12,13 +12,14 @@ from datetime import timedelta
 from sopwith_controller.domain import approvals, gates, sop_gates
 from sopwith_controller.domain import assignment as mirror
 from sopwith_controller.domain import rollout as machine
-from sopwith_controller.domain.entities import Assignment, Computer, ComputerState, Rollout
+from sopwith_controller.domain.entities import Computer, ComputerState
 from sopwith_controller.domain.errors import NotFoundError
 from sopwith_controller.domain.evaluation import check_life
 from sopwith_controller.domain.log_kinds import LogKind
 from sopwith_controller.domain.plan import Plan
 from sopwith_controller.domain.planning import member_waves
 from sopwith_controller.domain.readiness import is_ready, needs_measuring
+from sopwith_controller.domain.rollout_entities import Assignment, Rollout
 from sopwith_controller.services.access import Caller
 from sopwith_controller.services.advance import rollout_draft
 from sopwith_controller.services.ports import AgentGateway, UnitOfWork

@@ -7,11 +7,11 @@ as the truth it tells); the tail is shown while it has members.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sopwith_controller.domain.entities import Assignment, Rollout
 from sopwith_controller.domain.errors import NotFoundError
 from sopwith_controller.domain.plan import Plan
 from sopwith_controller.domain.planner import explain
 from sopwith_controller.domain.rollout import ACTIVE_STATES
+from sopwith_controller.domain.rollout_entities import Assignment, Rollout
 from sopwith_controller.domain.tick import Explanation
 from sopwith_controller.domain.waves import Counts, WaveView, count, wave_views
 from sopwith_controller.services.ports import Clock, Database, UnitOfWork

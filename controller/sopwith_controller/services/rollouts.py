@@ -12,10 +12,10 @@ from sopwith_certs.plan_approvals import verify_approval
 from sopwith_certs.signing import read_public_key
 from sopwith_controller.domain import approvals, gates
 from sopwith_controller.domain import rollout as machine
-from sopwith_controller.domain.entities import Approval, Rollout, RolloutState
 from sopwith_controller.domain.errors import ConflictError, InvalidInputError, NotFoundError
 from sopwith_controller.domain.evaluation import check_life
 from sopwith_controller.domain.log_kinds import LogKind
+from sopwith_controller.domain.rollout_entities import Approval, Rollout, RolloutState
 from sopwith_controller.services.access import Caller
 from sopwith_controller.services.advance import rollout_draft
 from sopwith_controller.services.incidents import Incidents, suspension_is_seen, suspension_of

@@ -7,9 +7,10 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from sopwith_controller.domain.assignment import occupies
-from sopwith_controller.domain.entities import Computer, ComputerState, ReleaseState, Rollout
+from sopwith_controller.domain.entities import Computer, ComputerState, ReleaseState
 from sopwith_controller.domain.presence import offline_time
 from sopwith_controller.domain.rollout import ACTIVE_STATES
+from sopwith_controller.domain.rollout_entities import Rollout
 from sopwith_controller.domain.tick import ComputerView, RolloutView
 from sopwith_controller.services.ports import AgentGateway, UnitOfWork
 from sopwith_controller.services.rollout_records import RolloutRecords

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sopwith_controller.domain.entities import Assignment, Rollout
 from sopwith_controller.domain.plan import Plan
+from sopwith_controller.domain.rollout_entities import Assignment, Rollout
 from sopwith_formats.agent_policy import read_agent_policy
 from sopwith_formats.manifest import split_release
 from sopwith_formats.sop_policy import SopPolicy

@@ -7,21 +7,12 @@ from typing import Any
 
 from sopwith_controller.domain import assignment as mirror
 from sopwith_controller.domain import rollout as lifecycle
-from sopwith_controller.domain.entities import (
-    Assignment,
-    Computer,
-    ComputerState,
-    Freeze,
-    Readiness,
-    Reason,
-    Release,
-    ReleaseState,
-    Rollout,
-    RolloutState,
-)
+from sopwith_controller.domain.entities import Computer, ComputerState, Readiness, Reason, Release, ReleaseState
+from sopwith_controller.domain.incident_entities import Freeze
 from sopwith_controller.domain.plan import Plan, PlanMember, PlanThresholds, PlanWave
 from sopwith_controller.domain.planner import explain, plan_tick
 from sopwith_controller.domain.planning import PlanInputs, member_waves
+from sopwith_controller.domain.rollout_entities import Assignment, Rollout, RolloutState
 from sopwith_controller.domain.tick import (
     Complete,
     ComputerView,

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from sopwith_controller.domain import approvals
-from sopwith_controller.domain.entities import Approval, RolloutState
 from sopwith_controller.domain.errors import RefusedError
+from sopwith_controller.domain.rollout_entities import Approval, RolloutState
 from sopwith_formats.sop_policy import ChangeClass
 from tests.controller.domain.builders import NOW, a_manifest, a_plan, a_policy, a_rollout, a_spec
 

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from sopwith_agent.domain.assignment import TABLE
 from sopwith_controller.domain import assignment as mirror
 from sopwith_controller.domain.assignment import TRANSITIONS, AssignmentEvent, EndKind
-from sopwith_controller.domain.entities import Assignment, Reason
+from sopwith_controller.domain.entities import Reason
 from sopwith_controller.domain.errors import TransitionNotAllowedError
+from sopwith_controller.domain.rollout_entities import Assignment
 from sopwith_formats.vocabulary import AssignmentState, Outcome
 from tests.controller.domain.builders import HOUR, MINUTE, NOW, an_assignment
 

@@ -2,8 +2,9 @@
 
 import pytest
 
-from sopwith_controller.domain.entities import Readiness, RolloutState
+from sopwith_controller.domain.entities import Readiness
 from sopwith_controller.domain.planner import explain
+from sopwith_controller.domain.rollout_entities import RolloutState
 from sopwith_controller.domain.tick import WAITS, RolloutView
 from sopwith_formats.vocabulary import BEFORE_INSTALLING, AssignmentState, Outcome
 from tests.controller.domain.builders import HOUR, MINUTE, NOW, World, a_plan, a_rollout, not_ready

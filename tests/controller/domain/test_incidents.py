@@ -7,9 +7,9 @@ from datetime import timedelta
 import pytest
 
 from sopwith_controller.domain import escalation, incident, incident_message
-from sopwith_controller.domain.entities import Incident, IncidentState
 from sopwith_controller.domain.errors import InvalidInputError, TransitionNotAllowedError
 from sopwith_controller.domain.incident import TRANSITIONS, IncidentCommand
+from sopwith_controller.domain.incident_entities import Incident, IncidentState
 from sopwith_formats.sop_policy import Contact, EscalationLevel, EscalationRule, Significant
 from sopwith_formats.vocabulary import Outcome, Symptom
 from tests.controller.domain.builders import HOUR, MINUTE, NOW, SECOND, a_policy

@@ -4,8 +4,10 @@ import pytest
 
 from sopwith_controller.domain import rollout as lifecycle
 from sopwith_controller.domain.endings import GOES_ON, conclude
-from sopwith_controller.domain.entities import Freeze, Readiness, Reason, RolloutState
+from sopwith_controller.domain.entities import Readiness, Reason
+from sopwith_controller.domain.incident_entities import Freeze
 from sopwith_controller.domain.planner import plan_tick
+from sopwith_controller.domain.rollout_entities import RolloutState
 from sopwith_controller.domain.survey import REBOOT_PATIENCE
 from sopwith_controller.domain.tick import (
     Complete,

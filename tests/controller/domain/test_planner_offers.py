@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 
 from sopwith_controller.domain import rollout as lifecycle
-from sopwith_controller.domain.entities import Freeze, Readiness, Reason
+from sopwith_controller.domain.entities import Readiness, Reason
+from sopwith_controller.domain.incident_entities import Freeze
 from sopwith_controller.domain.offers import LEASE
 from sopwith_controller.domain.tick import (
     HoldLease,

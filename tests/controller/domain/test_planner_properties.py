@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 
 from sopwith_controller.domain import rollout as lifecycle
 from sopwith_controller.domain.assignment import occupies
-from sopwith_controller.domain.entities import Freeze, RolloutState
+from sopwith_controller.domain.incident_entities import Freeze
 from sopwith_controller.domain.plan import Plan, PlanThresholds
+from sopwith_controller.domain.rollout_entities import RolloutState
 from sopwith_controller.domain.tick import OfferAssignment, OpenWave, RenewLease
 from sopwith_formats.vocabulary import AssignmentState, Outcome
 from tests.controller.domain.builders import World, a_plan, not_ready

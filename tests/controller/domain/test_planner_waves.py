@@ -4,7 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from sopwith_controller.domain.entities import Readiness, RolloutState
+from sopwith_controller.domain.entities import Readiness
+from sopwith_controller.domain.rollout_entities import RolloutState
 from sopwith_controller.domain.tick import (
     Complete,
     MarkWaveEnded,

@@ -6,9 +6,9 @@ from datetime import timedelta
 import pytest
 
 from sopwith_controller.domain import rollout as lifecycle
-from sopwith_controller.domain.entities import Approval, Rollout, RolloutState
 from sopwith_controller.domain.errors import InvalidInputError, TransitionNotAllowedError
 from sopwith_controller.domain.rollout import TRANSITIONS, RolloutCommand, next_state
+from sopwith_controller.domain.rollout_entities import Approval, Rollout, RolloutState
 from tests.controller.domain.builders import HOUR, NOW, a_plan, a_rollout
 
 PLAN = a_plan(1, 4)

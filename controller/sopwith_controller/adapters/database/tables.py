@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, LargeBinary, MetaData, Table
 
 from sopwith_controller.adapters.database.column_types import Document, Line, Time, Word, time_in
-from sopwith_controller.domain import entities
+from sopwith_controller.domain import entities, incident_entities, rollout_entities
 from sopwith_formats.vocabulary import AssignmentState
 
 METADATA = MetaData(
@@ -73,16 +73,16 @@ def _read_signatures(document: list[dict[str, Any]]) -> tuple[entities.SopSignat
     return tuple(entities.SopSignature(**{**one, "signed_time": time_in(one, "signed_time")}) for one in document)
 
 
-def _read_approvals(document: list[dict[str, Any]]) -> tuple[entities.Approval, ...]:
-    return tuple(entities.Approval(**{**one, "time": time_in(one, "time")}) for one in document)
+def _read_approvals(document: list[dict[str, Any]]) -> tuple[rollout_entities.Approval, ...]:
+    return tuple(rollout_entities.Approval(**{**one, "time": time_in(one, "time")}) for one in document)
 
 
-def _read_waves(document: list[dict[str, Any]]) -> tuple[entities.WaveProgress, ...]:
-    return tuple(entities.WaveProgress(**{key: time_in(one, key) for key in one}) for one in document)
+def _read_waves(document: list[dict[str, Any]]) -> tuple[rollout_entities.WaveProgress, ...]:
+    return tuple(rollout_entities.WaveProgress(**{key: time_in(one, key) for key in one}) for one in document)
 
 
-def _read_notes(document: list[dict[str, Any]]) -> tuple[entities.IncidentNote, ...]:
-    return tuple(entities.IncidentNote(**{**one, "time": time_in(one, "time")}) for one in document)
+def _read_notes(document: list[dict[str, Any]]) -> tuple[incident_entities.IncidentNote, ...]:
+    return tuple(incident_entities.IncidentNote(**{**one, "time": time_in(one, "time")}) for one in document)
 
 
 settings = Table(
@@ -198,7 +198,7 @@ rollouts = Table(
     METADATA,
     _key("id"),
     *_lines("name"),
-    _word("state", entities.RolloutState),
+    _word("state", rollout_entities.RolloutState),
     *_lines("release", "spec_json", "sop_id"),
     *_numbers("sop_revision"),
     *_lines("policy_sha256", "plan_json", "plan_sha256", "change_class", "requester"),
@@ -251,7 +251,7 @@ incidents = Table(
     METADATA,
     _key("id"),
     *_numbers("severity"),
-    _word("state", entities.IncidentState),
+    _word("state", incident_entities.IncidentState),
     *_numbers("level"),
     *_lines("symptom", "summary"),
     *_times("detected_time"),

@@ -7,7 +7,7 @@ from sqlalchemy import or_, select
 
 from sopwith_controller.adapters.database.tables import incidents, notifications
 from sopwith_controller.adapters.database.transaction import Transaction, columns_for
-from sopwith_controller.domain.entities import Incident, IncidentState, Notification
+from sopwith_controller.domain.incident_entities import Incident, IncidentState, Notification
 
 _INCIDENTS = select(*columns_for(Incident, incidents))
 _NEWEST = (incidents.c.detected_time.desc(), incidents.c.id.desc())

@@ -7,7 +7,8 @@ from sqlalchemy import or_, select
 
 from sopwith_controller.adapters.database.tables import assignments, freezes, rollouts
 from sopwith_controller.adapters.database.transaction import Transaction, columns_for, pieces
-from sopwith_controller.domain.entities import Assignment, Freeze, Rollout
+from sopwith_controller.domain.incident_entities import Freeze
+from sopwith_controller.domain.rollout_entities import Assignment, Rollout
 from sopwith_formats.vocabulary import AssignmentState
 
 _ROLLOUTS = select(*columns_for(Rollout, rollouts))
