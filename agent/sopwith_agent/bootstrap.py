@@ -60,6 +60,7 @@ class _Base:
             source_designated=bool(self.source.root_sha256()),
             source_url=self.source.metadata_url(),
             source_ca_file=self.identity.authorities_file,
+            throughput_bytes_per_second=self.source.throughput(),
         )
 
 

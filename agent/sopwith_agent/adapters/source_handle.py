@@ -4,6 +4,7 @@ Decides nothing about trust; `tuf_source` does. What can be answered without the
 that are known without it: the root that enrolment or the designation pinned, and the addresses beside it.
 """
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from sopwith_agent.adapters.identity_store import IdentityStore
+from sopwith_agent.domain import limits
 from sopwith_agent.domain.errors import AgentError
 from sopwith_agent.domain.messages import Body, SourceNamed
 from sopwith_agent.steps.ports import StagedFile
@@ -23,6 +25,31 @@ if TYPE_CHECKING:
 _log = structlog.get_logger()
 
 
+class Throughput:
+    """Measures how fast a download comes: what went over the network, without what lay there already."""
+
+    def __init__(self, progress: Callable[[int, int], None], monotonic: Callable[[], float]) -> None:
+        self._progress = progress
+        self._monotonic = monotonic
+        self._first: tuple[float, int] | None = None
+        self._last: tuple[float, int] = (0.0, 0)
+
+    def progressed(self, done: int, total: int) -> None:
+        """Take one word of progress and pass it on."""
+        self._last = (self._monotonic(), done)
+        self._first = self._first or self._last
+        self._progress(done, total)
+
+    def bytes_per_second(self) -> int | None:
+        """Return the rate, None when too little came to tell."""
+        if self._first is None:
+            return None
+        seconds, moved = self._last[0] - self._first[0], self._last[1] - self._first[1]
+        if moved < limits.throughput_measured_from_bytes or seconds <= 0:
+            return None
+        return round(moved / seconds)
+
+
 class SourceHandle:
     """The designated source of one computer. Everything but `root_sha256` and `metadata_url` is the worker's."""
 
@@ -31,6 +58,7 @@ class SourceHandle:
         self._identity = identity
         self._root = identity.trust().source_root_sha256
         self._loaded: TufSource | None = None
+        self._throughput: int | None = None
 
     def root_sha256(self) -> str:
         """Return the digest of the trusted root, empty before designation."""
@@ -67,8 +95,15 @@ class SourceHandle:
     def download(
         self, target: str, into: Path, progress: Callable[[int, int], None], cancelled: Callable[[], bool]
     ) -> StagedFile:
-        """Fetch one target into a folder, resuming."""
-        return self._source().download(target, into, progress, cancelled)
+        """Fetch one target into a folder, resuming, and remember how fast it came."""
+        meter = Throughput(progress, time.monotonic)
+        staged = self._source().download(target, into, meter.progressed, cancelled)
+        self._throughput = meter.bytes_per_second() or self._throughput
+        return staged
+
+    def throughput(self) -> int | None:
+        """Return the bytes per second of the last download that was long enough to tell, None before it."""
+        return self._throughput
 
     def _source(self) -> "TufSource":
         if self._loaded is None:

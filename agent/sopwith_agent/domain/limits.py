@@ -55,6 +55,9 @@ farewell_seconds = 1
 stop_timeout_seconds = 10
 """A running agent ends within this after SIGTERM; what is not done by then is found in the journal."""
 
+throughput_measured_from_bytes = 256 * 2**10
+"""A download that moved less says nothing about the link."""
+
 # The state folder.
 journal_record_max_bytes = 2**20
 journal_finished_max = 50
