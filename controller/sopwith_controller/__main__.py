@@ -9,9 +9,9 @@ import sys
 def main() -> None:
     """Run the program."""
     if sys.argv[1:] == ["--version"]:
-        from importlib.metadata import version
+        from sopwith_formats.version import VERSION
 
-        print(f"sopwith-controller, version {version('sopwith')}")  # noqa: T201  a program's answer
+        print(f"sopwith-controller {VERSION}")  # noqa: T201  a program's answer
         return
     from sopwith_controller.operate.program import program
 

@@ -17,6 +17,7 @@ from typing import Any, ParamSpec
 import click
 
 from sopwith_formats.errors import FormatError
+from sopwith_formats.version import VERSION
 
 DATA_DEFAULT = Path("/var/lib/sopwith")
 P = ParamSpec("P")
@@ -78,7 +79,7 @@ def _words(error: BaseException) -> list[str]:
 @click.group(
     context_settings={"help_option_names": ["-h", "--help"]}, epilog="Example: sopwith-controller serve --data c"
 )
-@click.version_option(package_name="sopwith", prog_name="sopwith-controller")
+@click.version_option(VERSION, prog_name="sopwith-controller", message="%(prog)s %(version)s")
 def program() -> None:
     """Operate a Sopwith controller."""
 
