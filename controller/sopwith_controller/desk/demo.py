@@ -17,7 +17,7 @@ from typing import Any
 
 from sopwith_controller.desk.demo_page import page
 from sopwith_controller.desk.demo_release import write_release, write_rollout
-from sopwith_controller.desk.demo_stage import Mailbox, Stage
+from sopwith_controller.desk.demo_stage import Mailbox, Stage, program_path
 from sopwith_controller.desk.errors import DeskError
 
 COMPUTERS = 5
@@ -278,16 +278,22 @@ def _next_commands(play: Play, say: Say) -> None:
     folder = play.stage.folder
     pids = " ".join(str(process.pid) for process in play.stage.processes)
     say("\nThe fleet goes on running. Next, type any of these:\n")
+    enrol = (
+        "sopwith token create --label site=here -o name > here.join; "
+        "sopwith-agent enroll --join-file here.join --state here --name here; "
+        "sopwith-agent run --state here > here.log 2>&1 &"
+    )
     for line in (
         f"cd {folder}",
-        "export SOPWITH_CONTEXT=c/owner/context.toml",
+        f"export PATH={Path(program_path('sopwith')).parent}:$PATH SOPWITH_CONTEXT=c/owner/context.toml",
         "sopwith status",
         "sopwith computer list",
         "sopwith rollout list",
         "sopwith log list",
-        f"kill {pids}   # ends the fleet",
-        "sopwith token create --label site=here -o name > here.join",
-        "sopwith-agent enroll --join-file here.join --state here --name here && sopwith-agent run --state here &",
-        "sopwith --context oscar.toml update ./YOUR-PACKAGE.deb --keys keys --to site=here",
+        f"kill {pids}   # ends the fleet, when you have seen enough",
+        "",
+        "# As root on Debian: enrol this very computer, and update a real package on it.",
+        enrol,
+        "apt-get download hello && sopwith --context oscar.toml update ./hello_*.deb --to site=here",
     ):
         say(f"  {line}")
