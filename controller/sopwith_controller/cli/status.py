@@ -29,7 +29,7 @@ def command() -> None:
                 ),
             ),
             ("Rollouts", _numbers(dict(reply.rollouts), tuple(sorted(reply.rollouts)))),
-            ("Incidents", _numbers(dict(reply.incidents), tuple(sorted(reply.incidents)))),
+            ("Incidents", _severities(dict(reply.incidents))),
         ]
     )
     print()
@@ -44,3 +44,9 @@ def command() -> None:
 def _numbers(numbers: dict[str, int], order: tuple[str, ...]) -> str:
     parts = [f"{numbers[key]} {key.lower().replace('_', ' ')}" for key in order if numbers.get(key)]
     return ", ".join(parts) or "none"
+
+
+def _severities(numbers: dict[str, int]) -> str:
+    return (
+        ", ".join(f"{count} of severity {severity}" for severity, count in sorted(numbers.items()) if count) or "none"
+    )
