@@ -3,6 +3,7 @@
 Only `--version` is answered here, because everything else loads half a second of libraries.
 """
 
+import os
 import sys
 
 
@@ -13,6 +14,9 @@ def main() -> None:
 
         print(f"sopwith-controller {VERSION}")  # noqa: T201  a program's answer
         return
+    # The library's own lines are the only trace of refused handshakes: no environment may silence them.
+    os.environ["GRPC_VERBOSITY"] = "INFO"
+
     from sopwith_controller.operate.program import program
 
     program(prog_name="sopwith-controller")

@@ -38,6 +38,9 @@ def run(command: Callable[[], object]) -> int:
     try:
         code = command()
         sys.stdout.flush()
+    except SystemExit:
+        # Click ends so, and only so, when the reader of a pipe left early, as head does; that is its right.
+        return DONE
     except click.exceptions.Exit as error:
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):

@@ -140,7 +140,7 @@ class Stage:
             self.mailbox = None
 
     def _environment(self) -> dict[str, str]:
-        hidden = ("SOPWITH_", "XDG_CONFIG_HOME")
+        hidden = ("SOPWITH_", "XDG_CONFIG_HOME", "GRPC_")
         kept = {key: value for key, value in os.environ.items() if not key.startswith(hidden)}
         return {**kept, "NO_COLOR": "1"}
 
