@@ -30,7 +30,7 @@ from sopwith_controller.domain.survey import group_of
 from sopwith_controller.domain.tick import ComputerView, HoldLease, OfferAssignment, RenewLease
 from sopwith_controller.domain.tick_state import TickState
 from sopwith_controller.domain.wave_progress import ask, look_again
-from sopwith_formats.vocabulary import BEFORE_INSTALLING, AssignmentState
+from sopwith_formats.vocabulary import AssignmentState
 
 LEASE = timedelta(minutes=5)
 RENEW_WITHIN = LEASE / 2
@@ -38,22 +38,20 @@ RENEW_WITHIN = LEASE / 2
 
 def renew_leases(state: TickState) -> None:
     """Renew, or take back, the leases of computers that were offered and have not begun to install."""
-    for wave, members in enumerate(state.found.members):
-        closed = None if state.is_open(wave) else _not_open(state, wave)
-        for assignment in members:
-            if assignment.state is AssignmentState.PENDING or assignment.state not in BEFORE_INSTALLING:
-                continue
-            computer = state.computer(assignment)
-            if not computer.connected:
-                state.at(assignment.start_until_time)
-                continue
-            wait = state.rollout_wait or closed or _lease_wait(state, assignment, computer)
-            if wait:
-                state.waits[assignment.id] = wait
-                if assignment.start_until_time is not None:
-                    state.actions.append(HoldLease(assignment.id, assignment.computer_id, wait.message))
-            else:
-                _renew(state, assignment, computer)
+    closed = [None if state.is_open(wave) else _not_open(state, wave) for wave in range(state.plan.tail + 1)]
+    for assignment in state.found.offered:
+        computer = state.computer(assignment)
+        if not computer.connected:
+            state.at(assignment.start_until_time)
+            continue
+        wave = state.moved.get(assignment.id, assignment.wave)
+        wait = state.rollout_wait or closed[wave] or _lease_wait(state, assignment, computer)
+        if wait:
+            state.waits[assignment.id] = wait
+            if assignment.start_until_time is not None:
+                state.actions.append(HoldLease(assignment.id, assignment.computer_id, wait.message))
+        else:
+            _renew(state, assignment, computer)
 
 
 def _not_open(state: TickState, wave: int) -> Wait:

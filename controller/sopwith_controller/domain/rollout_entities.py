@@ -81,7 +81,7 @@ class Rollout:
     generation: int = 1
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Assignment:
     """One computer's share of a rollout, as the controller mirrors it."""
 

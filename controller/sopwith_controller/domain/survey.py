@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 from sopwith_controller.domain.assignment import MAY_BE_LOST, occupies
 from sopwith_controller.domain.endings import conclude
+from sopwith_controller.domain.readiness import READY
 from sopwith_controller.domain.rollout_entities import Assignment, RolloutState
 from sopwith_controller.domain.standing import Wait, of_window
 from sopwith_controller.domain.tick import Action, ComputerView, EndAssignment, MarkLost, RolloutView, UnmarkLost
@@ -16,6 +17,7 @@ from sopwith_controller.domain.waves import Tally, is_unsafe
 from sopwith_controller.domain.windows import state_at
 from sopwith_formats.vocabulary import BEFORE_INSTALLING, AssignmentState, Outcome
 
+_ENDED, _PENDING, _SUCCEEDED = AssignmentState.ENDED, AssignmentState.PENDING, Outcome.SUCCEEDED
 REBOOT_PATIENCE = timedelta(minutes=30)
 """How long a computer may take from REBOOTING to its first word; then it is lost."""
 
@@ -30,8 +32,14 @@ class Survey:
     actions: list[Action] = field(default_factory=list)
     times: list[datetime] = field(default_factory=list)
     """When time alone changes something."""
+    offered: list[Assignment] = field(default_factory=list)
+    """Unended, offered and before INSTALLING, in plan order."""
+    doubtful: list[list[Assignment]] = field(default_factory=list)
+    """By wave: those before DOWNLOADING whose computer may not be available; spares a long look at all the others."""
     left_to_start: int = 0
     """Unended and before INSTALLING."""
+    installing: int = 0
+    """Unended and from INSTALLING on."""
     occupied: int = 0
     """Places of `max_concurrency` that are taken."""
     groups: dict[tuple[str, ...], int] = field(default_factory=dict)
@@ -51,18 +59,21 @@ def survey(view: RolloutView, now: datetime, rollout_wait: Wait | None) -> Surve
     """Count, sort, conclude; `rollout_wait` is what holds the whole rollout, None when nothing does."""
     rollout = view.rollout
     waves = view.plan.tail + 1
-    found = Survey([[] for _ in range(waves)], [Tally() for _ in range(waves)])
+    found = Survey(
+        members=[[] for _ in range(waves)],
+        tallies=[Tally() for _ in range(waves)],
+        doubtful=[[] for _ in range(waves)],
+    )
     counted_from = rollout.counted_from
     deadline = rollout.deadline_time
     deadline_passed = deadline is not None and deadline <= now
     taken_back = _taken_back(view)
     concluding = deadline_passed or bool(taken_back)
-    computers = view.computers
+    computers, tallies, members = view.computers, found.tallies, found.members
     for assignment in view.assignments:
-        tally = found.tallies[assignment.wave]
-        if assignment.state is AssignmentState.ENDED:
-            tally.add_ended(assignment.computer, assignment.outcome, assignment.ended_time, counted_from)
-            found.unsafe = found.unsafe or is_unsafe(assignment)
+        state = assignment.state
+        if state is _ENDED:
+            _add_ended(found, tallies[assignment.wave], assignment, counted_from)
             continue
         computer = computers[assignment.computer_id]
         if concluding or not computer.in_service:
@@ -76,29 +87,50 @@ def survey(view: RolloutView, now: datetime, rollout_wait: Wait | None) -> Surve
                 stood_in_the_way=_stood_in_the_way(view, assignment, computer, rollout_wait, now),
             )
             if conclusion.action:
-                _add_end(found, tally, assignment, conclusion.action)
+                _add_end(found, tallies[assignment.wave], assignment, conclusion.action)
                 continue
             if conclusion.look_again:
                 found.times.append(conclusion.look_again)
-        tally.unended += 1
-        found.members[assignment.wave].append(assignment)
-        if assignment.state is AssignmentState.PENDING:
-            found.left_to_start += 1
+        members[assignment.wave].append(assignment)
+        if state is _PENDING:
+            if not (computer.connected and computer.readiness.verdict == READY) or not _is_plain(computer):
+                found.doubtful[assignment.wave].append(assignment)
         else:
-            _add_active(found, tally, view, assignment, now)
+            _add_active(found, tallies[assignment.wave], view, assignment, now)
+    for tally, wave in zip(tallies, members, strict=True):
+        tally.unended = len(wave)
+    found.left_to_start = found.unended - found.installing
     if deadline is not None and not deadline_passed and found.unended:
         found.times.append(deadline)
     return found
+
+
+def _is_plain(computer: ComputerView) -> bool:
+    """Tell whether nothing else can be in the way of a ready computer with a live stream."""
+    return computer.measure_asked_time is None and not (computer.asleep or computer.rolled_back_before)
+
+
+def _add_ended(found: Survey, tally: Tally, assignment: Assignment, counted_from: datetime | None) -> None:
+    """Count one that ended; nearly all of a good rollout take the short way."""
+    if assignment.outcome == _SUCCEEDED and counted_from is None:
+        tally.ended += 1
+        tally.succeeded += 1
+        return
+    tally.add_ended(assignment.computer, assignment.outcome, assignment.ended_time, counted_from)
+    found.unsafe = found.unsafe or is_unsafe(assignment)
 
 
 def _add_active(found: Survey, tally: Tally, view: RolloutView, assignment: Assignment, now: datetime) -> None:
     """Count one that was offered."""
     computer = view.computers[assignment.computer_id]
     if assignment.state in BEFORE_INSTALLING:
-        found.left_to_start += 1
+        found.offered.append(assignment)
+        if assignment.state is AssignmentState.PREPARING:
+            found.doubtful[assignment.wave].append(assignment)
         if not occupies(assignment, now):
             return
     else:
+        found.installing += 1
         _watch(found, assignment, computer, now, view.rollout.counted_from)
         tally.awaiting_reboot += assignment.state is AssignmentState.AWAITING_REBOOT
     found.occupied += 1

@@ -16,7 +16,7 @@ from sopwith_controller.domain.rollout_entities import Assignment, Rollout
 from sopwith_formats.vocabulary import Outcome
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ComputerView:
     """What the planner needs to know of one computer."""
 

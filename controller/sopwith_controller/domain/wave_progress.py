@@ -8,16 +8,15 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import timedelta
 
-from sopwith_controller.domain.readiness import ANSWER_WITHIN, FRESH_FOR, READY, is_ready, needs_measuring, stale_time
+from sopwith_controller.domain.readiness import ANSWER_WITHIN, FRESH_FOR, is_ready, needs_measuring, stale_time
 from sopwith_controller.domain.rollout_entities import Assignment
 from sopwith_controller.domain.standing import Wait, of_computer, of_other_rollout, of_preparing
-from sopwith_controller.domain.tick import ComputerView, MarkWaveEnded, MoveAssignment, OpenWave, PassWave, Suspend
+from sopwith_controller.domain.tick import MarkWaveEnded, MoveAssignment, OpenWave, PassWave, Suspend
 from sopwith_controller.domain.tick_state import RUNNING_OUT, TickState
 from sopwith_controller.domain.waves import Crossing, Tally, crossed_error_threshold, missed_success_threshold
 from sopwith_formats.units import format_time
 from sopwith_formats.vocabulary import AssignmentState
 
-_MOVABLE = frozenset({AssignmentState.PENDING, AssignmentState.PREPARING})
 _ASK_AHEAD = 5
 """How many more computers than places are asked for readiness, so that one answer suffices."""
 
@@ -130,28 +129,14 @@ def _move_to_tail(state: TickState, wave: int) -> None:
     """Move the members that are not yet DOWNLOADING and sleep, are offline or are not ready."""
     if state.rollout_wait:
         return
-    tail, stay = state.plan.tail, []
-    for assignment in state.found.members[wave]:
-        if _is_plainly_available(assignment, state.computer(assignment)):
-            stay.append(assignment)
-            continue
-        wait = _not_available(state, assignment) if assignment.state in _MOVABLE else None
-        if wait is None:
-            stay.append(assignment)
-        else:
-            _move(state, assignment, wave, tail, wait.message)
-    state.found.members[wave] = stay
-
-
-def _is_plainly_available(assignment: Assignment, computer: ComputerView) -> bool:
-    """Tell whether nothing can be in the way; spares the long look at nearly everybody in a large wave."""
-    return (
-        assignment.state is AssignmentState.PENDING
-        and computer.connected
-        and computer.readiness.verdict == READY
-        and computer.measure_asked_time is None
-        and not (computer.asleep or computer.rolled_back_before)
-    )
+    left: set[str] = set()
+    for assignment in state.found.doubtful[wave]:
+        wait = None if assignment.id in state.moved else _not_available(state, assignment)
+        if wait is not None:
+            left.add(assignment.id)
+            _move(state, assignment, wave, state.plan.tail, wait.message)
+    if left:
+        state.found.members[wave] = [a for a in state.found.members[wave] if a.id not in left]
 
 
 def _not_available(state: TickState, assignment: Assignment) -> Wait | None:

@@ -1,7 +1,9 @@
 """Rollouts, their assignments, and freezes."""
 
 from collections.abc import Sequence
+from dataclasses import fields
 from datetime import datetime
+from operator import attrgetter
 
 from sqlalchemy import or_, select
 
@@ -13,6 +15,9 @@ from sopwith_formats.vocabulary import AssignmentState
 
 _ROLLOUTS = select(*columns_for(Rollout, rollouts))
 _ASSIGNMENTS = select(*columns_for(Assignment, assignments))
+_NAMES = [item.name for item in fields(Assignment)]
+_values = attrgetter(*_NAMES)
+"""An assignment has slots, since a tick passes over a hundred thousand of them: there are no `vars` of it."""
 _FREEZES = select(*columns_for(Freeze, freezes))
 
 
@@ -79,7 +84,7 @@ class SqlAssignments:
 
     async def put_all(self, those: Sequence[Assignment]) -> None:
         """Insert or replace many."""
-        await self._transaction.put(assignments, [vars(one) for one in those])
+        await self._transaction.put(assignments, [dict(zip(_NAMES, _values(one), strict=True)) for one in those])
 
 
 class SqlFreezes:
