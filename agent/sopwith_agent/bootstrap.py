@@ -145,6 +145,8 @@ def _session(base: _Base, settings: Settings) -> Session:
         power=SystemPower(base.root, allowed=settings.reboot == "systemctl"),
         orders=orders,
         warrant_keys=identity,
+        approval_proof=identity,
+        held_policies=base.memory,
         platform=platform_here(base.root),
         computer_id=lambda: computer_id,
         computer_name=lambda: base.memory.name,

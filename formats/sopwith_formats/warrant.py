@@ -2,10 +2,12 @@
 
 The payload is canonical JSON with exactly these keys; the agent refuses a payload with others. The signature (ECDSA
 P-256 over SHA-256, by the controller's warrant key) is made over `PREFIX + payload`. A warrant authorises *when* and
-*under which SOP* a signed release may be installed; *what* may be installed only the signed source can say.
+*under which SOP* a signed release may be installed; *what* may be installed only the signed source can say. It carries
+the evidence of its change class: who asked, and the approvals of the plan as their givers signed them, so that the
+agent believes no controller that forgot to look. All warrants of a rollout share the evidence.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -14,6 +16,8 @@ from sopwith_formats.errors import FormatError
 from sopwith_formats.units import format_time, parse_time
 
 FORMAT = 1
+EVIDENCE_MAX = 16
+"""More approvals than this are not carried."""
 PREFIX = b"sopwith-warrant-v1\n"
 
 
@@ -45,6 +49,11 @@ class Warrant:
     issued_time: datetime
     policy: dict[str, Any]
     """Agent-side parameters of the SOP: readiness and connectivity thresholds, backup, reboot (see agent policy)."""
+    requester: str = ""
+    """Id of the person who asked for the rollout, as it stands in their certificate; never one of the approvers."""
+    approvals_needed: int = 0
+    approvals: list[dict[str, str]] = field(default_factory=list)
+    """The evidence: `envelope` (DSSE, JSON) and `certificate` (PEM) of each approval."""
 
     def payload(self) -> bytes:
         """Return the canonical bytes that are signed."""
@@ -69,12 +78,24 @@ def read_warrant(payload: bytes) -> Warrant:
         "attempts_max": int,
         "emergency": bool,
         "policy": dict,
+        "approvals_needed": int,
+        "approvals": list,
     }
     for key, value in document.items():
         if key == "start_until_time" and value is None:
             continue
         if type(value) is not kinds.get(key, str):
             raise FormatError(f"has a value of type {type(value).__name__}", where=key)
+    _check_evidence(document["approvals"])
     for key in ("deadline_time", "start_until_time", "issued_time"):
         document[key] = parse_time(document[key]) if document[key] else None
     return Warrant(**document)
+
+
+def _check_evidence(approvals: list[Any]) -> None:
+    if len(approvals) > EVIDENCE_MAX:
+        raise FormatError(f"holds more than {EVIDENCE_MAX} approvals", where="approvals")
+    for one in approvals:
+        whole = isinstance(one, dict) and one.keys() == {"envelope", "certificate"}
+        if not whole or not all(isinstance(text, str) for text in one.values()):
+            raise FormatError("holds what is no approval with its certificate", where="approvals")

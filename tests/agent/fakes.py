@@ -7,13 +7,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from sopwith_agent.domain.errors import StepError
+from sopwith_agent.domain.errors import StepError, TrustError
 from sopwith_agent.domain.measurements import DiskSpace, Measurements, SourceReach
 from sopwith_agent.steps.health_port import HealthContext, HealthFailure, HealthReport
 from sopwith_agent.steps.installer_port import Installer, InstallWork, OnDisk, Refusal, WayBack
 from sopwith_agent.steps.ports import StagedFile
 from sopwith_agent.steps.sensor_port import Question
 from sopwith_formats.manifest import Artifact, HealthCheck, Manifest, manifest_target
+from sopwith_formats.plan_approval import PlanApproval
 from sopwith_formats.vocabulary import Symptom
 
 START = datetime(2026, 11, 22, 2, 0, tzinfo=UTC)
@@ -244,6 +245,26 @@ class FakeWarrantKeys:
 
     def verify(self, signed: bytes, signature: bytes) -> bool:
         return signature == b"good"
+
+
+class FakeApprovalProof:
+    """Believes envelopes of the form `person rollout plan` that come with the certificate `of person`."""
+
+    def approver(self, envelope_json: str, certificate_pem: str) -> tuple[str, PlanApproval]:
+        person, rollout_id, plan_sha256 = envelope_json.split()
+        if certificate_pem != f"of {person}":
+            raise TrustError(Symptom.WARRANT_REFUSED, "An approval of the plan is not proved.")
+        return person, PlanApproval(rollout_id, plan_sha256, person, "2026-11-22T02:14:35Z", "key")
+
+
+class FakeHeldPolicies:
+    """Holds what a test says."""
+
+    def __init__(self) -> None:
+        self.held: dict[int, str] = {}
+
+    def digests(self, sop_id: str) -> dict[int, str]:
+        return self.held
 
 
 def hello(version: str, **changes: Any) -> tuple[Manifest, dict[str, bytes]]:

@@ -23,8 +23,10 @@ from sopwith_formats.manifest import Manifest
 from sopwith_formats.receipt import Receipt, read_receipt
 from sopwith_formats.warrant import Warrant
 from tests.agent.fakes import (
+    FakeApprovalProof,
     FakeClock,
     FakeHealth,
+    FakeHeldPolicies,
     FakeInstaller,
     FakeInstallers,
     FakePower,
@@ -49,6 +51,7 @@ class Workshop:
         self.sensors = FakeSensors(self.clock)
         self.power = FakePower()
         self.keys = FakeWarrantKeys()
+        self.held_policies = FakeHeldPolicies()
         self.connected = True
         self.measured: list[Readiness] = []
         self.tell_readiness = self.measured.append
@@ -77,6 +80,8 @@ class Workshop:
             power=self.power,
             orders=self.orders,
             warrant_keys=self.keys,
+            approval_proof=FakeApprovalProof(),
+            held_policies=self.held_policies,
             platform=Platform("linux", "x86_64", "debian"),
             computer_id=lambda: "c-1",
             computer_name=lambda: "pc1",

@@ -186,12 +186,25 @@ def test_broken_join_strings_are_refused_without_the_secret(text):
 
 
 def test_warrants_are_read_as_they_were_signed():
-    warrant = a_warrant(start_until_time=NOW + timedelta(minutes=5))
+    evidence = [{"envelope": "{}", "certificate": "pem"}]
+    warrant = a_warrant(start_until_time=NOW + timedelta(minutes=5), requester="p-otto", approvals=evidence)
 
     assert read_warrant(warrant.payload()) == warrant
 
 
-@pytest.mark.parametrize("change", [{"extra": 1}, {"generation": "1"}, {"emergency": 1}, {"format": 2}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"extra": 1},
+        {"generation": "1"},
+        {"emergency": 1},
+        {"format": 2},
+        {"approvals": ["yes"]},
+        {"approvals": [{"envelope": "{}"}]},
+        {"approvals": [{"envelope": "{}", "certificate": 1}]},
+        {"approvals": [{"envelope": "{}", "certificate": "pem"}] * 17},
+    ],
+)
 def test_a_warrant_with_other_keys_or_types_is_refused(change):
     document = {**canonical_json.decode(a_warrant().payload()), **change}
 

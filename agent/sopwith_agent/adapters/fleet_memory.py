@@ -2,7 +2,8 @@
 
 Decides when a checkpoint is believed: signed by the log key that enrolment named, and proved to hold everything that
 the one before held; a controller that shows a shorter or another log is told to the agent's log, and the older
-checkpoint stays, as a witness. An agent policy that this agent cannot read leaves the last good one in force.
+checkpoint stays, as a witness. An agent policy that this agent cannot read leaves the last good one in force. Which
+policies of the SOP were told stays in mind, so that a warrant cannot bring another one under a known revision.
 """
 
 from dataclasses import asdict
@@ -21,6 +22,7 @@ from sopwith_formats.errors import FormatError
 _log = structlog.get_logger()
 _FLEET_FILE = "fleet.json"
 _CHECKPOINT_FILE = "checkpoint"
+_HELD_MAX = 64
 
 
 class FileMemory:
@@ -33,12 +35,17 @@ class FileMemory:
         self.sop: SopInForce | None = None
         self.checkpoint = ""
         self._policy = AgentPolicy()
+        self._held: list[tuple[str, int, str]] = []
         self._read()
 
     @property
     def policy(self) -> AgentPolicy:
         """The effective SOP's word to computers; the shipped one's before any."""
         return self._policy
+
+    def digests(self, sop_id: str) -> dict[int, str]:
+        """Return revision to policy digest of a SOP, as far as this computer was told; what was told first stands."""
+        return {revision: digest for held_id, revision, digest in reversed(self._held) if held_id == sop_id}
 
     def welcomed(self, welcome: Welcome) -> None:
         """Keep the computer's name and the SOP."""
@@ -91,8 +98,11 @@ class FileMemory:
                 self._policy = read_agent_policy(sop.agent_policy_json.encode())
             except FormatError as error:
                 _log.error("agent_policy_refused", error=str(error))
+            held = (sop.id, sop.revision, sop.policy_sha256)
+            if held not in self._held:
+                self._held = [*self._held, held][-_HELD_MAX:]
         self.sop = sop
-        document = {"name": self.name, "sop": asdict(sop) if sop else None}
+        document = {"name": self.name, "sop": asdict(sop) if sop else None, "held": self._held}
         data = canonical_json.encode(document)
         path = self._state / _FLEET_FILE
         if not path.exists() or path.read_bytes() != data:
@@ -105,9 +115,10 @@ class FileMemory:
             self.sop = SopInForce(**document["sop"]) if document["sop"] else None
             if self.sop:
                 self._policy = read_agent_policy(self.sop.agent_policy_json.encode())
+            self._held = [(str(held[0]), int(held[1]), str(held[2])) for held in document.get("held", [])]
         except FileNotFoundError:
             pass
-        except (FormatError, KeyError, TypeError) as error:
+        except (FormatError, KeyError, TypeError, ValueError, IndexError) as error:
             _log.error("fleet_memory_broken", error=str(error))
         try:
             self.checkpoint = (self._state / _CHECKPOINT_FILE).read_text(encoding="utf-8")

@@ -16,14 +16,18 @@ from typing import Any
 
 import structlog
 
-from sopwith_agent.domain.errors import SettingsError
+from sopwith_agent.domain.errors import SettingsError, TrustError
 from sopwith_agent.domain.messages import TrustChanged
 from sopwith_certs import renewal, signing
 from sopwith_certs.authority import read_certificate
+from sopwith_certs.errors import CertsError
 from sopwith_certs.identity import Kind, identity_of_certificate
+from sopwith_certs.plan_approvals import verify_evidence
 from sopwith_formats import canonical_json
 from sopwith_formats.durable import durable_remove, durable_replace, make_private_folder, sweep
 from sopwith_formats.errors import FormatError
+from sopwith_formats.plan_approval import PlanApproval
+from sopwith_formats.vocabulary import Symptom
 
 _log = structlog.get_logger()
 _CERTIFICATE_END = b"-----END CERTIFICATE-----"
@@ -193,6 +197,18 @@ class IdentityStore:
         except (OSError, FormatError):
             return False
         return any(signing.verify(key, signed, signature) for key in keys)
+
+    def approver(self, envelope_json: str, certificate_pem: str) -> tuple[str, PlanApproval]:
+        """Return who approved a plan and what they signed, by the authorities of this fleet alone."""
+        try:
+            return verify_evidence(
+                envelope_json.encode(),
+                certificate_pem.encode(),
+                authorities_pem=self.authorities(),
+                trust_domain=self.trust().trust_domain,
+            )
+        except (CertsError, FormatError, OSError) as error:
+            raise TrustError(Symptom.WARRANT_REFUSED, f"An approval of the plan is not proved: {error}.") from error
 
     def sign_receipt(self, data: bytes) -> bytes:
         """Sign bytes with the receipt key."""

@@ -13,6 +13,7 @@ from typing import Protocol
 from sopwith_agent.domain.readiness import Reason
 from sopwith_agent.domain.record import Record
 from sopwith_formats.manifest import Manifest
+from sopwith_formats.plan_approval import PlanApproval
 from sopwith_formats.receipt import Receipt
 
 
@@ -129,6 +130,22 @@ class WarrantKeys(Protocol):
 
     def verify(self, signed: bytes, signature: bytes) -> bool:
         """Tell whether one of the trusted keys signed these bytes."""
+        ...
+
+
+class ApprovalProof(Protocol):
+    """Proves who approved a plan, by the authorities that this computer pinned."""
+
+    def approver(self, envelope_json: str, certificate_pem: str) -> tuple[str, PlanApproval]:
+        """Return the id of the person who signed, and what they approved; raise TrustError where that is not proved."""
+        ...
+
+
+class HeldPolicies(Protocol):
+    """Remembers which policies of the SOP this computer was told of."""
+
+    def digests(self, sop_id: str) -> dict[int, str]:
+        """Return revision to policy digest of a SOP; empty where none was told."""
         ...
 
 

@@ -3,7 +3,8 @@
 The step decides whether the assignment goes on, waits with reasons, is skipped, or is refused. Nothing of the computer
 is touched and no update file is fetched; only the source's metadata and the release's manifest are.
 
-Rules: a warrant is believed only with a signature by a trusted warrant key, for this computer; the source alone says
+Rules: a warrant is believed only with a signature by a trusted warrant key, for this computer, and with the evidence
+that its change class asks for (`authorisation`); the source alone says
 what the release is, and must say the same as the warrant; an older version than the installed one is refused unless the
 release's manifest allows it; a computer that is not ready says why, and looks again by itself.
 """
@@ -18,6 +19,7 @@ from sopwith_agent.domain.errors import StepError, TrustError
 from sopwith_agent.domain.readiness import Need, Readiness, Reason
 from sopwith_agent.domain.record import Record
 from sopwith_agent.domain.versions import meets
+from sopwith_agent.steps.authorisation import check_authorised, refused
 from sopwith_agent.steps.workbench import Done, Wait, Workbench
 from sopwith_formats.debian_version import compare
 from sopwith_formats.errors import FormatError
@@ -59,17 +61,18 @@ def prepare(record: Record, bench: Workbench) -> Done | Wait:
 
 
 def check_warrant(record: Record, bench: Workbench) -> None:
-    """Raise TrustError unless the warrant is signed by a trusted key, for this computer, under a named SOP."""
+    """Raise TrustError unless the warrant is signed by a trusted key, for this computer, and carries its evidence."""
     warrant = record.warrant
     signature = bytes.fromhex(record.warrant_signature)
     if not bench.warrant_keys.verify(PREFIX + record.warrant_payload.encode(), signature):
-        raise _refused("no key that this computer trusts signed it")
+        raise refused("no key that this computer trusts signed it")
     if warrant.computer_id != bench.computer_id():
-        raise _refused("it is made out to another computer")
+        raise refused("it is made out to another computer")
     if not warrant.sop_id or warrant.sop_revision < 1 or not _DIGEST.fullmatch(warrant.policy_sha256):
-        raise _refused("it names no SOP revision and policy digest")
+        raise refused("it names no SOP revision and policy digest")
     if warrant.generation < 1 or warrant.attempts_max < 1:
-        raise _refused("its generation or number of tries is below 1")
+        raise refused("its generation or number of tries is below 1")
+    check_authorised(warrant, bench.approval_proof, bench.held_policies)
 
 
 def authorised_manifest(warrant: Warrant, bench: Workbench) -> Manifest:
@@ -147,11 +150,3 @@ def _not_ready(record: Record, readiness: Readiness, reason: Reason | None = Non
         reasons = (*reasons, reason)
     first = reasons[0]
     return Wait(record, limits.not_ready_retry_seconds, first.code, first.message, reasons)
-
-
-def _refused(why: str) -> TrustError:
-    return TrustError(
-        Symptom.WARRANT_REFUSED,
-        f"The warrant is refused: {why}.",
-        remedy="check that the instruction came from the fleet's own controller",
-    )

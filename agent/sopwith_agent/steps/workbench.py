@@ -18,7 +18,18 @@ from sopwith_agent.domain.record import Record
 from sopwith_agent.steps.health_port import HealthChecker, HealthContext
 from sopwith_agent.steps.installer_port import Installer, Installers, InstallWork, PreviousRelease
 from sopwith_agent.steps.orders import Orders
-from sopwith_agent.steps.ports import Clock, Journal, Outbox, Power, Register, Source, StagedFile, WarrantKeys
+from sopwith_agent.steps.ports import (
+    ApprovalProof,
+    Clock,
+    HeldPolicies,
+    Journal,
+    Outbox,
+    Power,
+    Register,
+    Source,
+    StagedFile,
+    WarrantKeys,
+)
 from sopwith_formats.agent_policy import AgentPolicy, read_agent_policy
 from sopwith_formats.errors import FormatError
 from sopwith_formats.manifest import Artifact, Manifest, read_manifest
@@ -80,6 +91,8 @@ class Workbench:
     power: Power
     orders: Orders
     warrant_keys: WarrantKeys
+    approval_proof: ApprovalProof
+    held_policies: HeldPolicies
     platform: Platform
     computer_id: Callable[[], str]
     computer_name: Callable[[], str]

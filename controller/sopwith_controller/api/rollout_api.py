@@ -56,7 +56,11 @@ class RolloutApi(rollout_service_pb2_grpc.RolloutServiceServicer):
     async def ApproveRollout(self, request: wire.ApproveRolloutRequest, context: Any) -> wire.ApproveRolloutResponse:
         """Record an approval."""
         rollout = await self._rollouts.approve(
-            caller(context), request.id, request.plan_sha256, request.envelope_json.decode()
+            caller(context),
+            request.id,
+            request.plan_sha256,
+            request.envelope_json.decode(),
+            "".join(pem.decode() for pem in context.auth_context().get("x509_pem_cert", ())),
         )
         return wire.ApproveRolloutResponse(rollout=await self._shown(rollout))
 

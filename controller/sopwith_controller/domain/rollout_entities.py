@@ -34,6 +34,8 @@ class Approval:
     plan_sha256: str
     time: datetime
     envelope_json: str = ""
+    certificate_pem: str = ""
+    """The approver's certificate as it was shown at the approval; computers prove the envelope by it."""
 
 
 @dataclass(frozen=True)

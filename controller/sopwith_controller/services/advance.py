@@ -84,7 +84,8 @@ class Advance:
                 return None
             view = await self._views.load(unit, rollout, now)
             decision = plan_tick(view, now)
-            basis = warrant_basis(rollout, view.plan, await self._records.policy(unit, rollout))
+            policy = await self._records.policy(unit, rollout)
+            basis = await warrant_basis(unit, rollout, view.plan, policy)
             tick = _Tick(unit, self._gateway, self._incidents, basis=basis, view=view, now=now)
             await tick.carry_out(decision)
             if await tick.save():

@@ -173,7 +173,7 @@ class Dispatch:
                 continue
             rollout = await self._records.get(unit, assignment.rollout_id)
             policy = await self._records.policy(unit, rollout)
-            basis = warrant_basis(rollout, self._records.plan(rollout), policy)
+            basis = await warrant_basis(unit, rollout, self._records.plan(rollout), policy)
             lease = assignment.start_until_time
             start_until = lease if lease is not None and lease > now else None
             warrants.append(write_warrant(basis, assignment, start_until=start_until, now=now))

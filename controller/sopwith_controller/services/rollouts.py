@@ -111,14 +111,16 @@ class Rollouts:
         self._tools.changed(rollout.id)
         return rollout, drafted
 
-    async def approve(self, caller: Caller, rollout_id: str, plan_sha256: str, envelope_json: str) -> Rollout:
-        """Record an approval of the plan digest that the person saw."""
+    async def approve(
+        self, caller: Caller, rollout_id: str, plan_sha256: str, envelope_json: str, certificate_pem: str = ""
+    ) -> Rollout:
+        """Record an approval of the plan digest that the person saw, with the certificate that they called with."""
         async with self._database.write() as unit:
             before = await find_rollout(unit, rollout_id)
             policy = await self._tools.records.policy(unit, before)
             approvals.check_approver(before, policy, person=caller.name, roles=caller.roles, plan_sha256=plan_sha256)
             await _check_signature(unit, caller, before, plan_sha256, envelope_json)
-            approval = Approval(caller.name, plan_sha256, self._tools.clock.now(), envelope_json)
+            approval = Approval(caller.name, plan_sha256, self._tools.clock.now(), envelope_json, certificate_pem)
             settings = await unit.settings()
             enough = approvals.is_enough(before, policy, settings.profile, (approval,))
             rollout = machine.approve(before, approval, enough=enough)
@@ -206,5 +208,6 @@ async def _check_signature(
     if person is None or not person.public_key_pem:
         raise InvalidInputError(f"no key is bound to {caller.name}", remedy=f"sopwith person invite {caller.name}")
     approval = verify_approval(envelope_json.encode(), read_public_key(person.public_key_pem.encode()))
-    if (approval.rollout_id, approval.plan_sha256) != (rollout.id, plan_sha256):
-        raise InvalidInputError("the signed approval names another rollout or plan", remedy="approve again")
+    named = (approval.rollout_id, approval.plan_sha256, approval.person)
+    if named != (rollout.id, plan_sha256, caller.name):
+        raise InvalidInputError("the signed approval names another rollout, plan or person", remedy="approve again")

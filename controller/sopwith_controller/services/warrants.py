@@ -1,18 +1,30 @@
 """Writing warrants: one assignment's instruction, from the frozen plan and the SOP revision that the rollout cited.
 
-This module decides nothing about when; it fills in what was decided. Signing happens where the warrant leaves.
+This module decides nothing about when; it fills in what was decided, with the evidence by which the agent decides it
+again. Signing happens where the warrant leaves.
 """
 
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from sopwith_controller.domain import approvals
 from sopwith_controller.domain.plan import Plan
 from sopwith_controller.domain.rollout_entities import Assignment, Rollout
+from sopwith_controller.services.ports import UnitOfWork
 from sopwith_formats.agent_policy import read_agent_policy
 from sopwith_formats.manifest import split_release
 from sopwith_formats.sop_policy import SopPolicy
-from sopwith_formats.warrant import Warrant
+from sopwith_formats.warrant import EVIDENCE_MAX, Warrant
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the agent checks the change class by."""
+
+    requester: str
+    approvals_needed: int = 0
+    approvals: tuple[dict[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -22,11 +34,27 @@ class WarrantBasis:
     rollout: Rollout
     plan: Plan
     agent_policy: dict[str, Any]
+    evidence: Evidence
 
 
-def warrant_basis(rollout: Rollout, plan: Plan, policy: SopPolicy) -> WarrantBasis:
+async def warrant_basis(unit: UnitOfWork, rollout: Rollout, plan: Plan, policy: SopPolicy) -> WarrantBasis:
     """Return the shared part; the agent-side parameters are those of the cited revision."""
-    return WarrantBasis(rollout, plan, read_agent_policy(policy.readiness).to_document())
+    agent_policy = read_agent_policy(policy.readiness).to_document()
+    return WarrantBasis(rollout, plan, agent_policy, await _evidence(unit, rollout, policy))
+
+
+async def _evidence(unit: UnitOfWork, rollout: Rollout, policy: SopPolicy) -> Evidence:
+    """Return the evidence of a change class that people approve before; the others need none."""
+    if rollout.change_class != approvals.NORMAL:
+        return Evidence(rollout.requester)
+    requester = await unit.people.find(rollout.requester)
+    profile = (await unit.settings()).profile
+    given = approvals.valid_approvals(rollout)[:EVIDENCE_MAX]
+    return Evidence(
+        requester=requester.id if requester is not None else rollout.requester,
+        approvals_needed=approvals.approvers_needed(policy, rollout.change_class, profile),
+        approvals=tuple({"envelope": one.envelope_json, "certificate": one.certificate_pem} for one in given),
+    )
 
 
 def write_warrant(
@@ -57,4 +85,7 @@ def write_warrant(
         start_until_time=start_until,
         issued_time=now,
         policy=basis.agent_policy,
+        requester=basis.evidence.requester,
+        approvals_needed=basis.evidence.approvals_needed,
+        approvals=list(basis.evidence.approvals),
     )
