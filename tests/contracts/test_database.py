@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from sopwith_controller.domain import entities, incident_entities, rollout_entities
+from sopwith_controller.domain.durations import Measurement
 from sopwith_controller.domain.errors import ConflictError, NotFoundError
 from sopwith_controller.services.repositories import AgentMessageRow
 from sopwith_formats import merkle
@@ -417,6 +418,22 @@ async def test_thousands_of_assignments_go_in_and_out_at_once(database):
         found = await unit.assignments.many([one.id for one in many])
         assert len(found) == 3000
         assert {one.percent for one in found} == {1}
+
+
+async def test_the_newest_measurements_of_a_release_name_come_first(database):
+    def measured(number: int, release_name: str = "hello") -> Measurement:
+        ended = NOON + timedelta(minutes=number)
+        return Measurement(f"a-{number}", release_name, "2", "linux/x86_64/debian", 61_000, 900, 2**33, ended)
+
+    async with database.write() as unit:
+        await unit.measurements.put_all([measured(2), measured(1), measured(3), measured(4, "other")])
+        await unit.measurements.put_all([replace(measured(1), install_milliseconds=5)])
+        await unit.commit()
+
+    async with database.read() as unit:
+        assert list(await unit.measurements.newest("hello", 2)) == [measured(3), measured(2)]
+        assert (await unit.measurements.newest("hello", 9))[-1].install_milliseconds == 5
+        assert list(await unit.measurements.newest("third", 9)) == []
 
 
 async def test_a_freeze_is_active_from_start_to_before_its_end(database):

@@ -79,6 +79,7 @@ class FakeUnitOfWork:
         self.sops = fakes.FakeSops(self.shelf("sop_revisions"))
         self.rollouts = fakes.FakeRollouts(self.shelf("rollouts"))
         self.assignments = fakes.FakeAssignments(self.shelf("assignments"), self.shelf("rollouts"))
+        self.measurements = fakes.FakeMeasurements(self.shelf("measurements"))
         self.freezes = fakes.FakeFreezes(self.shelf("freezes"))
         self.incidents = fakes.FakeIncidents(self.shelf("incidents"))
         self.notifications = fakes.FakeNotifications(self.shelf("notifications"))

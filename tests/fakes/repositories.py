@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from sopwith_controller.domain.durations import Measurement
 from sopwith_controller.domain.entities import (
     Certificate,
     Computer,
@@ -229,6 +230,19 @@ class FakeAssignments:
     async def put_all(self, assignments: Sequence[Assignment]) -> None:
         for one in assignments:
             self._shelf.put(one.id, one)
+
+
+class FakeMeasurements:
+    def __init__(self, shelf: Any) -> None:
+        self._shelf = shelf
+
+    async def newest(self, release_name: str, limit: int) -> Sequence[Measurement]:
+        found = [one for one in self._shelf.all() if one.release_name == release_name]
+        return sorted(found, key=lambda one: (one.ended_time, one.assignment_id), reverse=True)[:limit]
+
+    async def put_all(self, measurements: Sequence[Measurement]) -> None:
+        for one in measurements:
+            self._shelf.put(one.assignment_id, one)
 
 
 class FakeFreezes:

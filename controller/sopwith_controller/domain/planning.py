@@ -15,13 +15,15 @@ Decides the plan, who is left out and why, which gates refuse it, what somebody 
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import ROUND_CEILING, Decimal
 
 from sopwith_controller.domain.approvals import change_class_of
+from sopwith_controller.domain.durations import Estimates
 from sopwith_controller.domain.entities import Computer, ComputerState, Release, ReleaseState
 from sopwith_controller.domain.errors import InvalidInputError, Refusal
+from sopwith_controller.domain.incident_entities import Freeze
 from sopwith_controller.domain.plan import Plan, PlanMember, PlanThresholds, PlanWave
 from sopwith_controller.domain.plan_bounds import check_bounds
 from sopwith_controller.domain.readiness import EXCUSED, NOT_READY
@@ -71,6 +73,10 @@ class PlanInputs:
     rolled_back: frozenset[str] = frozenset()
     """Ids of computers that rolled this release back and have no permission since."""
     source_designated: bool = True
+    estimates: Estimates = field(default_factory=Estimates)
+    """How long the release's updates take, measured where they ran before."""
+    freezes: Sequence[Freeze] = ()
+    """Every one on record, earliest first: also those that are over, and those that are known ahead."""
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from sopwith_controller.domain.durations import Estimates
 from sopwith_controller.domain.entities import Readiness
 from sopwith_controller.domain.incident_entities import Freeze
 from sopwith_controller.domain.plan import Plan
@@ -42,6 +43,8 @@ class ComputerView:
     busy_with: str = ""
     """Name of another rollout that occupies it (`assignment.occupies`); empty: none."""
     labels: Mapping[str, str] = field(default_factory=dict)
+    platform: str = ""
+    """See `durations.platform_of`."""
     time_zone: str = ""
     """Its own IANA zone, from its facts; empty: UTC."""
 
@@ -59,6 +62,8 @@ class RolloutView:
     freezes: Sequence[Freeze] = ()
     """Those in force at the tick's time."""
     release_withdrawn: bool = False
+    estimates: Estimates = field(default_factory=Estimates)
+    """How long the release's updates take."""
 
 
 # Actions. Those with an `assignment` name it by id.

@@ -13,6 +13,7 @@ from sopwith_controller.domain.errors import InvalidInputError, NotFoundError, R
 from sopwith_controller.domain.gates import check_sop_effective
 from sopwith_controller.domain.planning import PlanInputs, Planning, make_plan
 from sopwith_controller.services.ports import SourceStore, UnitOfWork
+from sopwith_controller.services.views import load_estimates
 from sopwith_formats.errors import FormatError
 from sopwith_formats.manifest import Manifest, read_manifest, split_release
 from sopwith_formats.rollout_spec import RolloutSpec, read_rollout_spec
@@ -89,5 +90,7 @@ class Planner:
             computers=await unit.computers.all(),
             rolled_back=frozenset(await unit.releases.rolled_back_on(release.name, release.version)),
             source_designated=await self._source.view() is not None,
+            estimates=await load_estimates(unit, release.name),
+            freezes=tuple(reversed(await unit.freezes.all())),
         )
         return make_plan(inputs), manifest

@@ -24,6 +24,7 @@ from sopwith_controller.services.repositories import (
     Computers,
     Freezes,
     Incidents,
+    Measurements,
     Notifications,
     People,
     Releases,
@@ -78,6 +79,8 @@ class UnitOfWork(Protocol):
     def rollouts(self) -> Rollouts: ...
     @property
     def assignments(self) -> Assignments: ...
+    @property
+    def measurements(self) -> Measurements: ...
     @property
     def freezes(self) -> Freezes: ...
     @property

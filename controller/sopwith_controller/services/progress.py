@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from sopwith_controller.domain import assignment as mirror
+from sopwith_controller.domain.durations import Measurement
 from sopwith_controller.domain.entities import Computer, LogDraft
 from sopwith_controller.domain.errors import SopwithError, TrustError
 from sopwith_controller.domain.log_kinds import LogKind
@@ -108,6 +109,7 @@ class _Batch:
         self._assignments: dict[str, Assignment] = {}
         self._dirty_computers: set[str] = set()
         self._dirty_assignments: set[str] = set()
+        self._measurements: dict[str, Measurement] = {}
         self._rows: list[AgentMessageRow] = []
         self._digests: dict[tuple[str, int], str] = {}
 
@@ -150,6 +152,8 @@ class _Batch:
         """Write what changed."""
         if self._dirty_computers:
             await self._unit.computers.put_all([self._computers[key] for key in sorted(self._dirty_computers)])
+        if self._measurements:
+            await self._unit.measurements.put_all(list(self._measurements.values()))
         if self._dirty_assignments:
             self.recorded.changed = [self._assignments[key] for key in sorted(self._dirty_assignments)]
             await self._unit.assignments.put_all(self.recorded.changed)
@@ -221,6 +225,8 @@ class _Batch:
             return
         self._put(result.computer)
         self._put_assignment(result.assignment)
+        if result.measurement:
+            self._measurements[result.assignment.id] = result.measurement
         self.recorded.incidents |= result.incident
         if result.quarantined:
             self.recorded.quarantined.append(result.computer)

@@ -12,6 +12,7 @@ from hashlib import sha256
 
 from sopwith_controller.domain import assignment as mirror
 from sopwith_controller.domain.assignment import EndKind
+from sopwith_controller.domain.durations import Measurement, measure
 from sopwith_controller.domain.entities import Computer, ComputerState, LogDraft
 from sopwith_controller.domain.errors import TrustError
 from sopwith_controller.domain.incident import severity_of_outcome
@@ -34,6 +35,8 @@ class ReceiptResult:
 
     computer: Computer
     assignment: Assignment
+    measurement: Measurement | None = None
+    """What it took, where that can be learned from."""
     incident: bool = False
     quarantined: bool = False
     alarm: str = ""
@@ -111,7 +114,19 @@ class Receipts:
             await self._unit.releases.note_rolled_back(*split_release(rollout.release), computer.id)
         computer, quarantined = await self._hold_apart(computer, receipt)
         incident = await self._raise(rollout, ending, receipt)
-        return ReceiptResult(computer, ending.assignment, incident, quarantined)
+        return ReceiptResult(
+            computer,
+            ending.assignment,
+            await self._measure(computer, rollout, receipt),
+            incident=incident,
+            quarantined=quarantined,
+        )
+
+    async def _measure(self, computer: Computer, rollout: Rollout, receipt: Receipt) -> Measurement | None:
+        if receipt.outcome != Outcome.SUCCEEDED:
+            return None
+        manifest = await self._records.manifest(self._unit, rollout)
+        return measure(receipt, manifest, computer.facts, now=self._clock.now())
 
     async def log_started(self, assignment: Assignment) -> None:
         """Record that a computer began to install."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
+from sopwith_controller.domain.durations import Measurement
 from sopwith_controller.domain.entities import Certificate, Computer, LogDraft, Person, Release, SopRevision, Token
 from sopwith_controller.domain.incident_entities import Freeze, Incident, Notification
 from sopwith_controller.domain.rollout_entities import Assignment, Rollout
@@ -216,6 +217,18 @@ class Assignments(Protocol):
 
     async def put_all(self, assignments: Sequence[Assignment]) -> None:
         """Insert or replace many."""
+        ...
+
+
+class Measurements(Protocol):
+    """What updates took on computers that finished them."""
+
+    async def newest(self, release_name: str, limit: int) -> Sequence[Measurement]:
+        """Return those of any version of a release name, newest end first."""
+        ...
+
+    async def put_all(self, measurements: Sequence[Measurement]) -> None:
+        """Insert or replace; an assignment has one."""
         ...
 
 

@@ -1,6 +1,6 @@
-"""What use cases read of a rollout again and again: its plan and the policy of the SOP revision that it cited.
+"""What use cases read of a rollout again and again: its plan, its release, the policy that it cited.
 
-Plans and policies never change once frozen, so that what was parsed is kept, by digest, the newest few.
+Plans, policies and manifests never change once frozen, so that what was parsed is kept, by digest, the newest few.
 """
 
 from collections import OrderedDict
@@ -9,6 +9,7 @@ from sopwith_controller.domain.errors import NotFoundError
 from sopwith_controller.domain.plan import Plan, read_plan
 from sopwith_controller.domain.rollout_entities import Rollout
 from sopwith_controller.services.ports import UnitOfWork
+from sopwith_formats.manifest import Manifest, read_manifest, split_release
 from sopwith_formats.sop_policy import SopPolicy, read_sop_policy
 
 _KEPT_MAX = 32
@@ -20,6 +21,7 @@ class RolloutRecords:
     def __init__(self) -> None:
         self._plans: OrderedDict[str, Plan] = OrderedDict()
         self._policies: OrderedDict[tuple[str, int], SopPolicy] = OrderedDict()
+        self._manifests: OrderedDict[str, Manifest] = OrderedDict()
 
     async def get(self, unit: UnitOfWork, rollout_id: str) -> Rollout:
         """Return the rollout; raise NotFoundError."""
@@ -34,6 +36,16 @@ class RolloutRecords:
             self._plans[rollout.plan_sha256] = read_plan(rollout.plan_json)
             _forget_oldest(self._plans)
         return self._plans[rollout.plan_sha256]
+
+    async def manifest(self, unit: UnitOfWork, rollout: Rollout) -> Manifest:
+        """Return the manifest of the rollout's release; what was published never changes."""
+        if rollout.release not in self._manifests:
+            found = await unit.releases.get(*split_release(rollout.release))
+            if found is None:
+                raise NotFoundError(f"{rollout.release} is not on record", remedy="sopwith release list")
+            self._manifests[rollout.release] = read_manifest(found.manifest_json.encode())
+            _forget_oldest(self._manifests)
+        return self._manifests[rollout.release]
 
     async def policy(self, unit: UnitOfWork, rollout: Rollout) -> SopPolicy:
         """Return the policy of the SOP revision that the rollout cited."""
@@ -53,6 +65,8 @@ class RolloutRecords:
         return self._policies[key]
 
 
-def _forget_oldest(kept: OrderedDict[str, Plan] | OrderedDict[tuple[str, int], SopPolicy]) -> None:
+def _forget_oldest(
+    kept: OrderedDict[str, Plan] | OrderedDict[str, Manifest] | OrderedDict[tuple[str, int], SopPolicy],
+) -> None:
     while len(kept) > _KEPT_MAX:
         kept.popitem(last=False)

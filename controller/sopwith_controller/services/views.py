@@ -3,10 +3,12 @@
 This module decides nothing; it gathers. The same view serves the tick and the explanation, so that both tell the same.
 """
 
+from collections import OrderedDict
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from sopwith_controller.domain.assignment import occupies
+from sopwith_controller.domain.durations import MEASUREMENTS_MAX, Estimates, estimates, platform_of
 from sopwith_controller.domain.entities import Computer, ComputerState, ReleaseState
 from sopwith_controller.domain.presence import offline_time
 from sopwith_controller.domain.rollout import ACTIVE_STATES
@@ -15,6 +17,8 @@ from sopwith_controller.domain.tick import ComputerView, RolloutView
 from sopwith_controller.services.ports import AgentGateway, UnitOfWork
 from sopwith_controller.services.rollout_records import RolloutRecords
 from sopwith_formats.manifest import split_release
+
+_ESTIMATES_KEPT_MAX = 64
 
 
 class Views:
@@ -26,6 +30,8 @@ class Views:
         self._heartbeat = heartbeat
         self.measure_asked: dict[str, datetime] = {}
         """Computer id to when it was last asked to measure, while no answer came since."""
+        self._estimates: OrderedDict[str, tuple[int, Estimates]] = OrderedDict()
+        """By rollout id: how many waves had passed when they were worked out, and what they say."""
 
     async def load(self, unit: UnitOfWork, rollout: Rollout, now: datetime) -> RolloutView:
         """Return the view of one rollout."""
@@ -46,7 +52,17 @@ class Views:
             computers={**_gone(unended, computers), **computers},
             freezes=await unit.freezes.active(now),
             release_withdrawn=release is not None and release.state is ReleaseState.WITHDRAWN,
+            estimates=await self._estimates_of(unit, rollout, name),
         )
+
+    async def _estimates_of(self, unit: UnitOfWork, rollout: Rollout, release_name: str) -> Estimates:
+        """Return what the release's updates take: learned once, and again whenever a wave has passed."""
+        passed = sum(wave.passed_time is not None for wave in rollout.waves)
+        if (known := self._estimates.get(rollout.id)) is None or known[0] != passed:
+            self._estimates[rollout.id] = known = (passed, await load_estimates(unit, release_name))
+            while len(self._estimates) > _ESTIMATES_KEPT_MAX:
+                self._estimates.popitem(last=False)
+        return known[1]
 
     async def _busy(self, unit: UnitOfWork, rollout: Rollout, now: datetime) -> dict[str, str]:
         """Return computers that another running rollout occupies, with its name."""
@@ -84,8 +100,14 @@ class Views:
             rolled_back_before=rolled_back,
             busy_with=busy_with,
             labels=computer.labels,
+            platform=platform_of(computer.facts),
             time_zone=zone if isinstance(zone, str) else "",
         )
+
+
+async def load_estimates(unit: UnitOfWork, release_name: str) -> Estimates:
+    """Return what updates to any version of a release took, for plans and for rollouts alike."""
+    return estimates(await unit.measurements.newest(release_name, MEASUREMENTS_MAX))
 
 
 def _gone(ids: Iterable[str], found: dict[str, ComputerView]) -> dict[str, ComputerView]:

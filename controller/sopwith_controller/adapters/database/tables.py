@@ -236,6 +236,16 @@ assignments = Table(
 Index(None, assignments.c.rollout_id, assignments.c.position)
 Index(None, assignments.c.computer_id)
 
+measurements = Table(
+    "measurements",
+    METADATA,
+    _key("assignment_id"),
+    *_lines("release_name", "version", "platform"),
+    *_numbers("install_milliseconds", "download_milliseconds", "download_bytes"),
+    *_times("ended_time"),
+)
+Index(None, measurements.c.release_name, measurements.c.ended_time)
+
 freezes = Table(
     "freezes",
     METADATA,

@@ -4,6 +4,7 @@ from sqlalchemy import select
 
 from sopwith_controller.adapters.database.repositories.fleet import SqlCertificates, SqlComputers
 from sopwith_controller.adapters.database.repositories.incidents import SqlIncidents, SqlNotifications
+from sopwith_controller.adapters.database.repositories.measurements import SqlMeasurements
 from sopwith_controller.adapters.database.repositories.messages import SqlAgentMessages, SqlRequests
 from sopwith_controller.adapters.database.repositories.people import SqlPeople, SqlTokens
 from sopwith_controller.adapters.database.repositories.releases import SqlReleases, SqlSops
@@ -30,6 +31,7 @@ class SqlUnitOfWork:
         self.sops = SqlSops(transaction)
         self.rollouts = SqlRollouts(transaction)
         self.assignments = SqlAssignments(transaction)
+        self.measurements = SqlMeasurements(transaction)
         self.freezes = SqlFreezes(transaction)
         self.incidents = SqlIncidents(transaction)
         self.notifications = SqlNotifications(transaction)
