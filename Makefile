@@ -1,6 +1,6 @@
 # Sopwith: every command of the house. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format proto proto-check lock simulate bench docs docs-check build system-tools clean
+.PHONY: help demo test check format proto proto-check lock simulate clock-changes bench docs docs-check build system-tools clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -63,9 +63,11 @@ proto-check: .venv/.developed ## Fail if the committed generated code is stale
 
 docs: .venv/.developed ## Write the pages that are made from the code
 	$(BIN)/python -m tests.architecture.state_machines --write
+	$(BIN)/python -m tests.architecture.clock_changes --write
 
 docs-check: .venv/.developed ## Fail if a page that is made from the code is stale
 	$(BIN)/python -m tests.architecture.state_machines
+	$(BIN)/python -m tests.architecture.clock_changes
 
 lock: .venv/.developed ## Resolve the dependencies anew
 	rm -f requirements/*.lock
@@ -77,6 +79,9 @@ LOCK_OPTIONS := -q --universal --python-version 3.11 --generate-hashes --no-emit
 
 simulate: .venv/.developed ## Run a whole fleet by a seed: SEED= SEEDS= COMPUTERS=
 	$(BIN)/python -m tests.simulation --seed $(SEED) --seeds $(SEEDS) --computers $(COMPUTERS)
+
+clock-changes: .venv/.developed ## Try windows on every day of every clock, 2026 to 2036, in minutes
+	SOPWITH_EVERY_DAY=1 $(BIN)/python -m pytest -q --timeout 3600 tests/controller/domain/test_clock_changes.py
 
 bench: .venv/.developed ## Measure beside limits and peers, in two minutes
 	$(BIN)/python -m bench $(BENCHES)

@@ -7,7 +7,6 @@ clock and a duration, and closes its cutoff before its end.
 
 import re
 from typing import Annotated, Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -15,30 +14,25 @@ from sopwith_formats import sop_policy as policy
 from sopwith_formats.document_values import ClockTime, CountOrPercent, Duration, PositiveCount, Word
 from sopwith_formats.documents import StrictModel
 from sopwith_formats.errors import FormatError
+from sopwith_formats.recurrence import check_rule, check_window
 from sopwith_formats.selector import parse_selector
+from sopwith_formats.time_zones import LOCAL, find_zone
 from sopwith_formats.units import parse_time
 
-_RRULE = re.compile(r"FREQ=(YEARLY|MONTHLY|WEEKLY|DAILY|HOURLY)(;[A-Z]+=[A-Z0-9,+:-]+)*")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
-WINDOW_DAYS_MAX = 31
 
 
 def rrule_text(value: Any) -> str:
     """Return an RRULE as it is written, without its prefix."""
-    text = value.removeprefix("RRULE:") if isinstance(value, str) else ""
-    if not _RRULE.fullmatch(text):
+    if not isinstance(value, str):
         raise FormatError(f"{value!r} is no RRULE", remedy='write it like "FREQ=WEEKLY;BYDAY=SA"')
-    return text
+    return check_rule(value)
 
 
 def time_zone_name(value: Any) -> str:
     """Return `local` or the name of a known time zone."""
-    if value == "local":
-        return "local"
-    try:
-        ZoneInfo(value if isinstance(value, str) else "")
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise FormatError(f"{value!r} is no time zone", remedy="write local or a name like Europe/Berlin") from error
+    if value != LOCAL and (not isinstance(value, str) or find_zone(value) is None):
+        raise FormatError(f"{value!r} is no time zone", remedy="write local or a name like Europe/Berlin")
     return str(value)
 
 
@@ -81,17 +75,12 @@ class WindowPart(StrictModel):
     rrule: Rrule
     start: ClockTime
     duration: Duration
-    time_zone: TimeZone = "local"
+    time_zone: TimeZone = LOCAL
     cutoff: Duration = 0
 
     @model_validator(mode="after")
     def _fits(self) -> "WindowPart":
-        if not 0 < self.duration <= WINDOW_DAYS_MAX * 86400:
-            raise FormatError("has a duration outside 1 s to 31 days", remedy="write for example duration: 6h")
-        if self.cutoff >= self.duration:
-            raise FormatError(
-                "has a cutoff that leaves no time to start in", remedy="make cutoff shorter than duration"
-            )
+        check_window(self.record())
         return self
 
     def record(self) -> policy.Window:

@@ -121,6 +121,10 @@ def problems_of(error: ValidationError, document: Document, model: type[BaseMode
                 place = (*place, part)
         if fault["type"] == "missing":
             place = (*place, fault["loc"][-1])
+        # A check over several keys says which of them it means.
+        inner = getattr(fault.get("ctx", {}).get("error"), "where", "")
+        if inner and (*place, inner) in document.lines:
+            place = (*place, inner)
         yield document.problem(place, *explain(fault, place, model))
 
 

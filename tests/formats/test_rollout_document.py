@@ -68,8 +68,10 @@ def test_absent_values_are_left_to_the_sop():
         (b"waves: [{name: a, size: 1}, {name: a, size: 2}]", "waves", "twice"),
         (b"waves: [{name: a, size: 1, soak: -5m}]", "waves[0].soak", "no duration"),
         (b"window: {rrule: weekly, start: '22:00', duration: 6h}", "window.rrule", "no RRULE"),
+        (b"window: {rrule: FREQ=HOURLY, start: '22:00', duration: 6h}", "window.rrule", "does not say FREQ=DAILY"),
+        (b"window: {rrule: FREQ=DAILY, start: '22:00', duration: 40d}", "window.duration", "31 days"),
         (b"window: {rrule: FREQ=DAILY, start: '25:00', duration: 6h}", "window.start", "no time of day"),
-        (b"window: {rrule: FREQ=DAILY, start: 22:00, duration: 6h, cutoff: 7h}", "window", "no time to start"),
+        (b"window: {rrule: FREQ=DAILY, start: 22:00, duration: 6h, cutoff: 7h}", "window.cutoff", "no time to start"),
         (
             b"window: {rrule: FREQ=DAILY, start: 22:00, duration: 6h, time_zone: X}",
             "window.time_zone",

@@ -98,6 +98,26 @@ def test_regulated_profile_leaves_no_training_grace():
     assert document.policy.training.grace_seconds == 0
 
 
+@pytest.mark.parametrize(
+    ("window", "key", "line", "words"),
+    [
+        ('{rrule: "FREQ=DAILY;COUNT=2", start: "22:00", duration: 6h}', "rrule", 0, "a window does not end"),
+        ('{rrule: "FREQ=DAILY", start: "22:00", duration: 6h, time_zone: Mars}', "time_zone", 0, "no time zone"),
+        ('{rrule: "FREQ=DAILY", start: "2:00", duration: 6h}', "start", 0, "no time of day"),
+        ('{rrule: "FREQ=DAILY", start: "22:00", duration: 6h,\n    cutoff: 6h}', "cutoff", 1, "no time to start in"),
+    ],
+)
+def test_lint_names_what_is_wrong_in_a_window_with_line_and_mend(window, key, line, words):
+    data = changed("  default: always\n", f"  default: {window}\n")
+    written = line_of("  default: {rrule", data)
+
+    (problem,) = lint_sop_document(data)
+
+    assert (problem.key, problem.line) == (f"windows.default.{key}", written + line)
+    assert words in problem.message
+    assert problem.remedy
+
+
 def test_window_of_init_becomes_the_sops_window():
     data = fill_template(dataclasses.replace(BLANKS, window="FREQ=WEEKLY;BYDAY=SA;BYHOUR=22/6h"))
 

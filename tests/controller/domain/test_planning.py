@@ -281,7 +281,7 @@ def test_default_concurrency_is_a_share_but_at_least_five(count: int, expected: 
 
 
 def test_window_that_makes_no_sense_is_refused_before_anybody_waits_for_it():
-    with pytest.raises(InvalidInputError, match="no recurrence rule"):
+    with pytest.raises(InvalidInputError, match="is no RRULE"):
         planned(window=Window("FREQ=WEEKLY;BYDAY=XX", "22:00", 3600))
 
 

@@ -1,4 +1,4 @@
-"""Windows on any clock: recurrence, clock changes, cutoff, the words of init's --window."""
+"""Windows on any clock: recurrence, clock changes, cutoff, what makes no sense."""
 
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -7,6 +7,7 @@ import pytest
 
 from sopwith_controller.domain import windows
 from sopwith_controller.domain.errors import InvalidInputError
+from sopwith_formats.recurrence import ANCHOR
 from sopwith_formats.sop_policy import Window
 from tests.controller.domain.builders import HOUR, MINUTE, NOW
 
@@ -61,9 +62,8 @@ def test_start_that_the_clocks_skip_moves_behind_the_gap_and_lasts_as_long():
     state = windows.state_at(window, utc("2027-03-28T01:00"))
 
     assert not windows.is_open(window, utc("2027-03-28T00:59"))
-    assert windows.next_open(window, utc("2027-03-28T00:00")) == utc("2027-03-28T01:30")
-    assert not state.open
-    assert windows.state_at(window, utc("2027-03-28T01:30")).last_start == utc("2027-03-28T02:30")
+    assert windows.next_open(window, utc("2027-03-28T00:00")) == utc("2027-03-28T01:00")
+    assert state.last_start == utc("2027-03-28T02:00")
 
 
 def test_start_that_the_clocks_show_twice_happens_once():
@@ -106,7 +106,7 @@ def test_interval_means_the_same_at_any_time():
     first = windows.next_open(window, utc("2026-11-01T00:00"))
 
     assert first is not None
-    assert (first.date() - windows.ANCHOR).days % 14 == 0
+    assert (first.date() - ANCHOR).days % 14 == 0
     assert windows.next_open(window, first + 2 * HOUR) == first + timedelta(days=14)
 
 
@@ -119,43 +119,39 @@ def test_rule_that_never_comes_opens_never():
     assert windows.next_open(window, NOW) is None
 
 
-def test_window_of_init_is_read():
-    window = windows.parse_window("FREQ=WEEKLY;BYDAY=SA;BYHOUR=22;BYMINUTE=30/6h")
-
-    assert window == Window("FREQ=WEEKLY;BYDAY=SA", "22:30", 6 * 3600)
-    assert windows.parse_window("RRULE:FREQ=DAILY/1h30m").start == "00:00"
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("FREQ=DAILY", "lacks a duration"),
-        ("FREQ=DAILY/soon", "is no duration"),
-        ("FREQ=DAILY;BYHOUR=1,2/1h", "one time of day"),
-        ("FREQ=DAILY;BYHOUR=25/1h", "no time of day"),
-        ("FREQ=HOURLY/1h", "does not say FREQ"),
-        ("FREQ=DAILY;COUNT=3/1h", "uses COUNT"),
-        ("FREQ=WEEKLY;BYDAY=XX/1h", "no recurrence rule"),
-        ("FREQ=DAILY/0s", "longer than nothing"),
-        ("FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=30/1h", "never come"),
-        ("FREQ=DAILY\nRRULE:FREQ=WEEKLY/1h", "does not say FREQ"),
-    ],
-)
-def test_window_that_makes_no_sense_is_refused(text: str, words: str):
-    with pytest.raises(InvalidInputError, match=words) as caught:
-        windows.parse_window(text)
-
-    assert caught.value.remedy
-
-
 @pytest.mark.parametrize(
     ("window", "words"),
     [
         (Window("FREQ=DAILY", "22:00", 3600, "Europe/Atlantis"), "no time zone"),
         (Window("FREQ=DAILY", "22:00", 3600, "UTC", 3600), "cutoff"),
-        (Window("FREQ=DAILY", "22:00", 400 * 86400, "UTC"), "366 days"),
+        (Window("FREQ=DAILY", "22:00", 400 * 86400, "UTC"), "31 days"),
+        (Window("FREQ=DAILY", "22:60", 3600, "UTC"), "no time of day"),
+        (Window("FREQ=HOURLY", "22:00", 3600, "UTC"), "does not say FREQ"),
     ],
 )
 def test_wrong_zone_cutoff_or_length_is_refused(window: Window, words: str):
-    with pytest.raises(InvalidInputError, match=words):
+    with pytest.raises(InvalidInputError, match=words) as caught:
         windows.check_window(window)
+
+    assert caught.value.remedy
+
+
+def test_window_that_makes_sense_is_returned():
+    assert windows.check_window(SATURDAY) is SATURDAY
+
+
+def test_where_occurrences_overlap_the_one_that_ends_last_counts():
+    window = Window("FREQ=DAILY", "22:00", 30 * 3600, "UTC", 3600)
+
+    state = windows.state_at(window, utc("2026-11-23T23:00"))
+
+    assert state.last_start == utc("2026-11-25T03:00")
+    assert state.closes == utc("2026-11-25T04:00")
+
+
+def test_no_install_starts_that_by_its_estimate_would_pass_the_end():
+    state = windows.state_at(SATURDAY, utc("2026-11-28T22:00"))
+
+    assert state.last_start_for(10 * MINUTE) == utc("2026-11-29T02:30")
+    assert state.last_start_for(45 * MINUTE) == utc("2026-11-29T02:15")
+    assert windows.ALWAYS.last_start_for(HOUR) is None
