@@ -64,6 +64,7 @@ class RolloutDocument(StrictModel):
     emergency: bool = False
     reboot_only: bool = False
     ticket: str = Field(default="", max_length=200)
+    baseline: bool = True
 
     @model_validator(mode="after")
     def _holds_together(self) -> "RolloutDocument":
@@ -96,6 +97,7 @@ class RolloutDocument(StrictModel):
             emergency=self.emergency,
             reboot_only=self.reboot_only,
             ticket=self.ticket,
+            baseline=self.baseline,
         )
 
 

@@ -35,6 +35,7 @@ class RolloutSpec:
     audience: str = ""
     """Selector over labels and facts; empty: every ACCEPTED computer in scope."""
     dynamic: bool = False
+    """Computers that match the audience after the start join in."""
     waves: tuple[WaveRule, ...] = ()
     """Taken literally; empty: the SOP's waves."""
     success_threshold: str | None = None
@@ -52,6 +53,8 @@ class RolloutSpec:
     emergency: bool = False
     reboot_only: bool = False
     ticket: str = ""
+    baseline: bool = True
+    """Completed, its release becomes the baseline of its audience."""
 
     def to_json(self) -> bytes:
         """Return the canonical bytes."""

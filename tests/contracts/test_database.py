@@ -9,6 +9,7 @@ import pytest
 from sopwith_controller.domain import entities, incident_entities, rollout_entities
 from sopwith_controller.domain.durations import Measurement
 from sopwith_controller.domain.errors import ConflictError, NotFoundError
+from sopwith_controller.domain.lasting_entities import Baseline, Repetition
 from sopwith_controller.services.repositories import AgentMessageRow
 from sopwith_formats import merkle
 from sopwith_formats.errors import FormatError
@@ -56,6 +57,8 @@ EVERYTHING_ROLLOUT = make.rollout(
     counted_from=NOON,
     emergency=True,
     generation=4,
+    origin="catch_up",
+    origin_id="r-0",
 )
 EVERYTHING_ASSIGNMENT = make.assignment(
     state=AssignmentState.ENDED,
@@ -609,3 +612,33 @@ async def test_each_commit_that_appends_leaves_a_checkpoint_of_its_size(database
         checkpoint = await unit.update_log.newest_checkpoint()
         assert checkpoint.splitlines()[1] == "5"
         assert (await unit.update_log.checkpoints())[-1] == checkpoint
+
+
+async def test_baselines_in_force_are_listed_oldest_first(database):
+    older = Baseline("r-2", "hello-1", "hello@1", "site=berlin", NOON, "r-9", "no SOP is effective")
+    newer = Baseline("r-1", "hello-2", "hello@2", "", NOON + timedelta(hours=1))
+    ended = replace(newer, rollout_id="r-3", ended_time=NOON, ended_reason="withdrawn")
+    async with database.write() as unit:
+        for one in (newer, ended, older):
+            await unit.baselines.put(one)
+        await unit.commit()
+
+    async with database.read() as unit:
+        assert await unit.baselines.in_force() == [older, newer]
+        assert await unit.baselines.get("r-3") == ended
+        assert await unit.baselines.get("x") is None
+
+
+async def test_patch_days_in_force_are_listed_by_id(database):
+    first = Repetition("r-1", "monthly", "r-7", "FREQ=MONTHLY;BYDAY=2TU", "Europe/Berlin", NOON)
+    never = Repetition("r-2", "yearly", "r-2", "FREQ=YEARLY", "UTC", None)
+    ended = replace(first, id="r-3", ended_time=NOON, ended_reason="aborted by owner")
+    async with database.write() as unit:
+        for one in (never, ended, first):
+            await unit.repetitions.put(one)
+        await unit.commit()
+
+    async with database.read() as unit:
+        assert await unit.repetitions.in_force() == [first, never]
+        assert await unit.repetitions.get("r-3") == ended
+        assert await unit.repetitions.get("x") is None

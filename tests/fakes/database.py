@@ -80,6 +80,8 @@ class FakeUnitOfWork:
         self.rollouts = fakes.FakeRollouts(self.shelf("rollouts"))
         self.assignments = fakes.FakeAssignments(self.shelf("assignments"), self.shelf("rollouts"))
         self.measurements = fakes.FakeMeasurements(self.shelf("measurements"))
+        self.baselines = fakes.FakeBaselines(self.shelf("baselines"))
+        self.repetitions = fakes.FakeRepetitions(self.shelf("repetitions"))
         self.freezes = fakes.FakeFreezes(self.shelf("freezes"))
         self.incidents = fakes.FakeIncidents(self.shelf("incidents"))
         self.notifications = fakes.FakeNotifications(self.shelf("notifications"))

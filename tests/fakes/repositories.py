@@ -18,6 +18,7 @@ from sopwith_controller.domain.entities import (
 )
 from sopwith_controller.domain.errors import ConflictError
 from sopwith_controller.domain.incident_entities import Freeze, Incident, IncidentState, Notification
+from sopwith_controller.domain.lasting_entities import Baseline, Repetition
 from sopwith_controller.domain.rollout_entities import Assignment, Rollout
 from sopwith_controller.services.ports import Clock
 from sopwith_controller.services.repositories import AgentMessageRow
@@ -243,6 +244,37 @@ class FakeMeasurements:
     async def put_all(self, measurements: Sequence[Measurement]) -> None:
         for one in measurements:
             self._shelf.put(one.assignment_id, one)
+
+
+class FakeBaselines:
+    def __init__(self, shelf: Any) -> None:
+        self._shelf = shelf
+
+    async def get(self, rollout_id: str) -> Baseline | None:
+        found: Baseline | None = self._shelf.get(rollout_id)
+        return found
+
+    async def in_force(self) -> Sequence[Baseline]:
+        found = [one for one in self._shelf.all() if one.ended_time is None]
+        return sorted(found, key=lambda one: (one.since_time, one.rollout_id))
+
+    async def put(self, baseline: Baseline) -> None:
+        self._shelf.put(baseline.rollout_id, baseline)
+
+
+class FakeRepetitions:
+    def __init__(self, shelf: Any) -> None:
+        self._shelf = shelf
+
+    async def get(self, repetition_id: str) -> Repetition | None:
+        found: Repetition | None = self._shelf.get(repetition_id)
+        return found
+
+    async def in_force(self) -> Sequence[Repetition]:
+        return sorted((one for one in self._shelf.all() if one.ended_time is None), key=lambda one: one.id)
+
+    async def put(self, repetition: Repetition) -> None:
+        self._shelf.put(repetition.id, repetition)
 
 
 class FakeFreezes:

@@ -74,6 +74,12 @@ class Plan:
     start_time: str = ""
     emergency: bool = False
     ticket: str = ""
+    dynamic: bool = False
+    """Computers that match `audience` after the start join the last wave; the plan fixes the rule, not their names."""
+    baseline: bool = True
+    """Completed, the release is offered to computers of `audience` that come later."""
+    repeat: str = ""
+    """RRULE of the patch day that drafts the next one; empty: none."""
 
     @property
     def tail(self) -> int:

@@ -81,6 +81,14 @@ class Rollout:
     counted_from: datetime | None = None
     """Set by resume: assignments that ended before it are accepted and not judged again."""
     generation: int = 1
+    origin: str = ""
+    """CATCH_UP or PATCH_DAY for one that the controller drafted; empty: a person did."""
+    origin_id: str = ""
+    """Of a catch-up the rollout whose baseline it brings, of a patch day the first rollout that repeats."""
+
+
+CATCH_UP = "catch_up"
+PATCH_DAY = "patch_day"
 
 
 @dataclass(frozen=True, slots=True)

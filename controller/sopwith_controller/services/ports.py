@@ -17,6 +17,7 @@ from sopwith_controller.domain.entities import (
     Settings,
     SopRevision,
 )
+from sopwith_controller.services.lasting_repositories import Baselines, Repetitions
 from sopwith_controller.services.repositories import (
     AgentMessages,
     Assignments,
@@ -81,6 +82,10 @@ class UnitOfWork(Protocol):
     def assignments(self) -> Assignments: ...
     @property
     def measurements(self) -> Measurements: ...
+    @property
+    def baselines(self) -> Baselines: ...
+    @property
+    def repetitions(self) -> Repetitions: ...
     @property
     def freezes(self) -> Freezes: ...
     @property

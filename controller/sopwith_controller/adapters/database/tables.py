@@ -210,6 +210,7 @@ rollouts = Table(
     _document("waves", _read_waves),
     *_maybe_times("counted_from"),
     *_numbers("generation"),
+    *_lines("origin", "origin_id"),
 )
 Index(None, rollouts.c.name)
 Index(None, rollouts.c.state)
@@ -245,6 +246,28 @@ measurements = Table(
     *_times("ended_time"),
 )
 Index(None, measurements.c.release_name, measurements.c.ended_time)
+
+baselines = Table(
+    "baselines",
+    METADATA,
+    _key("rollout_id"),
+    *_lines("name", "release", "audience"),
+    *_times("since_time"),
+    *_lines("catch_up_id", "waiting"),
+    *_maybe_times("ended_time"),
+    *_lines("ended_reason"),
+)
+Index(None, baselines.c.ended_time)
+
+repetitions = Table(
+    "repetitions",
+    METADATA,
+    _key("id"),
+    *_lines("name", "rollout_id", "rule", "time_zone"),
+    *_maybe_times("next_time", "ended_time"),
+    *_lines("ended_reason"),
+)
+Index(None, repetitions.c.ended_time)
 
 freezes = Table(
     "freezes",

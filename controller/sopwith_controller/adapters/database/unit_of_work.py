@@ -4,6 +4,7 @@ from sqlalchemy import select
 
 from sopwith_controller.adapters.database.repositories.fleet import SqlCertificates, SqlComputers
 from sopwith_controller.adapters.database.repositories.incidents import SqlIncidents, SqlNotifications
+from sopwith_controller.adapters.database.repositories.lasting import SqlBaselines, SqlRepetitions
 from sopwith_controller.adapters.database.repositories.measurements import SqlMeasurements
 from sopwith_controller.adapters.database.repositories.messages import SqlAgentMessages, SqlRequests
 from sopwith_controller.adapters.database.repositories.people import SqlPeople, SqlTokens
@@ -32,6 +33,8 @@ class SqlUnitOfWork:
         self.rollouts = SqlRollouts(transaction)
         self.assignments = SqlAssignments(transaction)
         self.measurements = SqlMeasurements(transaction)
+        self.baselines = SqlBaselines(transaction)
+        self.repetitions = SqlRepetitions(transaction)
         self.freezes = SqlFreezes(transaction)
         self.incidents = SqlIncidents(transaction)
         self.notifications = SqlNotifications(transaction)
