@@ -16,8 +16,8 @@ from sopwith_formats.documents import StrictModel
 from sopwith_formats.errors import FormatError
 from sopwith_formats.recurrence import check_rule, check_window
 from sopwith_formats.selector import parse_selector
+from sopwith_formats.start_time import check_start_time
 from sopwith_formats.time_zones import LOCAL, find_zone
-from sopwith_formats.units import parse_time
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
@@ -43,14 +43,13 @@ def short_name(value: Any) -> str:
     return value
 
 
-def time_text(value: Any) -> str | None:
-    """Return a point in time as it is written, after checking that it is one."""
+def start_time_text(value: Any) -> str | None:
+    """Return a start time as it is written, after checking that it is one."""
     if value is None:
         return None
     if not isinstance(value, str):
         raise FormatError(f"{value!r} is no time", remedy="write it like 2026-11-22T02:14:35Z")
-    parse_time(value)
-    return value
+    return check_start_time(value)
 
 
 def selector_text(value: Any) -> str:
@@ -66,7 +65,7 @@ Selector = Annotated[str, BeforeValidator(selector_text)]
 Rrule = Annotated[str, BeforeValidator(rrule_text)]
 TimeZone = Annotated[str, BeforeValidator(time_zone_name)]
 Name = Annotated[str, BeforeValidator(short_name)]
-Time = Annotated[str | None, BeforeValidator(time_text)]
+StartTime = Annotated[str | None, BeforeValidator(start_time_text)]
 
 
 class WindowPart(StrictModel):

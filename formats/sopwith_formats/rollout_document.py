@@ -12,7 +12,16 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from sopwith_formats.document_parts import BudgetPart, Name, Rrule, Selector, Time, WavePart, WindowPart, wave_records
+from sopwith_formats.document_parts import (
+    BudgetPart,
+    Name,
+    Rrule,
+    Selector,
+    StartTime,
+    WavePart,
+    WindowPart,
+    wave_records,
+)
 from sopwith_formats.document_values import CountOrPercent, Duration, Percent, PercentNumber, PositiveCount
 from sopwith_formats.documents import StrictModel, read_model
 from sopwith_formats.errors import FormatError
@@ -56,7 +65,7 @@ class RolloutDocument(StrictModel):
     max_concurrency: CountOrPercent | None = None
     disruption_budget: BudgetPart | None = None
     window: WindowPart | None = None
-    start_time: Time = None
+    start_time: StartTime = None
     repeat: Rrule | None = None
     deadline: Duration | None = None
     attempts_max: int | None = Field(default=None, ge=1, le=ATTEMPTS_MAX)

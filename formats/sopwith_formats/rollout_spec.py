@@ -44,7 +44,7 @@ class RolloutSpec:
     disruption_budget: DisruptionBudget | None = None
     window: Window | None = None
     start_time: str | None = None
-    """RFC 3339, UTC."""
+    """As `start_time` reads it: a moment, or a time on a zone's or each computer's own clock."""
     repeat: str | None = None
     """RRULE that drafts the next one."""
     deadline_seconds: int | None = None

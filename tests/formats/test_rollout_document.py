@@ -80,7 +80,8 @@ def test_absent_values_are_left_to_the_sop():
         (b"audience: site in berlin", "audience", "in berlin"),
         (b"audience: [a]", "audience", "no selector"),
         (b"start_time: tomorrow", "start_time", "no time"),
-        (b"start_time: 2026-11-22T02:14:35", "start_time", "no offset"),
+        (b"start_time: 2026-11-22T02:14:35[Mars]", "start_time", "names no time zone"),
+        (b"start_time: 2026-11-22T02:14:35Z[UTC]", "start_time", "an offset and a zone"),
         (b"disruption_budget: {group_by: [], max_unavailable: 1}", "disruption_budget.group_by", "too few"),
     ],
 )

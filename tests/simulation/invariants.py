@@ -12,10 +12,10 @@ from decimal import Decimal
 from typing import Any
 
 from sopwith_controller.domain.assignment import occupies
+from sopwith_controller.domain.openings import opening
 from sopwith_controller.domain.plan import Plan, read_plan
 from sopwith_controller.domain.rollout import TRANSITIONS
 from sopwith_controller.domain.rollout_entities import Assignment, Rollout, RolloutState
-from sopwith_controller.domain.windows import state_at
 from sopwith_formats.log_entry import LogRow
 from sopwith_formats.units import parse_percent
 from sopwith_formats.vocabulary import BEFORE_INSTALLING, AssignmentState, Outcome
@@ -117,7 +117,12 @@ class Invariants:
             (not _frozen(before, now), "in a freeze"),
             (lease <= now + LEASE, "longer than a lease lasts"),
             (rollout.deadline_time is None or lease <= rollout.deadline_time, "beyond the deadline"),
-            (state_at(plan.window, now, computer.facts.get("time_zone", "")).open, "outside its window"),
+            (
+                opening(
+                    plan, plan.groups_of_members.get(computer.id, ""), computer.facts.get("time_zone", ""), now
+                ).open,
+                "outside its window",
+            ),
             (after["rollouts"][rollout.id].waves[new.wave].opened_time is not None, "before its wave opened"),
         )
         for holds, text in facts:

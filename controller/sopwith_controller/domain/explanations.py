@@ -6,7 +6,15 @@ Decides only which of the reasons that the tick acted on is the one to show firs
 from dataclasses import replace
 
 from sopwith_controller.domain.rollout_entities import Assignment
-from sopwith_controller.domain.standing import CONCURRENCY, RELEASE, Wait, of_computer, of_connection, of_nothing
+from sopwith_controller.domain.standing import (
+    CONCURRENCY,
+    RELEASE,
+    Wait,
+    of_computer,
+    of_connection,
+    of_nothing,
+    of_window,
+)
 from sopwith_controller.domain.tick import Explanation
 from sopwith_controller.domain.tick_state import TickState
 from sopwith_formats.vocabulary import BEFORE_INSTALLING, AssignmentState
@@ -65,6 +73,9 @@ def _wait_of_pending(state: TickState, assignment: Assignment, wave: int) -> Wai
         return state.waits.get(assignment.id, CONCURRENCY)
     if wave == state.plan.tail:
         return _of_tail(of_computer(state.computer(assignment), state.now))
+    if wave == state.current and state.current_wait and state.current_wait.waits_for in {"window", "start"}:
+        # The wave waits for the first of its members; each of them waits for its own window.
+        return of_window(state.window(state.computer(assignment))) or state.current_wait
     return state.current_wait or _before(state, wave)
 
 

@@ -5,13 +5,11 @@ approvals `approvals`', windows and freezes the planner's, because they make it 
 """
 
 from collections.abc import Sequence
-from datetime import datetime
 
 from sopwith_controller.domain.entities import Release, ReleaseState, SopRevision, SopState
 from sopwith_controller.domain.errors import Refusal, RefusedError
 from sopwith_controller.domain.plan import Plan
 from sopwith_controller.domain.rollout_entities import Rollout
-from sopwith_formats.units import format_time, parse_time
 
 
 def check_sop_effective(sop_id: str, newest: SopRevision | None, effective: SopRevision | None) -> SopRevision:
@@ -54,19 +52,6 @@ def check_refusals(refusals: Sequence[Refusal]) -> None:
     first, others = refusals[0], len(refusals) - 1
     more = f" ({others} more: sopwith rollout plan -f FILE)" if others else ""
     raise RefusedError(Refusal(first.gate, first.clause, first.reason + more, first.remedy, first.deviation))
-
-
-def check_start_time(rollout: Rollout, plan: Plan, now: datetime) -> None:
-    """Raise RefusedError before the start time that the plan names."""
-    if plan.start_time and now < parse_time(plan.start_time):
-        raise RefusedError(
-            Refusal(
-                "sop_step_order",
-                "V.B",
-                f"{rollout.name} may not start before {format_time(parse_time(plan.start_time))}",
-                remedy="wait, or change start_time in the rollout file and submit it again",
-            )
-        )
 
 
 def check_plan_unchanged(rollout: Rollout, plan_sha256: str) -> None:

@@ -7,8 +7,9 @@ seconds, percentages text ("2%"), times RFC 3339.
 """
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import accumulate
 
 from sopwith_formats import typed_json
@@ -25,6 +26,17 @@ class PlanMember:
 
     id: str
     name: str
+    group: str = ""
+    """Its maintenance group; empty: none."""
+
+
+@dataclass(frozen=True)
+class PlanGroup:
+    """One maintenance group that members belong to."""
+
+    name: str
+    window: Window | None = None
+    """The window that holds for its members in this rollout; None: always open."""
 
 
 @dataclass(frozen=True)
@@ -69,9 +81,12 @@ class Plan:
     attempts_max: int
     deadline_seconds: int
     window: Window | None = None
-    """None: always open."""
+    """Of members in no group; None: always open."""
+    groups: tuple[PlanGroup, ...] = ()
+    """Maintenance groups that members belong to."""
     disruption_budget: DisruptionBudget | None = None
     start_time: str = ""
+    """No computer starts before; see `sopwith_formats.start_time`. Empty: at once."""
     emergency: bool = False
     ticket: str = ""
     dynamic: bool = False
@@ -89,6 +104,17 @@ class Plan:
     def wave_name(self, index: int) -> str:
         """Return the name of a wave, tail for the one after the last."""
         return self.waves[index].name if index < len(self.waves) else "tail"
+
+    @cached_property
+    def groups_of_members(self) -> Mapping[str, str]:
+        """Return the maintenance groups by computer id, of those that are in one; worked out once."""
+        if not self.groups:
+            return {}
+        return {member.id: member.group for member in self.members if member.group}
+
+    def window_of(self, group: str) -> Window | None:
+        """Return the window of a maintenance group, of members in none for the empty name."""
+        return next((known.window for known in self.groups if known.name == group), self.window)
 
     def wave_starts(self) -> tuple[int, ...]:
         """Return the position of each wave's first member, and at the end the number of members."""

@@ -68,11 +68,15 @@ def _of_freeze(view: RolloutView) -> Wait | None:
 
 
 def of_window(state: WindowState) -> Wait | None:
-    """Return the closed window."""
+    """Return the closed window, or the start time that has not come."""
     if state.open:
         return None
     opens = f"opens {_say(state.next_open)}" if state.next_open else "does not open within five years"
-    return Wait("window", f"the window is closed; it {opens}", until=state.next_open)
+    if state.start_time:
+        later = "" if state.next_open == state.start_time else f"; its window then {opens}"
+        return Wait("start", f"its start time is {_say(state.start_time)}{later}", until=state.next_open)
+    whose = f"the window of maintenance group {state.group}" if state.group else "the window"
+    return Wait("window", f"{whose} is closed; it {opens}", until=state.next_open)
 
 
 def of_computer(computer: ComputerView, now: datetime) -> Wait | None:

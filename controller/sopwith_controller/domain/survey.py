@@ -9,12 +9,12 @@ from datetime import datetime, timedelta
 
 from sopwith_controller.domain.assignment import MAY_BE_LOST, occupies
 from sopwith_controller.domain.endings import conclude
+from sopwith_controller.domain.openings import opening
 from sopwith_controller.domain.readiness import READY
 from sopwith_controller.domain.rollout_entities import Assignment, RolloutState
 from sopwith_controller.domain.standing import Wait, of_window
 from sopwith_controller.domain.tick import Action, ComputerView, EndAssignment, MarkLost, RolloutView, UnmarkLost
 from sopwith_controller.domain.waves import Tally, is_unsafe
-from sopwith_controller.domain.windows import state_at
 from sopwith_formats.vocabulary import BEFORE_INSTALLING, AssignmentState, Outcome
 
 _ENDED, _PENDING, _SUCCEEDED = AssignmentState.ENDED, AssignmentState.PENDING, Outcome.SUCCEEDED
@@ -154,7 +154,8 @@ def _taken_back(view: RolloutView) -> str:
 def _stood_in_the_way(
     view: RolloutView, assignment: Assignment, computer: ComputerView, rollout_wait: Wait | None, now: datetime
 ) -> str:
-    wait = rollout_wait or of_window(state_at(view.plan.window, now, computer.time_zone))
+    group = view.plan.groups_of_members.get(computer.id, "")
+    wait = rollout_wait or of_window(opening(view.plan, group, computer.time_zone, now))
     if wait:
         return wait.message
     if computer.busy_with:

@@ -6,12 +6,13 @@ Decides nothing itself; `wave_progress` and `offers` do. It lives for one tick a
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from sopwith_controller.domain.openings import opening
 from sopwith_controller.domain.plan import Plan
 from sopwith_controller.domain.rollout_entities import Assignment, WaveProgress
 from sopwith_controller.domain.standing import Wait, of_rollout
 from sopwith_controller.domain.survey import Survey, survey
 from sopwith_controller.domain.tick import Action, ComputerView, RolloutView
-from sopwith_controller.domain.windows import WindowState, state_at
+from sopwith_controller.domain.windows import WindowState
 
 RUNNING_OUT = "nothing is left to start; what runs is followed to its end"
 
@@ -44,7 +45,7 @@ class TickState:
     """Ids of computers to ask for readiness, in order."""
     offered: set[str] = field(default_factory=set)
     """Ids of assignments that this tick offers."""
-    windows: dict[str, WindowState] = field(default_factory=dict)
+    windows: dict[tuple[str, str], WindowState] = field(default_factory=dict)
 
     @property
     def plan(self) -> Plan:
@@ -56,12 +57,12 @@ class TickState:
         return self.view.computers[assignment.computer_id]
 
     def window(self, computer: ComputerView) -> WindowState:
-        """Return what the window says for a computer now; windows are worked out once per zone."""
-        zone = computer.time_zone
-        if zone not in self.windows:
-            self.windows[zone] = state_at(self.plan.window, self.now, zone)
-            self.at(self.windows[zone].next_change)
-        return self.windows[zone]
+        """Return what window and start time say for a computer now; worked out once per group and zone."""
+        key = (self.plan.groups_of_members.get(computer.id, ""), computer.time_zone)
+        if (found := self.windows.get(key)) is None:
+            found = self.windows[key] = opening(self.plan, *key, self.now)
+            self.at(found.next_change)
+        return found
 
     def at(self, time: datetime | None) -> None:
         """Remember a time at which the answer may change."""

@@ -10,10 +10,11 @@ from datetime import timedelta
 
 from sopwith_controller.domain.readiness import ANSWER_WITHIN, FRESH_FOR, is_ready, needs_measuring, stale_time
 from sopwith_controller.domain.rollout_entities import Assignment
-from sopwith_controller.domain.standing import Wait, of_computer, of_other_rollout, of_preparing
+from sopwith_controller.domain.standing import Wait, of_computer, of_other_rollout, of_preparing, of_window
 from sopwith_controller.domain.tick import MarkWaveEnded, MoveAssignment, OpenWave, PassWave, Suspend
 from sopwith_controller.domain.tick_state import RUNNING_OUT, TickState
 from sopwith_controller.domain.waves import Crossing, Tally, crossed_error_threshold, missed_success_threshold
+from sopwith_controller.domain.windows import WindowState
 from sopwith_formats.units import format_time
 from sopwith_formats.vocabulary import AssignmentState
 
@@ -92,23 +93,30 @@ def _open(state: TickState, wave: int) -> bool:
     """Open a wave unless something holds the rollout or the window is closed for all of its members."""
     if state.rollout_wait:
         return False
-    members = state.found.members[wave] or _candidates(state, wave)
-    closed = None
-    for assignment in members:
-        window = state.window(state.computer(assignment))
-        if window.open:
-            closed = None
-            break
-        closed = closed or window
     name = state.plan.wave_name(wave)
-    if closed is not None:
+    closed = _closed(state, state.found.members[wave] or _candidates(state, wave))
+    wait = of_window(closed) if closed else None
+    if closed and wait:
         opens = f"opens {format_time(closed.next_open)}" if closed.next_open else "does not open within five years"
-        state.current_wait = Wait("window", f"the window is closed; it {opens}", until=closed.next_open)
-        state.state_reason = f"wave {name} waits for the window, which {opens}"
+        waits = f"for the window, which {opens}" if wait.waits_for == "window" else f"to start: {wait.message}"
+        state.current_wait = wait
+        state.state_reason = f"wave {name} waits {waits}"
         return False
     state.progress[wave] = replace(state.progress[wave], opened_time=state.now)
     state.actions.append(OpenWave(wave, name))
     return True
+
+
+def _closed(state: TickState, members: Iterable[Assignment]) -> WindowState | None:
+    """Return the closed window that opens first, None where one is open or nobody is there."""
+    closed: WindowState | None = None
+    for assignment in members:
+        window = state.window(state.computer(assignment))
+        if window.open:
+            return None
+        if closed is None or (window.next_open and (not closed.next_open or window.next_open < closed.next_open)):
+            closed = window
+    return closed
 
 
 def _open_tail(state: TickState) -> None:

@@ -1,7 +1,7 @@
 """When installing is allowed: occurrences of a recurrence rule on a clock of some zone, right across clock changes.
 
-Decides only from a window, a zone and a time; freezes beat windows and are the planner's, which window holds for which
-computer is `openings`'. Rules:
+Decides only from a window, a zone and a time; freezes beat windows and are the planner's, which window and which
+start time hold for which computer is `openings`'. Rules:
 
 - Occurrences are counted on the wall clock, at the window's start; `sopwith_formats.recurrence` says on which days.
 - A window opens at the first moment at which the clock has reached its start: a start that is skipped in spring moves
@@ -50,6 +50,8 @@ class WindowState:
     """While open: when it ends, for what runs then; None: never."""
     start_time: datetime | None = None
     """While closed because the rollout's start time has not come for this computer: that time."""
+    group: str = ""
+    """Maintenance group whose window it is; empty: the rollout's."""
 
     @property
     def next_change(self) -> datetime | None:

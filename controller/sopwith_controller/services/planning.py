@@ -11,7 +11,8 @@ from datetime import datetime, timedelta
 from sopwith_controller.domain.entities import Release, SopRevision
 from sopwith_controller.domain.errors import InvalidInputError, NotFoundError, Refusal, RefusedError
 from sopwith_controller.domain.gates import check_sop_effective
-from sopwith_controller.domain.planning import PlanInputs, Planning, make_plan
+from sopwith_controller.domain.plan_inputs import PlanInputs, Planning
+from sopwith_controller.domain.planning import make_plan
 from sopwith_controller.services.ports import SourceStore, UnitOfWork
 from sopwith_controller.services.views import load_estimates
 from sopwith_formats.errors import FormatError

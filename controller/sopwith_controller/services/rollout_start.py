@@ -1,13 +1,16 @@
 """Starting a rollout: the last gates, fresh readiness, the assignments, and what the start replaces.
 
 Rules: readiness that is missing or older than 15 min is measured first, at most 10 s are waited for it; then
-`ready_quorum` is judged. The assignments are made here, one per member of the plan, all PENDING. A newer rollout of the
-same release name takes back what an older one has not begun on its members. The same request id has no further effect.
+`ready_quorum` is judged. A start before the plan's start time is taken: its computers wait for that time, and the
+deadline counts from there. The assignments are made here, one per member of the plan, all PENDING. A newer rollout of
+the same release name takes back what an older one has not begun on its members. The same request id has no further
+effect.
 """
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
+from math import ceil
 
 from sopwith_controller.domain import approvals, gates, sop_gates
 from sopwith_controller.domain import assignment as mirror
@@ -16,6 +19,7 @@ from sopwith_controller.domain.entities import Computer, ComputerState
 from sopwith_controller.domain.errors import NotFoundError
 from sopwith_controller.domain.evaluation import check_life
 from sopwith_controller.domain.log_kinds import LogKind
+from sopwith_controller.domain.openings import earliest_start
 from sopwith_controller.domain.plan import Plan
 from sopwith_controller.domain.planning import member_waves
 from sopwith_controller.domain.readiness import is_ready, needs_measuring
@@ -29,6 +33,12 @@ from sopwith_formats.manifest import split_release
 from sopwith_formats.vocabulary import BEFORE_INSTALLING, Outcome, Symptom
 
 MEASURE_WAIT = timedelta(seconds=10)
+
+
+def _ahead(plan: Plan, members: Sequence[Computer], now: datetime) -> int:
+    """Return how many seconds the start time lies ahead for the first member: the deadline counts from there."""
+    zones = {str(computer.facts.get("time_zone", "")) for computer in members}
+    return ceil((earliest_start(plan, zones, now) - now).total_seconds())
 
 
 class RolloutStart:
@@ -55,7 +65,7 @@ class RolloutStart:
                 operator=caller.name,
                 reason=reason,
                 now=now,
-                deadline_seconds=plan.deadline_seconds,
+                deadline_seconds=plan.deadline_seconds + _ahead(plan, members, now),
                 waves=len(plan.waves),
             )
             await unit.rollouts.put(rollout)
@@ -112,7 +122,6 @@ class RolloutStart:
         if release is None:
             raise NotFoundError(f"{rollout.release} is not published any more", remedy="sopwith release list")
         gates.check_release(release)
-        gates.check_start_time(rollout, plan, now)
         policy = await self._tools.records.policy(unit, rollout)
         settings = await unit.settings()
         check_life(settings, now)

@@ -10,8 +10,9 @@ from sopwith_controller.domain import rollout as lifecycle
 from sopwith_controller.domain.entities import Computer, ComputerState, Readiness, Reason, Release, ReleaseState
 from sopwith_controller.domain.incident_entities import Freeze
 from sopwith_controller.domain.plan import Plan, PlanMember, PlanThresholds, PlanWave
+from sopwith_controller.domain.plan_inputs import PlanInputs
 from sopwith_controller.domain.planner import explain, plan_tick
-from sopwith_controller.domain.planning import PlanInputs, member_waves
+from sopwith_controller.domain.planning import member_waves
 from sopwith_controller.domain.rollout_entities import Assignment, Rollout, RolloutState
 from sopwith_controller.domain.tick import (
     Complete,

@@ -7,7 +7,7 @@ import pytest
 from sopwith_controller.domain import gates
 from sopwith_controller.domain.entities import ReleaseState, SopRevision, SopSignature, SopState
 from sopwith_controller.domain.errors import Refusal, RefusedError, TrustError
-from tests.controller.domain.builders import HOUR, NOW, a_plan, a_release, a_rollout
+from tests.controller.domain.builders import NOW, a_plan, a_release, a_rollout
 
 REVISION = SopRevision(
     "SU-SOP-001", 1, SopState.DRAFT, "Updates", b"", "0" * 64, "0" * 64, "{}", "first", "material", "olga", NOW
@@ -61,15 +61,6 @@ def test_first_refusal_of_a_plan_is_raised_and_counts_the_others():
         gates.check_refusals([first])
     with pytest.raises(RefusedError, match=r"too fast \(1 more"):
         gates.check_refusals([first, first])
-
-
-def test_start_before_the_start_time_is_refused():
-    plan = a_plan(1, start_time="2026-11-23T11:00:00Z")
-
-    with pytest.raises(RefusedError, match="may not start before 2026-11-23T11:00:00Z"):
-        gates.check_start_time(a_rollout(plan), plan, NOW)
-    gates.check_start_time(a_rollout(plan), plan, NOW + HOUR)
-    gates.check_start_time(a_rollout(plan), a_plan(1), NOW)
 
 
 def test_plan_that_is_not_the_submitted_one_is_refused():

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from sopwith_controller.domain.entities import ComputerState, Readiness, Reason, ReleaseState
 from sopwith_controller.domain.errors import InvalidInputError
 from sopwith_controller.domain.plan import Plan, read_plan
-from sopwith_controller.domain.planning import Planning, make_plan, member_waves, place
+from sopwith_controller.domain.plan_inputs import Planning
+from sopwith_controller.domain.planning import make_plan, member_waves, place
 from sopwith_formats.errors import FormatError
 from sopwith_formats.manifest import HealthCheck
 from sopwith_formats.rollout_spec import ErrorThresholdSpec
