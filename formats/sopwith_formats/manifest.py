@@ -13,6 +13,9 @@ from sopwith_formats.errors import FormatError
 
 FORMAT = 1
 INSTALLERS = ("deb", "apt", "rpm", "archive", "wheel", "script")
+OTHER_INSTALLER = re.compile(r"[a-z][a-z0-9-]{0,62}(\.[a-z][a-z0-9-]{0,62}){1,4}")
+"""A third party's installer: its name begins with its maker's, as example.flatpak."""
+ARTIFACTS_MAX = 1000
 SEVERITIES = ("critical", "high", "moderate", "low", "none")
 CHANGE_CLASSES = ("standard", "normal", "emergency")
 REBOOTS = ("never", "if_needed", "always")
@@ -34,7 +37,7 @@ class Artifact:
     when: dict[str, list[str]] = field(default_factory=dict)
     """Platform condition: keys os, arch, distribution; each a list of allowed values. Empty: everywhere."""
     options: dict[str, Any] = field(default_factory=dict)
-    """archive: into (absolute path), link (file name), unpacked_size_max (bytes)."""
+    """What the installer is told; the keys of each stand in `release_options`."""
 
 
 @dataclass(frozen=True)
@@ -127,13 +130,16 @@ def check_manifest(manifest: Manifest) -> None:
     _among(DOWNGRADES, manifest.downgrade, "downgrade")
     if not manifest.artifacts:
         raise FormatError("is empty", where="artifacts", remedy="list at least one file")
+    if len(manifest.artifacts) > ARTIFACTS_MAX:
+        raise FormatError(f"names more than {ARTIFACTS_MAX} files", where="artifacts")
     files = [artifact.file for artifact in manifest.artifacts]
     if len(set(files)) != len(files) or "release.json" in files:
         raise FormatError("names a file twice, or release.json", where="artifacts")
     for index, artifact in enumerate(manifest.artifacts):
         where = f"artifacts[{index}]"
         _match(FILE, artifact.file, f"{where}.file", "a plain file name without folders, at most 200 characters")
-        _among(INSTALLERS, artifact.installer, f"{where}.installer")
+        if not OTHER_INSTALLER.fullmatch(str(artifact.installer)):
+            _among(INSTALLERS, artifact.installer, f"{where}.installer")
         _size(artifact.length, f"{where}.length")
         if not re.fullmatch(r"[0-9a-f]{64}", artifact.sha256):
             raise FormatError("is no sha256 digest", where=f"{where}.sha256")

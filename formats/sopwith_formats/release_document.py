@@ -13,7 +13,7 @@ import hashlib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -23,6 +23,7 @@ from sopwith_formats.document_values import Duration, Size, Text, Word
 from sopwith_formats.documents import Document, StrictModel, read_model
 from sopwith_formats.errors import FormatError
 from sopwith_formats.problems import DocumentError, Problem
+from sopwith_formats.release_options import OPTION_TEXT_KEYS, OptionsPart
 
 RELEASE_FILE = "release.yaml"
 TEXT_KEYS = frozenset(
@@ -31,8 +32,6 @@ TEXT_KEYS = frozenset(
         "version",
         "summary",
         "artifacts[].file",
-        "artifacts[].options.into",
-        "artifacts[].options.link",
         "artifacts[].when.os",
         "artifacts[].when.arch",
         "artifacts[].when.distribution",
@@ -45,12 +44,11 @@ TEXT_KEYS = frozenset(
         "health_checks[].exec[]",
         "health_checks[].expect",
         "health_checks[].service",
+        *OPTION_TEXT_KEYS,
     }
 )
 _CONSTRAINT = re.compile(r"(>=|<=|==|>|<|=)\s?[A-Za-z0-9][A-Za-z0-9.+~:_-]{0,127}")
-_LINK = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _DAY_SECONDS = 86_400
-ARCHIVE_SIZE_MAX_DEFAULT = 2**30
 
 
 def _name(value: Any) -> str:
@@ -69,21 +67,18 @@ def _constraint(value: Any) -> str:
     return _checked(_CONSTRAINT, value, 'a constraint such as ">=2.9"')
 
 
-def _link(value: Any) -> str:
-    return _checked(_LINK, value, "a plain name such as current")
-
-
 def _checked(pattern: re.Pattern[str], value: Any, wanted: str) -> str:
     if not isinstance(value, str) or not pattern.fullmatch(value):
         raise FormatError(f"{value!r} does not fit", remedy=f"write {wanted}")
     return value
 
 
-def _folder(value: Any) -> str:
-    path = PurePosixPath(value if isinstance(value, str) else "")
-    if not path.is_absolute() or path == PurePosixPath("/") or ".." in path.parts:
-        raise FormatError(f"{value!r} is no folder of its own", remedy="write an absolute path such as /opt/hello")
-    return str(path)
+def _installer(value: Any) -> str:
+    if value in signed.INSTALLERS:
+        return str(value)
+    return _checked(
+        signed.OTHER_INSTALLER, value, f"one of {', '.join(signed.INSTALLERS)}, or another's full name: example.flatpak"
+    )
 
 
 def _words(value: Any) -> Any:
@@ -107,39 +102,22 @@ class WhenPart(StrictModel):
     distribution: Words | None = None
 
 
-class OptionsPart(StrictModel):
-    """How an archive is laid out."""
-
-    into: Annotated[str, BeforeValidator(_folder)] | None = None
-    link: Annotated[str, BeforeValidator(_link)] | None = None
-    unpacked_size_max: Size | None = None
-
-
 class ArtifactPart(StrictModel):
     """One file as it is written."""
 
     file: Annotated[str, BeforeValidator(_file)]
-    installer: Literal[signed.INSTALLERS]  # type: ignore[valid-type]  # the words are listed once
+    installer: Annotated[str, BeforeValidator(_installer)]
     when: WhenPart = WhenPart()
     options: OptionsPart = OptionsPart()
 
     @model_validator(mode="after")
     def _fits(self) -> "ArtifactPart":
-        if self.installer == "archive" and self.options.into is None:
-            raise FormatError("is an archive without a place", remedy="add options: {into: /opt/NAME}")
-        if self.installer != "archive" and self.options != OptionsPart():
-            raise FormatError(f"has options, which {self.installer} does not know", remedy="delete options")
+        self.options.record(self.installer)
         return self
 
     def record(self, length: int, sha256: str) -> signed.Artifact:
         """Return the signed form."""
-        options: dict[str, Any] = {}
-        if self.installer == "archive":
-            options = {
-                "into": self.options.into,
-                "link": self.options.link or "current",
-                "unpacked_size_max": self.options.unpacked_size_max or ARCHIVE_SIZE_MAX_DEFAULT,
-            }
+        options = self.options.record(self.installer)
         when = {key: list(words) for key, words in self.when if words}
         return signed.Artifact(self.file, self.installer, length, sha256, when, options)
 
@@ -187,7 +165,7 @@ class ReleaseDocument(StrictModel):
 
     release: Annotated[str, BeforeValidator(_name)]
     version: Annotated[str, BeforeValidator(_version)]
-    artifacts: list[ArtifactPart] = Field(min_length=1, max_length=100)
+    artifacts: list[ArtifactPart] = Field(min_length=1, max_length=signed.ARTIFACTS_MAX)
     summary: str = Field(default="", max_length=200)
     severity: Literal[signed.SEVERITIES] = "none"  # type: ignore[valid-type]
     references: list[Text] = Field(default_factory=list, max_length=100)

@@ -110,6 +110,7 @@ class FakeInstaller:
     """
 
     name = "archive"
+    joins = False
 
     def __init__(self) -> None:
         self.fail: dict[str, list[BaseException]] = {}

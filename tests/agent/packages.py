@@ -49,7 +49,9 @@ def build_package(
     return target
 
 
-def package_work(folder: Path, *packages: Path, version: str, before: str = "", **changes: Any) -> InstallWork:
+def package_work(
+    folder: Path, *packages: Path, version: str, before: str = "", installer: str = "deb", **changes: Any
+) -> InstallWork:
     """Return the work of installing packages below folder/root; the first is the release's."""
     (folder / "root").mkdir(exist_ok=True)
     staging = folder / "staging"
@@ -61,7 +63,7 @@ def package_work(folder: Path, *packages: Path, version: str, before: str = "", 
         name = package.name.replace("%3a", "-")
         path = staging / name
         path.write_bytes(data)
-        artifacts.append(Artifact(name, "deb", len(data), digest))
+        artifacts.append(Artifact(name, installer, len(data), digest))
         files.append(StagedFile(name, path, len(data), digest))
     given: dict[str, Any] = {
         "manifest": Manifest(name="hello", version=version, artifacts=tuple(artifacts)),

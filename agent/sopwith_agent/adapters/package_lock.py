@@ -22,6 +22,8 @@ _FRONTEND = "lock-frontend"
 _LOCKS = (_FRONTEND, "lock")
 _FLOCK = "hhqqi4x"
 """struct flock of 64-bit Linux: type, whence, start, length, process."""
+_RPM_FOLDERS = ("usr/lib/sysimage/rpm", "var/lib/rpm")
+_RPM_DATABASES = ("rpmdb.sqlite", "Packages", "Packages.db")
 
 
 def lock_holder(root: Path, *, besides_frontend: bool = False) -> str | None:
@@ -31,12 +33,26 @@ def lock_holder(root: Path, *, besides_frontend: bool = False) -> str | None:
     """
     folder = root / ADMIN_FOLDER
     if not folder.is_dir():
-        return None
+        return rpm_lock_holder(root)
     for name in _LOCKS[1:] if besides_frontend else _LOCKS:
         holder = _holder(folder / name)
         if holder:
             return holder
     return ""
+
+
+def rpm_database(root: Path) -> str | None:
+    """Return the absolute path of rpm's database as the root sees it, None where there is none."""
+    for folder in _RPM_FOLDERS:
+        if any((root / folder / name).exists() for name in _RPM_DATABASES):
+            return f"/{folder}"
+    return None
+
+
+def rpm_lock_holder(root: Path) -> str | None:
+    """Return who holds rpm's transaction lock, empty: nobody, None: rpm keeps no database below this root."""
+    database = rpm_database(root)
+    return None if database is None else _holder(root / database.lstrip("/") / ".rpm.lock")
 
 
 @contextlib.contextmanager

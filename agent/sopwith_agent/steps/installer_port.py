@@ -101,7 +101,9 @@ class Installer(Protocol):
     """Brings one kind of update file to the computer, and back."""
 
     name: str
-    """As manifests name it: deb, archive."""
+    """As manifests name it: deb, archive; a third party's begins with its maker's name: example.flatpak."""
+    joins: bool
+    """Whether files that follow each other in a release come to the computer in one act; else one by one."""
 
     def available(self) -> bool:
         """Tell whether the tools that it needs are on this computer."""

@@ -73,6 +73,7 @@ class ArchiveInstaller:
     """The `archive` installer."""
 
     name = "archive"
+    joins = False
 
     def available(self) -> bool:
         """Return True: archives need no tool."""

@@ -1,26 +1,92 @@
-"""Which installer an artifact's name means; the one list of those that exist.
+"""Which installer an artifact's name means: our own, and those that another maker's distribution brings.
 
-An unknown name is answered with None: the steps then skip the release as NOT_APPLICABLE.
+Decides which names exist and which of them can work here; an unknown name is answered with None, and the steps skip the
+release as NOT_APPLICABLE. Rules: an installer's module is loaded when a release first asks for it, so that an agent at
+rest stays small; whether our own can work is told by the programs that it needs, without loading it. A third party's
+installer is an entry point of the group `sopwith.installers` with a name of its own maker (`example.flatpak`): a plain
+name is never taken from us. One that cannot be loaded is logged and counts as absent. docs/guides/installers.md is the
+contract.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import EntryPoint, entry_points
 
-from sopwith_agent.adapters.installers.archive import ArchiveInstaller
-from sopwith_agent.adapters.installers.deb import DebInstaller
+import structlog
+
+from sopwith_agent.adapters.installers.tools import present
 from sopwith_agent.steps.installer_port import Installer
+from sopwith_formats.manifest import OTHER_INSTALLER
+
+GROUP = "sopwith.installers"
+
+_log = structlog.get_logger()
+
+
+def _archive() -> Installer:
+    from sopwith_agent.adapters.installers.archive import ArchiveInstaller
+
+    return ArchiveInstaller()
+
+
+def _deb() -> Installer:
+    from sopwith_agent.adapters.installers.deb import DebInstaller
+
+    return DebInstaller()
+
+
+def _rpm() -> Installer:
+    from sopwith_agent.adapters.installers.rpm import RpmInstaller
+
+    return RpmInstaller()
+
+
+_OWN: dict[str, Callable[[], Installer]] = {
+    "archive": _archive,
+    "deb": _deb,
+    "rpm": _rpm,
+}
 
 
 class InstallersByName:
     """The installers of this agent."""
 
-    def __init__(self, installers: Sequence[Installer] | None = None) -> None:
-        every = (ArchiveInstaller(), DebInstaller()) if installers is None else installers
-        self._by_name = {installer.name: installer for installer in every}
+    def __init__(
+        self, installers: Sequence[Installer] | None = None, others: Sequence[EntryPoint] | None = None
+    ) -> None:
+        """Offer the given installers; by default our own and those of the entry points."""
+        self._loaded = {installer.name: installer for installer in installers or ()}
+        self._own: Mapping[str, Callable[[], Installer]] = _OWN if installers is None else {}
+        if others is None:
+            others = () if installers is not None else tuple(entry_points(group=GROUP))
+        self._others = {point.name: point for point in others if OTHER_INSTALLER.fullmatch(point.name)}
 
     def by_name(self, name: str) -> Installer | None:
         """Return the installer of that name, or None."""
-        return self._by_name.get(name)
+        if name not in self._loaded:
+            installer = self._own[name]() if name in self._own else self._load(name)
+            if installer is None:
+                return None
+            self._loaded[name] = installer
+        return self._loaded[name]
 
     def names(self) -> tuple[str, ...]:
         """Return the names of installers whose tools are on this computer."""
-        return tuple(sorted(name for name, installer in self._by_name.items() if installer.available()))
+        loaded = {name for name, installer in self._loaded.items() if installer.available()}
+        others = {name for name in self._others if (other := self.by_name(name)) is not None and other.available()}
+        return tuple(sorted(loaded | others | {name for name in self._own if present(name)}))
+
+    def _load(self, name: str) -> Installer | None:
+        point = self._others.get(name)
+        if point is None:
+            return None
+        try:
+            installer: Installer = point.load()()
+        except Exception:  # noqa: BLE001  another maker's code must not stop the agent
+            _log.exception("installer_refused", installer=name, value=point.value)
+            del self._others[name]
+            return None
+        if installer.name != name:
+            _log.error("installer_refused", installer=name, value=point.value, says=installer.name)
+            del self._others[name]
+            return None
+        return installer

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from sopwith_agent.adapters.installers import dpkg_tool
+from sopwith_agent.adapters.installers import dpkg_tool, tools
 from sopwith_agent.adapters.installers.deb_control import Control, conflicts
 from sopwith_agent.adapters.installers.deb_way_back import PackageBefore, WayBackRecord, keep_package
 from sopwith_agent.adapters.installers.dpkg_tool import Dpkg, PackageState, complaint
@@ -36,15 +36,17 @@ class DebInstaller:
     """The `deb` installer."""
 
     name = "deb"
+    joins = True
 
     def available(self) -> bool:
         """Tell whether dpkg is here."""
-        return dpkg_tool.available()
+        return tools.present(self.name)
 
     def applicable(self, manifest: Manifest, artifacts: tuple[Artifact, ...], root: Path) -> Refusal | None:
         """Refuse where there is no dpkg, or where options make no sense."""
-        if not artifacts or not self.available():
-            return Refusal(Symptom.NOT_APPLICABLE, "dpkg is not on this computer", "give the artifact a `when`")
+        if not self.available():
+            message = f"{', '.join(tools.missing(self.name))} is not on this computer"
+            return Refusal(Symptom.NOT_APPLICABLE, message, "give the artifact a `when` with its distribution")
         for artifact in artifacts:
             if artifact.options.keys() - {"package"} or not _PACKAGE.fullmatch(_package(manifest, artifact)):
                 message = f"options of {artifact.file} may only hold package, the name of a Debian package"

@@ -6,8 +6,6 @@ says what this install replaces. The record is durable before the commit point, 
 any crash. Copies that no way back leads to any more are removed when the next install of the release is prepared.
 """
 
-import hashlib
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -15,15 +13,14 @@ from sopwith_agent.adapters.installers import dpkg_tool
 from sopwith_agent.adapters.installers.deb_control import Control
 from sopwith_agent.adapters.installers.deb_repack import repack
 from sopwith_agent.adapters.installers.dpkg_tool import Dpkg, PackageState
+from sopwith_agent.adapters.installers.kept_files import copy_staged, verified
 from sopwith_agent.domain.errors import StepError, TrustError
 from sopwith_agent.steps.installer_port import InstallWork, WayBack
 from sopwith_agent.steps.ports import StagedFile
 from sopwith_formats import canonical_json
-from sopwith_formats.durable import durable_move, durable_replace, make_private_folder
+from sopwith_formats.durable import durable_move, durable_replace
 from sopwith_formats.errors import FormatError
 from sopwith_formats.vocabulary import Symptom
-
-_CHUNK = 2**17
 
 
 @dataclass(frozen=True)
@@ -69,13 +66,7 @@ class PackageBefore:
 
     def verified_new(self, work: InstallWork) -> Path:
         """Return the kept copy of the new package after hashing it once more."""
-        path = kept_folder(work) / self.file_new
-        with path.open("rb") as file:
-            if hashlib.file_digest(file, "sha256").hexdigest() != self.sha256_new:
-                message = f"the kept copy {self.file_new} is no longer the file that was verified"
-                remedy = "find out who changes files in the agent's folder"
-                raise TrustError(Symptom.DOWNLOAD_DIGEST_MISMATCH, message, remedy=remedy)
-        return path
+        return verified(kept_folder(work) / self.file_new, self.sha256_new)
 
 
 @dataclass(frozen=True)
@@ -121,26 +112,13 @@ def file_name(control: Control) -> str:
 
 def keep_package(work: InstallWork, staged: StagedFile) -> tuple[Control, Path]:
     """Copy a staged package into the private folder, hashing what is copied; return what it says and where it lies."""
-    folder = kept_folder(work)
-    make_private_folder(folder)
-    incoming = folder / f"incoming-{staged.sha256[:16]}.part"
-    digest = hashlib.sha256()
-    descriptor = os.open(incoming, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    with staged.path.open("rb") as source, os.fdopen(descriptor, "wb") as target:
-        while piece := source.read(_CHUNK):
-            digest.update(piece)
-            target.write(piece)
-    if digest.hexdigest() != staged.sha256:
-        incoming.unlink()
-        message = f"{staged.file} is no longer the file that was verified"
-        remedy = "find out who changes files in the agent's staging folder"
-        raise TrustError(Symptom.DOWNLOAD_DIGEST_MISMATCH, message, remedy=remedy)
+    incoming = copy_staged(staged, kept_folder(work))
     try:
         control = dpkg_tool.read_package(incoming)
     except TrustError:
         incoming.unlink()
         raise
-    path = folder / file_name(control)
+    path = kept_folder(work) / file_name(control)
     durable_move(incoming, path)
     return control, path
 

@@ -8,7 +8,6 @@ rights dpkg works only below a root of its own, where it is told not to insist o
 
 import os
 import re
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,14 +17,13 @@ import psutil
 from sopwith_agent.adapters.installers.archive_tree import make_folders
 from sopwith_agent.adapters.installers.deb_control import FIELDS, Control, read_control
 from sopwith_agent.adapters.package_lock import ADMIN_FOLDER
-from sopwith_agent.adapters.processes import PATH, Finished, run_program
+from sopwith_agent.adapters.processes import Finished, run_program
 from sopwith_agent.domain.errors import StepError, TrustError
 from sopwith_formats.durable import durable_write
 from sopwith_formats.vocabulary import Symptom
 
 ABSENT = "not-installed"
 WHOLE = ("installed", "triggers-awaited", "triggers-pending")
-_TOOLS = ("dpkg", "dpkg-deb", "dpkg-query")
 _QUERY_SECONDS = 60
 _OUTPUT_MAX = 64 * 2**20
 _PLAIN = {"LC_ALL": "C"}
@@ -66,11 +64,6 @@ class PackageState:
     def present(self) -> bool:
         """Tell whether any of its files may be on the computer."""
         return self.status not in (ABSENT, "config-files")
-
-
-def available() -> bool:
-    """Tell whether dpkg is on this computer."""
-    return all(shutil.which(tool, path=PATH) for tool in _TOOLS)
 
 
 def read_package(path: Path) -> Control:

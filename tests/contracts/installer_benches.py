@@ -1,0 +1,156 @@
+"""One bench per installer: makes its releases, honest and hostile, and reads what runs without asking it."""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from sopwith_agent.adapters.installers.archive import ArchiveInstaller
+from sopwith_agent.adapters.installers.deb import DebInstaller
+from sopwith_agent.adapters.installers.rpm import RpmInstaller
+from sopwith_agent.steps.installer_port import Installer, InstallWork
+from sopwith_formats.manifest import Artifact
+from tests.agent.archives import archive_work, file_member, hello_archive, tar_bytes
+from tests.agent.packages import build_package, package_work
+from tests.agent.rpms import build_rpm, rpm_work
+
+
+class Bench(Protocol):
+    """Makes releases for one installer, and reads what runs without asking it."""
+
+    installer: Installer
+    tools: tuple[str, ...]
+    """Programs that the installer cannot do without."""
+
+    def work(self, version: str, before: str) -> InstallWork:
+        """Return the work of installing an honest release."""
+        ...
+
+    def running(self) -> str:
+        """Return the version that runs, empty when none does."""
+        ...
+
+    def hostile(self) -> InstallWork:
+        """Return the work of a release that is signed and whose content breaks the rules."""
+        ...
+
+    def elsewhere(self) -> InstallWork | None:
+        """Return the work of a release for another kind of computer, None where its files are for every kind."""
+        ...
+
+    def without_way_back(self, work: InstallWork) -> InstallWork:
+        """Take away what an update of the installed version could go back to."""
+        ...
+
+
+def program_version(path: Path) -> str:
+    """Return what one of our programs would print."""
+    return path.read_text().split()[-1] if path.exists() else ""
+
+
+def with_options(work: InstallWork, **options: Any) -> InstallWork:
+    """Return the work with options in its first artifact."""
+    artifacts: tuple[Artifact, ...] = (
+        replace(work.artifacts[0], options={**work.artifacts[0].options, **options}),
+        *work.artifacts[1:],
+    )
+    return replace(work, artifacts=artifacts, manifest=replace(work.manifest, artifacts=artifacts))
+
+
+class ArchiveBench:
+    """The archive installer."""
+
+    installer: Installer = ArchiveInstaller()
+    tools: tuple[str, ...] = ()
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def work(self, version: str, before: str) -> InstallWork:
+        return archive_work(self.folder, hello_archive(version), version=version, before=before)
+
+    def running(self) -> str:
+        return program_version(self.folder / "root/opt/hello/current/bin/hello")
+
+    def hostile(self) -> InstallWork:
+        return archive_work(self.folder, tar_bytes([file_member("../outside", b"x" * 1000)]), version="9.0")
+
+    def elsewhere(self) -> None:
+        return None
+
+    def without_way_back(self, work: InstallWork) -> InstallWork:
+        shutil.rmtree(work.kept)
+        shutil.rmtree(work.root / "opt/hello/1.0-1")
+        (work.root / "opt/hello/current").unlink()
+        return work
+
+
+class DebBench:
+    """The deb installer on the real dpkg."""
+
+    installer: Installer = DebInstaller()
+    tools: tuple[str, ...] = ("dpkg", "dpkg-deb", "dpkg-query")
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def work(self, version: str, before: str) -> InstallWork:
+        return package_work(self.folder, self._build(version), version=version, before=before)
+
+    def running(self) -> str:
+        return program_version(self.folder / "root/usr/bin/hello")
+
+    def hostile(self) -> InstallWork:
+        return package_work(self.folder, self._build("9.0", name="other"), version="9.0")
+
+    def elsewhere(self) -> InstallWork:
+        return package_work(self.folder, self._build("9.0", architecture="mips"), version="9.0")
+
+    def without_way_back(self, work: InstallWork) -> InstallWork:
+        shutil.rmtree(work.kept)
+        (work.root / "usr/bin/hello").unlink()
+        return work
+
+    def _build(self, version: str, **changes: Any) -> Path:
+        ready = self.folder / f"hello_{version}_all.deb"
+        if ready.exists():
+            return ready
+        built = build_package(self.folder, version, **changes)
+        return built.rename(built.with_name(built.name.replace("other_", "hello_")))
+
+
+class RpmBench:
+    """The rpm installer on the real rpm, with a database of its own below the root."""
+
+    installer: Installer = RpmInstaller()
+    tools: tuple[str, ...] = ("rpm",)
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def work(self, version: str, before: str) -> InstallWork:
+        return rpm_work(self.folder, self._build(version), version=version, before=before)
+
+    def running(self) -> str:
+        return program_version(self.folder / "root/usr/bin/hello")
+
+    def hostile(self) -> InstallWork:
+        built = self._build("9.0-1", name="other")
+        return rpm_work(self.folder, built.rename(self.folder / "hello-9.0-1.noarch.rpm"), version="9.0-1")
+
+    def elsewhere(self) -> InstallWork:
+        return rpm_work(self.folder, self._build("9.0-1", architecture="mips"), version="9.0-1")
+
+    def without_way_back(self, work: InstallWork) -> InstallWork:
+        shutil.rmtree(work.kept)
+        return work
+
+    def _build(self, version: str, **changes: Any) -> Path:
+        built = self.folder / f"hello-{version}.noarch.rpm"
+        return built if built.exists() else build_rpm(self.folder, version, **changes)
+
+
+BENCHES: dict[str, Callable[[Path], Bench]] = {"archive": ArchiveBench, "deb": DebBench, "rpm": RpmBench}
+NEEDED = {"deb": ("dpkg-deb",), "rpm": ("rpm", "rpmbuild")}
+"""Programs without which a bench cannot be set up."""
