@@ -57,7 +57,7 @@ def _growth(measured: dict[int, tuple[float, float]], small: int) -> Line:
 
 def _seconds(size: int) -> tuple[float, float]:
     """Return the time of a tick and of the bare loop."""
-    view = _view(size)
+    view = busy_view(size)
     runs = 5 if size == SIZES[-1] else 20
     return best_cpu_seconds(lambda: plan_tick(view, NOW), runs), best_cpu_seconds(lambda: _look(view), runs)
 
@@ -71,7 +71,8 @@ def _look(view: RolloutView) -> int:
     return connected
 
 
-def _view(size: int) -> RolloutView:
+def busy_view(size: int) -> RolloutView:
+    """Return a rollout whose last wave is open: a third ended, half waiting, the rest at work."""
     first = size // 10
     plan = a_plan(1, first, size - first - 1, max_concurrency=size // 10)
     passed = WaveProgress(NOW, NOW, NOW)

@@ -10,6 +10,7 @@ from sopwith_controller.domain import entities, incident_entities, rollout_entit
 from sopwith_controller.domain.durations import Measurement
 from sopwith_controller.domain.errors import ConflictError, NotFoundError
 from sopwith_controller.domain.lasting_entities import Baseline, Repetition
+from sopwith_controller.domain.rollout_entities import RolloutState, WaveShare
 from sopwith_controller.services.repositories import AgentMessageRow
 from sopwith_formats import merkle
 from sopwith_formats.errors import FormatError
@@ -421,6 +422,94 @@ async def test_thousands_of_assignments_go_in_and_out_at_once(database):
         found = await unit.assignments.many([one.id for one in many])
         assert len(found) == 3000
         assert {one.percent for one in found} == {1}
+
+
+async def test_changes_of_assignments_and_computers_are_numbered_in_the_order_of_their_commits(database):
+    async with database.write() as unit:
+        assert (await unit.assignments.last_change(), await unit.computers.last_change()) == (0, 0)
+        await unit.computers.put_all([make.computer("pc1"), make.computer("pc2")])
+        await unit.rollouts.put(make.rollout())
+        await unit.rollouts.put(make.rollout("r-2"))
+        await unit.assignments.put_all([make.assignment(1), make.assignment(2)])
+        await unit.assignments.put_all([make.assignment(3, rollout_id="r-2")])
+        assert (await unit.assignments.last_change(), await unit.computers.last_change()) == (None, None)
+        await unit.commit()
+    async with database.read() as unit:
+        change, computers = await unit.assignments.last_change(), await unit.computers.last_change()
+    async with database.write() as unit:
+        await unit.assignments.put_all([make.assignment(2, percent=50), make.assignment(3, rollout_id="r-2")])
+        await unit.computers.put(make.computer("pc2", asleep=True))
+        await unit.commit()
+    async with database.write() as unit:
+        await unit.assignments.put_all([make.assignment(1, percent=99)])
+        await unit.computers.put(make.computer("pc1", asleep=True))
+
+    async with database.read() as unit:
+        later = await unit.assignments.last_change()
+        assert later > change
+        assert await unit.assignments.changed_since("r-1", change) == [make.assignment(2, percent=50)]
+        assert await unit.assignments.changed_since("r-1", later) == []
+        assert await unit.computers.changed_since(computers) == [make.computer("pc2", asleep=True)]
+
+
+async def test_last_contacts_are_read_apart_and_number_no_change(database):
+    async with database.write() as unit:
+        await unit.computers.put_all([make.computer("pc1"), make.computer("pc2", last_seen_time=NOON)])
+        await unit.commit()
+    async with database.read() as unit:
+        change = await unit.computers.last_change()
+    async with database.write() as unit:
+        await unit.computers.touch({"c-pc2": NOON + timedelta(hours=1)})
+        await unit.commit()
+
+    async with database.read() as unit:
+        assert await unit.computers.last_change() == change
+        assert await unit.computers.last_seen(["c-pc1", "c-pc2", "x"]) == {"c-pc2": NOON + timedelta(hours=1)}
+        assert await unit.computers.last_seen([]) == {}
+
+
+async def test_what_other_rollouts_have_at_work_comes_with_their_names(database):
+    async with database.write() as unit:
+        await unit.computers.put(make.computer())
+        await unit.rollouts.put(make.rollout("r-1", state=RolloutState.RUNNING))
+        await unit.rollouts.put(make.rollout("r-2", name="other", state=RolloutState.RUNNING))
+        await unit.rollouts.put(make.rollout("r-3", state=RolloutState.COMPLETED))
+        installing = make.assignment(2, rollout_id="r-2", state=AssignmentState.INSTALLING)
+        await unit.assignments.put_all(
+            [
+                make.assignment(1, state=AssignmentState.INSTALLING),
+                installing,
+                make.assignment(3, rollout_id="r-2"),
+                make.assignment(4, rollout_id="r-2", state=AssignmentState.ENDED, outcome="FAILED"),
+                make.assignment(5, rollout_id="r-3", state=AssignmentState.INSTALLING),
+            ]
+        )
+        await unit.commit()
+
+    async with database.read() as unit:
+        assert await unit.assignments.at_work(["RUNNING"], other_than="r-1") == [(installing, "other")]
+        assert await unit.assignments.at_work([], other_than="r-1") == []
+
+
+async def test_assignments_that_stand_alike_are_counted_by_wave_state_and_outcome(database):
+    ended, pending = AssignmentState.ENDED, AssignmentState.PENDING
+    async with database.write() as unit:
+        await unit.computers.put(make.computer())
+        await unit.rollouts.put(make.rollout())
+        await unit.assignments.put_all(
+            [make.assignment(n, state=ended, outcome="SUCCEEDED") for n in range(3)]
+            + [make.assignment(3, state=ended, outcome="FAILED"), make.assignment(4, wave=1)]
+        )
+        await unit.commit()
+
+    async with database.read() as unit:
+        shares = await unit.assignments.shares("r-1")
+        assert sorted(shares, key=lambda share: (share.wave, share.outcome)) == [
+            WaveShare(0, ended, "FAILED", 1),
+            WaveShare(0, ended, "SUCCEEDED", 3),
+            WaveShare(1, pending, "", 1),
+        ]
+        assert await unit.assignments.shares("x") == []
 
 
 async def test_the_newest_measurements_of_a_release_name_come_first(database):

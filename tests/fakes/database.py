@@ -15,7 +15,7 @@ from typing import Any, Generic, TypeVar
 from sopwith_controller.domain.entities import Settings
 from sopwith_controller.domain.errors import ConflictError, NotFoundError
 from sopwith_controller.services.ports import Clock
-from sopwith_controller.services.repositories import LogSigner
+from sopwith_controller.services.update_log_ports import LogSigner
 from tests.fakes import repositories as fakes
 from tests.fakes.update_log import FakeUpdateLog
 
@@ -39,6 +39,15 @@ class Shelf(Generic[T]):
         """Return everything, in no promised order."""
         self._unit.check_open()
         return list({**self._before, **self.changed}.values())
+
+    def wrote(self) -> bool:
+        """Tell whether anything was written in this unit of work, here or elsewhere."""
+        return self._unit.wrote()
+
+    def items(self) -> list[tuple[Any, T]]:
+        """Return everything with its key."""
+        self._unit.check_open()
+        return list({**self._before, **self.changed}.items())
 
     def count(self) -> int:
         """Return how many there are."""
@@ -71,14 +80,16 @@ class FakeUnitOfWork:
         self._open = True
         self._shelves: dict[str, Shelf[Any]] = {}
         self.committed: State | None = None
-        self.computers = fakes.FakeComputers(self.shelf("computers"))
+        self.computers = fakes.FakeComputers(self.shelf("computers"), self.shelf("computer_changes"))
         self.certificates = fakes.FakeCertificates(self.shelf("certificates"), clock)
         self.people = fakes.FakePeople(self.shelf("people"))
         self.tokens = fakes.FakeTokens(self.shelf("tokens"))
         self.releases = fakes.FakeReleases(self.shelf("releases"), self.shelf("release_rollbacks"))
         self.sops = fakes.FakeSops(self.shelf("sop_revisions"))
         self.rollouts = fakes.FakeRollouts(self.shelf("rollouts"))
-        self.assignments = fakes.FakeAssignments(self.shelf("assignments"), self.shelf("rollouts"))
+        self.assignments = fakes.FakeAssignments(
+            self.shelf("assignments"), self.shelf("rollouts"), self.shelf("assignment_changes")
+        )
         self.measurements = fakes.FakeMeasurements(self.shelf("measurements"))
         self.baselines = fakes.FakeBaselines(self.shelf("baselines"))
         self.repetitions = fakes.FakeRepetitions(self.shelf("repetitions"))
@@ -105,6 +116,10 @@ class FakeUnitOfWork:
         self.check_open()
         if not self._writable:
             raise RuntimeError("this unit of work only reads")
+
+    def wrote(self) -> bool:
+        """Tell whether anything was written."""
+        return any(shelf.changed for shelf in self._shelves.values())
 
     async def settings(self) -> Settings:
         """Return the identity card."""

@@ -1,5 +1,6 @@
 """The repositories of the fake database: the answers that the ports promise, by sorting and filtering."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -19,18 +20,41 @@ from sopwith_controller.domain.entities import (
 from sopwith_controller.domain.errors import ConflictError
 from sopwith_controller.domain.incident_entities import Freeze, Incident, IncidentState, Notification
 from sopwith_controller.domain.lasting_entities import Baseline, Repetition
-from sopwith_controller.domain.rollout_entities import Assignment, Rollout
+from sopwith_controller.domain.rollout_entities import Assignment, Rollout, WaveShare
 from sopwith_controller.services.ports import Clock
 from sopwith_controller.services.repositories import AgentMessageRow
+from sopwith_formats.vocabulary import AssignmentState
 
 
 def _later(first: datetime | None, second: datetime | None) -> datetime | None:
     return max((time for time in (first, second) if time is not None), default=None)
 
 
-class FakeComputers:
+class ChangeNumbers:
+    """The number of each thing's last change, kept as the database keeps them."""
+
     def __init__(self, shelf: Any) -> None:
         self._shelf = shelf
+
+    def last(self) -> int | None:
+        """Return the highest; None once this unit has written."""
+        return None if self._shelf.wrote() else self._shelf.get("") or 0
+
+    def since(self, change: int) -> list[str]:
+        """Return the keys that changed after a number."""
+        return [key for key, number in self._shelf.items() if key and number > change]
+
+    def put(self, keys: list[str]) -> None:
+        """Number a change of these."""
+        number = (self._shelf.get("") or 0) + 1
+        for key in ("", *keys) if keys else ():
+            self._shelf.put(key, number)
+
+
+class FakeComputers:
+    def __init__(self, shelf: Any, changes: Any) -> None:
+        self._shelf = shelf
+        self._changes = ChangeNumbers(changes)
 
     async def get(self, computer_id: str) -> Computer | None:
         found: Computer | None = self._shelf.get(computer_id)
@@ -51,14 +75,24 @@ class FakeComputers:
     async def many(self, computer_ids: Sequence[str]) -> Sequence[Computer]:
         return [one for one in map(self._shelf.get, dict.fromkeys(computer_ids)) if one is not None]
 
+    async def last_change(self) -> int | None:
+        return self._changes.last()
+
+    async def changed_since(self, change: int) -> Sequence[Computer]:
+        return await self.many(self._changes.since(change))
+
+    async def last_seen(self, computer_ids: Sequence[str]) -> dict[str, datetime]:
+        return {one.id: one.last_seen_time for one in await self.many(computer_ids) if one.last_seen_time}
+
     async def put(self, computer: Computer) -> None:
-        before = self._shelf.get(computer.id)
-        seen = _later(computer.last_seen_time, before.last_seen_time if before else None)
-        self._shelf.put(computer.id, replace(computer, last_seen_time=seen))
+        await self.put_all([computer])
 
     async def put_all(self, many: Sequence[Computer]) -> None:
         for one in many:
-            await self.put(one)
+            before = self._shelf.get(one.id)
+            seen = _later(one.last_seen_time, before.last_seen_time if before else None)
+            self._shelf.put(one.id, replace(one, last_seen_time=seen))
+        self._changes.put([one.id for one in many])
 
     async def touch(self, seen: dict[str, datetime]) -> None:
         for computer_id, time in seen.items():
@@ -204,9 +238,10 @@ class FakeRollouts:
 
 
 class FakeAssignments:
-    def __init__(self, shelf: Any, rollouts: Any) -> None:
+    def __init__(self, shelf: Any, rollouts: Any, changes: Any) -> None:
         self._shelf = shelf
         self._rollouts = rollouts
+        self._changes = ChangeNumbers(changes)
 
     async def get(self, assignment_id: str) -> Assignment | None:
         found: Assignment | None = self._shelf.get(assignment_id)
@@ -228,9 +263,28 @@ class FakeAssignments:
         rollout = self._rollouts.get(rollout_id)
         return rollout.created_time.timestamp() if rollout else 0.0
 
+    async def last_change(self) -> int | None:
+        return self._changes.last()
+
+    async def changed_since(self, rollout_id: str, change: int) -> Sequence[Assignment]:
+        changed = map(self._shelf.get, self._changes.since(change))
+        return [one for one in changed if one is not None and one.rollout_id == rollout_id]
+
+    async def at_work(self, states: Sequence[str], *, other_than: str) -> Sequence[tuple[Assignment, str]]:
+        names = {one.id: one.name for one in self._rollouts.all() if one.state in states and one.id != other_than}
+        waiting = (AssignmentState.PENDING, AssignmentState.ENDED)
+        theirs = [one for one in self._shelf.all() if names and one.rollout_id in names]
+        return [(one, names[one.rollout_id]) for one in theirs if one.state not in waiting]
+
+    async def shares(self, rollout_id: str) -> Sequence[WaveShare]:
+        mine = [one for one in self._shelf.all() if one.rollout_id == rollout_id]
+        numbers = Counter((one.wave, one.state, one.outcome) for one in mine)
+        return [WaveShare(*alike, number) for alike, number in numbers.items()]
+
     async def put_all(self, assignments: Sequence[Assignment]) -> None:
         for one in assignments:
             self._shelf.put(one.id, one)
+        self._changes.put([one.id for one in assignments])
 
 
 class FakeMeasurements:

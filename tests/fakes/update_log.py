@@ -6,7 +6,7 @@ from typing import Any
 from sopwith_controller.domain.entities import LogDraft
 from sopwith_controller.domain.update_log import entry_of
 from sopwith_controller.services.ports import Clock
-from sopwith_controller.services.repositories import LogSigner
+from sopwith_controller.services.update_log_ports import LogSigner
 from sopwith_formats import merkle
 from sopwith_formats.log_entry import FIRST_PREVIOUS, LogRow, row_of
 from sopwith_formats.merkle import TreeNode

@@ -13,6 +13,7 @@ from sopwith_controller.domain.rollout_entities import Assignment
 from sopwith_controller.domain.waves import count
 from sopwith_formats.log_entry import FIRST_PREVIOUS, LogRow, link
 from sopwith_formats.vocabulary import Outcome
+from tests.controller.domain.builders import shares
 from tests.simulation.computer import SimulatedComputer
 from tests.simulation.truth import Truth
 
@@ -50,7 +51,7 @@ def _counts(tables: Tables, assignments: list[Assignment], truth: Truth) -> Iter
     for rollout_id in tables.get("rollouts", {}):
         mine = [one for one in assignments if one.rollout_id == rollout_id]
         true = collections.Counter(truth.outcomes.get(one.id, one.outcome) for one in mine)
-        counts = count(mine)
+        counts = count(shares(mine))
         for outcome in Outcome:
             if getattr(counts, outcome.lower()) != true[outcome]:
                 yield f"{rollout_id} counts {getattr(counts, outcome.lower())} {outcome}, the truth is {true[outcome]}"

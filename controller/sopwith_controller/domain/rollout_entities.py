@@ -137,3 +137,13 @@ class Assignment:
     def ended(self) -> bool:
         """Tell whether it has an outcome."""
         return self.state is AssignmentState.ENDED
+
+
+@dataclass(frozen=True, slots=True)
+class WaveShare:
+    """How many assignments of one wave stand alike."""
+
+    wave: int
+    state: AssignmentState
+    outcome: str
+    number: int

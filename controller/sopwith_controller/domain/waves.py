@@ -20,7 +20,7 @@ from decimal import Decimal
 from sopwith_controller.domain.assignment import ERRORS, SUCCESSES
 from sopwith_controller.domain.plan import Plan, PlanThresholds
 from sopwith_controller.domain.rollout import ENDED_STATES
-from sopwith_controller.domain.rollout_entities import Assignment, Rollout, WaveProgress
+from sopwith_controller.domain.rollout_entities import Assignment, Rollout, WaveProgress, WaveShare
 from sopwith_formats.units import parse_percent
 from sopwith_formats.vocabulary import AssignmentState, Outcome, Symptom
 
@@ -55,16 +55,16 @@ class Counts:
         return self.total == self.succeeded + self.skipped
 
 
-def count(assignments: Iterable[Assignment]) -> Counts:
+def count(shares: Iterable[WaveShare]) -> Counts:
     """Return the numbers by outcome."""
     numbers = dict.fromkeys(Counts.__dataclass_fields__, 0)
-    for assignment in assignments:
-        if assignment.ended:
-            numbers[assignment.outcome.lower()] += 1
-        elif assignment.state is AssignmentState.PENDING:
-            numbers["pending"] += 1
+    for share in shares:
+        if share.state is AssignmentState.ENDED:
+            numbers[share.outcome.lower()] += share.number
+        elif share.state is AssignmentState.PENDING:
+            numbers["pending"] += share.number
         else:
-            numbers["active"] += 1
+            numbers["active"] += share.number
     return Counts(**numbers)
 
 
@@ -86,20 +86,18 @@ class WaveView:
     counts: Counts
 
 
-def wave_views(rollout: Rollout, plan: Plan, assignments: Sequence[Assignment]) -> tuple[WaveView, ...]:
+def wave_views(rollout: Rollout, plan: Plan, shares: Sequence[WaveShare]) -> tuple[WaveView, ...]:
     """Return the waves in order; the tail stands last while it has members. Before the start: as planned."""
-    if not assignments:
+    if not shares:
         return tuple(WaveView(wave.name, "PENDING", wave.size, wave.soak_seconds, Counts()) for wave in plan.waves)
-    members: list[list[Assignment]] = [[] for _ in range(plan.tail + 1)]
-    for assignment in assignments:
-        members[assignment.wave].append(assignment)
+    counts = [count(share for share in shares if share.wave == index) for index in range(plan.tail + 1)]
     views = [
-        WaveView(wave.name, _state(rollout, index), len(members[index]), wave.soak_seconds, count(members[index]))
+        WaveView(wave.name, _state(rollout, index), counts[index].total, wave.soak_seconds, counts[index])
         for index, wave in enumerate(plan.waves)
     ]
-    if members[plan.tail]:
-        tail = members[plan.tail]
-        views.append(WaveView(plan.wave_name(plan.tail), _state(rollout, plan.tail), len(tail), 0, count(tail)))
+    tail = counts[plan.tail]
+    if tail.total:
+        views.append(WaveView(plan.wave_name(plan.tail), _state(rollout, plan.tail), tail.total, 0, tail))
     return tuple(views)
 
 

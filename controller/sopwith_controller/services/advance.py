@@ -81,6 +81,7 @@ class Advance:
         async with self._database.write() as unit:
             rollout = await unit.rollouts.get(rollout_id)
             if rollout is None or rollout.state not in machine.ACTIVE_STATES:
+                self._views.forget(rollout_id)
                 return None
             view = await self._views.load(unit, rollout, now)
             decision = plan_tick(view, now)
@@ -128,11 +129,14 @@ class _Tick:
         self._basis = basis
         self._before = view.rollout
         self._now = now
-        self._assignments = {assignment.id: assignment for assignment in view.assignments}
+        self._all = view.assignments
+        self._assignments: dict[str, Assignment] = {}
         self._dirty: dict[str, None] = {}
 
     async def carry_out(self, decision: TickDecision) -> None:
         """Carry out the actions in their order."""
+        touched = {key for action in decision.actions if (key := getattr(action, "assignment", ""))}
+        self._assignments = {one.id: one for one in self._all if one.id in touched} if touched else {}
         for action in decision.actions:
             await self._act(action)
         if decision.state_reason is not None and decision.state_reason != self.rollout.state_reason:

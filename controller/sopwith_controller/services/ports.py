@@ -33,8 +33,8 @@ from sopwith_controller.services.repositories import (
     Rollouts,
     Sops,
     Tokens,
-    UpdateLog,
 )
+from sopwith_controller.services.update_log_ports import UpdateLog
 from sopwith_formats.warrant import Warrant
 
 if TYPE_CHECKING:

@@ -10,11 +10,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
 from sopwith_controller.domain.durations import Measurement
-from sopwith_controller.domain.entities import Certificate, Computer, LogDraft, Person, Release, SopRevision, Token
+from sopwith_controller.domain.entities import Certificate, Computer, Person, Release, SopRevision, Token
 from sopwith_controller.domain.incident_entities import Freeze, Incident, Notification
-from sopwith_controller.domain.rollout_entities import Assignment, Rollout
-from sopwith_formats.log_entry import LogRow
-from sopwith_formats.merkle import TreeNode
+from sopwith_controller.domain.rollout_entities import Assignment, Rollout, WaveShare
 
 if TYPE_CHECKING:
     pass
@@ -41,6 +39,21 @@ class Computers(Protocol):
 
     async def many(self, computer_ids: Sequence[str]) -> Sequence[Computer]:
         """Return the computers with these ids, in no order."""
+        ...
+
+    async def last_change(self) -> int | None:
+        """Return the number of the last change of any computer; None once this unit of work has written.
+
+        Last contacts are no changes: they come by the minute from everybody.
+        """
+        ...
+
+    async def changed_since(self, change: int) -> Sequence[Computer]:
+        """Return the computers that changed after this number, in no order."""
+        ...
+
+    async def last_seen(self, computer_ids: Sequence[str]) -> dict[str, datetime]:
+        """Return the last contacts of those of these computers that were ever heard of."""
         ...
 
     async def put(self, computer: Computer) -> None:
@@ -215,6 +228,25 @@ class Assignments(Protocol):
         """Return a computer's assignments, newest first."""
         ...
 
+    async def last_change(self) -> int | None:
+        """Return the number of the last change of any assignment; None once this unit of work has written.
+
+        What it wrote may yet be undone, and must not be taken for what is.
+        """
+        ...
+
+    async def changed_since(self, rollout_id: str, change: int) -> Sequence[Assignment]:
+        """Return a rollout's assignments that changed after this number, in no order."""
+        ...
+
+    async def at_work(self, states: Sequence[str], *, other_than: str) -> Sequence[tuple[Assignment, str]]:
+        """Return what is offered and not ended in rollouts in these states but one, each with its rollout's name."""
+        ...
+
+    async def shares(self, rollout_id: str) -> Sequence[WaveShare]:
+        """Return how many of a rollout's assignments stand alike, by wave, state and outcome."""
+        ...
+
     async def put_all(self, assignments: Sequence[Assignment]) -> None:
         """Insert or replace many."""
         ...
@@ -285,66 +317,6 @@ class Notifications(Protocol):
 
     async def put(self, notification: Notification) -> None:
         """Insert or replace."""
-        ...
-
-
-class UpdateLog(Protocol):
-    """The append-only, verifiable record. What is read is as it lies in the store, nothing is cached."""
-
-    async def append(self, draft: LogDraft) -> int:
-        """Append one entry in this transaction; return its index. It is recorded with the database's clock."""
-        ...
-
-    async def size(self) -> int:
-        """Return the number of entries."""
-        ...
-
-    async def entries(self, start: int, limit: int, *, rollout: str = "", computer: str = "") -> Sequence[LogRow]:
-        """Return entries from an index on, in order; only those of a rollout id or a computer's name where given."""
-        ...
-
-    async def nodes(self, after: tuple[int, int] | None, limit: int) -> Sequence[TreeNode]:
-        """Return stored tree nodes after (level, index), None for the beginning, in that order."""
-        ...
-
-    async def checkpoints(self) -> Sequence[str]:
-        """Return the stored signed checkpoints, smallest first."""
-        ...
-
-    async def newest_checkpoint(self) -> str:
-        """Return the signed checkpoint of the largest size; empty before the first, or where no log key is set."""
-        ...
-
-    async def consistency_proof(self, old: int, new: int) -> Sequence[bytes]:
-        """Return the hashes that prove that the log of `new` entries begins with that of `old` (RFC 6962)."""
-        ...
-
-    async def inclusion_proof(self, index: int, size: int) -> Sequence[bytes]:
-        """Return the hashes that prove that an entry is in the log of `size` entries (RFC 6962)."""
-        ...
-
-
-class LogGrowth(Protocol):
-    """Tells when the update log may have grown."""
-
-    async def wait_for_growth(self, timeout_seconds: float) -> None:
-        """Return when entries were committed, or after the timeout."""
-        ...
-
-
-class PublishedCheckpoints(Protocol):
-    """Checkpoints that were published outside the database."""
-
-    def all(self) -> Sequence[str]:
-        """Return the notes as they lie there, also what is no note."""
-        ...
-
-
-class LogSigner(Protocol):
-    """Signs what the update log is at a size, with the log key."""
-
-    def sign(self, size: int, root: bytes) -> str:
-        """Return the signed checkpoint, C2SP form."""
         ...
 
 

@@ -75,7 +75,7 @@ class RolloutStatuses:
     async def status(self, unit: UnitOfWork, rollout: Rollout) -> RolloutStatus:
         """Return the rollout as it stands in this transaction."""
         plan = self._records.plan(rollout)
-        assignments = await unit.assignments.of_rollout(rollout.id) if rollout.started_time else ()
+        shares = await unit.assignments.shares(rollout.id) if rollout.started_time else ()
         guidance = [
             note.text
             for incident in await unit.incidents.all()
@@ -83,4 +83,4 @@ class RolloutStatuses:
             for note in incident.notes
             if note.guidance
         ]
-        return RolloutStatus(rollout, plan, wave_views(rollout, plan, assignments), count(assignments), tuple(guidance))
+        return RolloutStatus(rollout, plan, wave_views(rollout, plan, shares), count(shares), tuple(guidance))

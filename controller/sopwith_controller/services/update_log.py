@@ -16,7 +16,7 @@ from sopwith_controller.domain.errors import InvalidInputError
 from sopwith_controller.domain.log_kinds import LogKind
 from sopwith_controller.services.access import Caller
 from sopwith_controller.services.ports import Clock, Database, UnitOfWork
-from sopwith_controller.services.repositories import LogGrowth, PublishedCheckpoints
+from sopwith_controller.services.update_log_ports import LogGrowth, PublishedCheckpoints
 from sopwith_formats.checkpoint import VerifierKey, Verify
 from sopwith_formats.log_entry import LogRow
 from sopwith_formats.log_export import LogExportWriter

@@ -4,19 +4,22 @@ This module decides nothing; it gathers. The same view serves the tick and the e
 """
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from sopwith_controller.domain.assignment import occupies
-from sopwith_controller.domain.durations import MEASUREMENTS_MAX, Estimates, estimates, platform_of
-from sopwith_controller.domain.entities import Computer, ComputerState, ReleaseState
+from sopwith_controller.domain.durations import MEASUREMENTS_MAX, Estimates, estimates
+from sopwith_controller.domain.entities import ReleaseState
 from sopwith_controller.domain.presence import offline_time
 from sopwith_controller.domain.rollout import ACTIVE_STATES
 from sopwith_controller.domain.rollout_entities import Rollout
 from sopwith_controller.domain.tick import ComputerView, RolloutView
+from sopwith_controller.services.mirrors import AssignmentMirror, ComputerMirror
 from sopwith_controller.services.ports import AgentGateway, UnitOfWork
 from sopwith_controller.services.rollout_records import RolloutRecords
 from sopwith_formats.manifest import split_release
+from sopwith_formats.vocabulary import AssignmentState
 
 _ESTIMATES_KEPT_MAX = 64
 
@@ -28,6 +31,8 @@ class Views:
         self._gateway = gateway
         self._records = records
         self._heartbeat = heartbeat
+        self._assignments = AssignmentMirror()
+        self._computers = ComputerMirror()
         self.measure_asked: dict[str, datetime] = {}
         """Computer id to when it was last asked to measure, while no answer came since."""
         self._estimates: OrderedDict[str, tuple[int, Estimates]] = OrderedDict()
@@ -35,25 +40,49 @@ class Views:
 
     async def load(self, unit: UnitOfWork, rollout: Rollout, now: datetime) -> RolloutView:
         """Return the view of one rollout."""
-        assignments = await unit.assignments.of_rollout(rollout.id)
-        unended = [assignment.computer_id for assignment in assignments if not assignment.ended]
+        assignments = await self._assignments.of_rollout(unit, rollout.id)
+        unended = [one.computer_id for one in assignments if one.state is not AssignmentState.ENDED]
         name, version = split_release(rollout.release)
         release = await unit.releases.get(name, version)
-        rolled_back = set(await unit.releases.rolled_back_on(name, version))
-        busy = await self._busy(unit, rollout, now)
-        computers = {
-            computer.id: self._view(computer, busy.get(computer.id, ""), computer.id in rolled_back)
-            for computer in await unit.computers.many(unended)
-        }
         return RolloutView(
             rollout=rollout,
             plan=self._records.plan(rollout),
             assignments=assignments,
-            computers={**_gone(unended, computers), **computers},
+            computers=await self._computer_views(unit, rollout, unended, now),
             freezes=await unit.freezes.active(now),
             release_withdrawn=release is not None and release.state is ReleaseState.WITHDRAWN,
             estimates=await self._estimates_of(unit, rollout, name),
         )
+
+    def forget(self, rollout_id: str) -> None:
+        """Keep nothing of a rollout that does not run any more."""
+        self._estimates.pop(rollout_id, None)
+        if self._assignments.forget(rollout_id):
+            self._computers.forget()
+
+    async def _computer_views(
+        self, unit: UnitOfWork, rollout: Rollout, computer_ids: Sequence[str], now: datetime
+    ) -> dict[str, ComputerView]:
+        """Return what the tables say, and over it what only this process knows and what other rollouts do."""
+        known = await self._computers.many(unit, computer_ids)
+        views = {**_gone(computer_ids, known), **known} if len(known) < len(computer_ids) else known
+        connected = self._gateway.connected_ids()
+        for one in [one for one in views.values() if one.asleep and one.id in connected]:
+            views[one.id] = replace(one, asleep=False)
+        away = [views[key] for key in computer_ids if key not in connected]
+        seen = await unit.computers.last_seen([one.id for one in away if self._gateway.presence(one.id) is None])
+        views.update({one.id: self._away(one, seen.get(one.id)) for one in away})
+        busy = await self._busy(unit, rollout, now)
+        rolled_back = set(await unit.releases.rolled_back_on(*split_release(rollout.release)))
+        for key in busy.keys() | rolled_back | self.measure_asked.keys():
+            if key in views:
+                views[key] = replace(
+                    views[key],
+                    busy_with=busy.get(key, ""),
+                    rolled_back_before=key in rolled_back,
+                    measure_asked_time=self.measure_asked.get(key),
+                )
+        return views
 
     async def _estimates_of(self, unit: UnitOfWork, rollout: Rollout, release_name: str) -> Estimates:
         """Return what the release's updates take: learned once, and again whenever a wave has passed."""
@@ -66,42 +95,26 @@ class Views:
 
     async def _busy(self, unit: UnitOfWork, rollout: Rollout, now: datetime) -> dict[str, str]:
         """Return computers that another running rollout occupies, with its name."""
-        busy: dict[str, str] = {}
-        for other in await unit.rollouts.in_states(sorted(ACTIVE_STATES)):
-            if other.id != rollout.id:
-                for assignment in await unit.assignments.of_rollout(other.id):
-                    if occupies(assignment, now):
-                        busy[assignment.computer_id] = other.name
-        return busy
+        theirs = await unit.assignments.at_work(sorted(ACTIVE_STATES), other_than=rollout.id)
+        return {assignment.computer_id: name for assignment, name in theirs if occupies(assignment, now)}
 
-    def _view(self, computer: Computer, busy_with: str, rolled_back: bool) -> ComputerView:  # noqa: FBT001  one fact of three
+    def _away(self, computer: ComputerView, last_seen_time: datetime | None) -> ComputerView:
+        """Return the view of one without a live stream."""
         presence = self._gateway.presence(computer.id)
-        connected = presence is not None and presence.connected
-        asleep = not connected and (presence.asleep if presence else computer.asleep)
-        seen = presence.last_seen_time if presence and presence.last_seen_time else computer.last_seen_time
-        zone = computer.facts.get("time_zone", "")
-        return ComputerView(
-            id=computer.id,
-            name=computer.name,
-            connected=connected,
+        asleep = presence.asleep if presence else computer.asleep
+        seen = (presence.last_seen_time if presence else None) or last_seen_time or computer.last_seen_time
+        return replace(
+            computer,
+            connected=False,
             asleep=asleep,
             offline_time=offline_time(
-                connected=connected,
+                connected=False,
                 asleep=asleep,
                 last_seen_time=seen,
                 controller_started_time=self._gateway.started_time(),
                 heartbeat=self._heartbeat,
             ),
             last_seen_time=seen,
-            readiness=computer.readiness,
-            measure_asked_time=self.measure_asked.get(computer.id),
-            in_service=computer.state is ComputerState.ACCEPTED,
-            out_of_service_reason=computer.state_reason or computer.state,
-            rolled_back_before=rolled_back,
-            busy_with=busy_with,
-            labels=computer.labels,
-            platform=platform_of(computer.facts),
-            time_zone=zone if isinstance(zone, str) else "",
         )
 
 

@@ -1,6 +1,7 @@
 """Builders of the domain's records, and a small world that carries a planner's decisions out as the services do."""
 
 import itertools
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,7 +14,7 @@ from sopwith_controller.domain.plan import Plan, PlanMember, PlanThresholds, Pla
 from sopwith_controller.domain.plan_inputs import PlanInputs
 from sopwith_controller.domain.planner import explain, plan_tick
 from sopwith_controller.domain.planning import member_waves
-from sopwith_controller.domain.rollout_entities import Assignment, Rollout, RolloutState
+from sopwith_controller.domain.rollout_entities import Assignment, Rollout, RolloutState, WaveShare
 from sopwith_controller.domain.tick import (
     Complete,
     ComputerView,
@@ -187,6 +188,10 @@ def an_assignment(position: int = 0, **changes: Any) -> Assignment:
         Assignment(f"a{position}", "r-1", f"c{position}", f"pc{position}", position, 0),
         **changes,
     )
+
+
+def shares(assignments: Iterable[Assignment]) -> list[WaveShare]:
+    return [WaveShare(one.wave, one.state, one.outcome, 1) for one in assignments]
 
 
 @dataclass

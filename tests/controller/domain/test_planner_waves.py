@@ -19,7 +19,7 @@ from sopwith_controller.domain.tick import (
 from sopwith_controller.domain.waves import wave_views
 from sopwith_formats.sop_policy import Window
 from sopwith_formats.vocabulary import AssignmentState, Outcome
-from tests.controller.domain.builders import HOUR, MINUTE, SECOND, World, a_plan, not_ready
+from tests.controller.domain.builders import HOUR, MINUTE, SECOND, World, a_plan, not_ready, shares
 
 
 def kinds(actions: list[object]) -> list[str]:
@@ -57,7 +57,7 @@ def test_wave_is_watched_for_its_soak_before_the_next_one_opens():
     assert world.offered() == []
     assert world.decision.next_time == world.now + timedelta(seconds=1800)
     assert world.why(3).waits_for == "soak"
-    assert wave_views(world.rollout, world.plan, list(world.assignments.values()))[0].state == "SOAKING"
+    assert wave_views(world.rollout, world.plan, shares(world.assignments.values()))[0].state == "SOAKING"
     world.tick(timedelta(seconds=1799))
     assert world.offered() == []
     world.tick(SECOND)
@@ -146,7 +146,7 @@ def test_sleeping_member_moves_to_the_tail_and_the_next_ready_one_takes_its_plac
     assert world.wave_of(0) == 3
     assert world.wave_of(1) == 0
     assert world.offered() == [1]
-    assert [v.name for v in wave_views(world.rollout, world.plan, list(world.assignments.values()))][-1] == "tail"
+    assert [v.name for v in wave_views(world.rollout, world.plan, shares(world.assignments.values()))][-1] == "tail"
 
 
 def test_wave_that_everybody_left_waits_for_one():

@@ -17,7 +17,7 @@ from sopwith_controller.domain.waves import (
     wave_views,
 )
 from sopwith_formats.vocabulary import AssignmentState, Outcome
-from tests.controller.domain.builders import NOW, World, a_plan, a_rollout, an_assignment
+from tests.controller.domain.builders import NOW, World, a_plan, a_rollout, an_assignment, shares
 
 THRESHOLDS = PlanThresholds("95%", "2%", 3, 2)
 
@@ -26,12 +26,12 @@ def test_every_assignment_is_counted_once():
     ended = [an_assignment(n, state=AssignmentState.ENDED, outcome=o) for n, o in enumerate(Outcome)]
     running = [an_assignment(20), an_assignment(21, state=AssignmentState.STAGED)]
 
-    counts = count([*ended, *running])
+    counts = count(shares([*ended, *running]))
 
     assert vars(counts) == dict.fromkeys(Counts.__dataclass_fields__, 1)
     assert counts.total == 10
     assert not counts.all_well
-    assert count(ended[:1]).all_well
+    assert count(shares(ended[:1])).all_well
 
 
 def test_counts_in_words_name_what_there_is():
@@ -52,7 +52,7 @@ def test_states_of_waves_follow_their_times():
     assignments = list(world.assignments.values())
 
     def state() -> str:
-        return wave_views(world.rollout, world.plan, assignments)[0].state
+        return wave_views(world.rollout, world.plan, shares(assignments))[0].state
 
     assert state() == "PENDING"
     world.rollout = lifecycle.open_wave(world.rollout, 0, now=NOW)
@@ -60,7 +60,7 @@ def test_states_of_waves_follow_their_times():
     world.rollout = lifecycle.end_wave(world.rollout, 0, now=NOW)
     assert state() == "SOAKING"
     over = lifecycle.complete(world.rollout, now=NOW, reason="")
-    assert wave_views(over, world.plan, assignments)[0].state == "ENDED"
+    assert wave_views(over, world.plan, shares(assignments))[0].state == "ENDED"
     world.rollout = lifecycle.pass_wave(world.rollout, 0, now=NOW)
     assert state() == "PASSED"
 
@@ -70,7 +70,7 @@ def test_tail_is_shown_while_it_has_members():
     world.offline(0)
     world.tick()
 
-    views = wave_views(world.rollout, world.plan, list(world.assignments.values()))
+    views = wave_views(world.rollout, world.plan, shares(world.assignments.values()))
 
     assert [(view.name, view.size) for view in views] == [("w0", 1), ("w1", 0), ("tail", 1)]
     assert views[0].counts.active == 1
@@ -80,7 +80,7 @@ def test_tail_is_shown_while_it_has_members():
 def test_rollout_that_kept_no_wave_times_shows_pending_waves():
     plan = a_plan(1)
 
-    assert wave_views(a_rollout(plan), plan, [an_assignment()])[0].state == "PENDING"
+    assert wave_views(a_rollout(plan), plan, shares([an_assignment()]))[0].state == "PENDING"
 
 
 def tally(succeeded: int, errors: int, unended: int = 0, accepted: int = 0) -> Tally:

@@ -30,7 +30,7 @@ from sopwith_controller.adapters.database.unit_of_work import SqlUnitOfWork
 from sopwith_controller.adapters.database.update_log_store import Edge, SqlUpdateLog
 from sopwith_controller.domain.errors import InvalidInputError
 from sopwith_controller.services.ports import Clock
-from sopwith_controller.services.repositories import LogSigner
+from sopwith_controller.services.update_log_ports import LogSigner
 from sopwith_formats.checkpoint import Checkpoint
 
 BUSY_TIMEOUT_SECONDS = 10

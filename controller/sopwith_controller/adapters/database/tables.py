@@ -1,8 +1,10 @@
 """The controller's tables: one per thing, columns named and ordered like the fields of the entity.
 
 Rules: what is written often stands alone and narrow (`computer_presence`, `agent_messages`); what is only ever read and
-written with its thing is a document inside it (labels, reasons, signatures). An assignment belongs to a rollout and a
-computer; the database refuses any other at the commit. Nothing here is deleted by the program.
+written with its thing is a document inside it (labels, reasons, signatures). Computers and assignments carry the number
+of their last change, one higher than any before it in its table, so that whoever keeps rows in memory reads only what
+is new; every statement that changes such a row writes it. An assignment belongs to a rollout and a computer; the
+database refuses any other at the commit. Nothing here is deleted by the program.
 """
 
 from typing import Any
@@ -53,6 +55,10 @@ def _document(name: str, read: Any = None) -> Column[Any]:
 
 def _word(name: str, vocabulary: Any) -> Column[Any]:
     return Column(name, Word(vocabulary), nullable=False)
+
+
+def _changes() -> Column[Any]:
+    return Column("change_number", BigInteger, nullable=False, server_default="0")
 
 
 def _refers(name: str, to: str) -> Column[Any]:
@@ -111,7 +117,9 @@ computers = Table(
     *_lines("receipt_key_pem"),
     *_numbers("receipts_seen", "acknowledged_sequence"),
     *_lines("process_nonce", "boot_id", "source_root_sha256", "state_reason"),
+    _changes(),
 )
+Index(None, computers.c.change_number)
 Index(None, computers.c.name)
 Index(None, computers.c.key_fingerprint)
 
@@ -233,9 +241,11 @@ assignments = Table(
     *_maybe_times("ended_time", "reported_time"),
     *_lines("waiting", "warrant_sha256", "receipt_sha256"),
     *_maybe_times("lost_time"),
+    _changes(),
 )
 Index(None, assignments.c.rollout_id, assignments.c.position)
 Index(None, assignments.c.computer_id)
+Index(None, assignments.c.change_number)
 
 measurements = Table(
     "measurements",

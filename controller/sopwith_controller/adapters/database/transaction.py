@@ -10,7 +10,7 @@ from dataclasses import fields
 from functools import cache
 from typing import Any, TypeVar
 
-from sqlalchemy import Select, Table, exc
+from sqlalchemy import Select, Table, exc, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql import Executable
@@ -31,6 +31,8 @@ class Transaction:
         self.dialect = connection.dialect.name
         self._writable = writable
         self._open = True
+        self.wrote = False
+        """Something was written that may yet be undone."""
 
     async def rows(self, statement: Executable, parameters: Mapping[str, Any] | None = None) -> Sequence[Any]:
         """Return all rows of a query."""
@@ -50,12 +52,24 @@ class Transaction:
         """Run a statement, once or once per row; no rows, nothing happens."""
         self.check_writable()
         if rows is None or rows:
+            self.wrote = True
             with translated_errors():
                 await to_the_end(self.connection.execute(statement, rows))
 
     async def put(self, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
         """Insert or replace rows by their primary key."""
         await self.write(upsert(table, self.dialect), rows)
+
+    async def last_change(self, table: Table) -> int:
+        """Return the number of a table's last change, 0 before the first."""
+        found = await self.rows(select(func.max(table.c.change_number)))
+        return found[0][0] or 0
+
+    async def put_changed(self, table: Table, rows: Sequence[dict[str, Any]]) -> None:
+        """Insert or replace rows of a table whose changes are numbered; writers come one at a time."""
+        if rows:
+            number = await self.last_change(table) + 1
+            await self.put(table, [{**row, "change_number": number} for row in rows])
 
     def check_open(self) -> None:
         """Refuse what comes after the end."""

@@ -21,7 +21,7 @@ from sopwith_controller.adapters.database.transaction import Transaction, pieces
 from sopwith_controller.domain.entities import LogDraft
 from sopwith_controller.domain.update_log import entry_of
 from sopwith_controller.services.ports import Clock
-from sopwith_controller.services.repositories import LogSigner
+from sopwith_controller.services.update_log_ports import LogSigner
 from sopwith_formats import merkle
 from sopwith_formats.checkpoint import Checkpoint, read_checkpoint
 from sopwith_formats.errors import FormatError

@@ -59,6 +59,23 @@ class SqlComputers:
             found += await self._transaction.entities(_computers().where(computers.c.id.in_(some)), Computer)
         return found
 
+    async def last_change(self) -> int | None:
+        """Return the number of the last change of any computer; None once this unit of work has written."""
+        return None if self._transaction.wrote else await self._transaction.last_change(computers)
+
+    async def changed_since(self, change: int) -> Sequence[Computer]:
+        """Return the computers that changed after this number, in no order."""
+        return await self._transaction.entities(_computers().where(computers.c.change_number > change), Computer)
+
+    async def last_seen(self, computer_ids: Sequence[str]) -> dict[str, datetime]:
+        """Return the last contacts of those of these computers that were ever heard of."""
+        seen: dict[str, datetime] = {}
+        columns = select(computer_presence.c.computer_id, computer_presence.c.last_seen_time)
+        for some in pieces(computer_ids):
+            rows = await self._transaction.rows(columns.where(computer_presence.c.computer_id.in_(some)))
+            seen.update((computer_id, time) for computer_id, time in rows)
+        return seen
+
     async def put(self, computer: Computer) -> None:
         """Insert or replace."""
         await self.put_all([computer])
@@ -66,7 +83,7 @@ class SqlComputers:
     async def put_all(self, many: Sequence[Computer]) -> None:
         """Insert or replace many, in two statements however many they are."""
         rows = [{key: value for key, value in vars(one).items() if key != "last_seen_time"} for one in many]
-        await self._transaction.put(computers, rows)
+        await self._transaction.put_changed(computers, rows)
         await self._see({one.id: one.last_seen_time for one in many if one.last_seen_time is not None})
 
     async def touch(self, seen: dict[str, datetime]) -> None:

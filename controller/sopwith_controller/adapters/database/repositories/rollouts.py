@@ -5,12 +5,12 @@ from dataclasses import fields
 from datetime import datetime
 from operator import attrgetter
 
-from sqlalchemy import or_, select
+from sqlalchemy import func, or_, select
 
 from sopwith_controller.adapters.database.tables import assignments, freezes, rollouts
 from sopwith_controller.adapters.database.transaction import Transaction, columns_for, pieces
 from sopwith_controller.domain.incident_entities import Freeze
-from sopwith_controller.domain.rollout_entities import Assignment, Rollout
+from sopwith_controller.domain.rollout_entities import Assignment, Rollout, WaveShare
 from sopwith_formats.vocabulary import AssignmentState
 
 _ROLLOUTS = select(*columns_for(Rollout, rollouts))
@@ -82,9 +82,35 @@ class SqlAssignments:
         newest = mine.order_by(rollouts.c.created_time.desc(), assignments.c.id.desc())
         return await self._transaction.entities(newest, Assignment)
 
+    async def last_change(self) -> int | None:
+        """Return the number of the last change of any assignment; None once this unit of work has written."""
+        return None if self._transaction.wrote else await self._transaction.last_change(assignments)
+
+    async def changed_since(self, rollout_id: str, change: int) -> Sequence[Assignment]:
+        """Return a rollout's assignments that changed after this number, in no order."""
+        mine = _ASSIGNMENTS.where(assignments.c.change_number > change, assignments.c.rollout_id == rollout_id)
+        return await self._transaction.entities(mine, Assignment)
+
+    async def at_work(self, states: Sequence[str], *, other_than: str) -> Sequence[tuple[Assignment, str]]:
+        """Return what is offered and not ended in rollouts in these states but one, each with its rollout's name."""
+        waiting = [AssignmentState.PENDING, AssignmentState.ENDED]
+        theirs = select(rollouts.c.name, *columns_for(Assignment, assignments)).join_from(rollouts, assignments)
+        theirs = theirs.where(
+            rollouts.c.state.in_(list(states)), rollouts.c.id != other_than, assignments.c.state.not_in(waiting)
+        )
+        return [(Assignment(*row), name) for name, *row in await self._transaction.rows(theirs)]
+
+    async def shares(self, rollout_id: str) -> Sequence[WaveShare]:
+        """Return how many of a rollout's assignments stand alike, by wave, state and outcome."""
+        alike = (assignments.c.wave, assignments.c.state, assignments.c.outcome)
+        numbers = select(*alike, func.count()).where(assignments.c.rollout_id == rollout_id).group_by(*alike)
+        return [WaveShare(*row) for row in await self._transaction.rows(numbers)]
+
     async def put_all(self, those: Sequence[Assignment]) -> None:
         """Insert or replace many."""
-        await self._transaction.put(assignments, [dict(zip(_NAMES, _values(one), strict=True)) for one in those])
+        await self._transaction.put_changed(
+            assignments, [dict(zip(_NAMES, _values(one), strict=True)) for one in those]
+        )
 
 
 class SqlFreezes:
