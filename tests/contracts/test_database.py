@@ -512,6 +512,22 @@ async def test_assignments_that_stand_alike_are_counted_by_wave_state_and_outcom
         assert await unit.assignments.shares("x") == []
 
 
+async def test_what_a_retry_replaced_counts_no_more_and_is_found_by_its_id(database):
+    ended = AssignmentState.ENDED
+    async with database.write() as unit:
+        await unit.computers.put(make.computer())
+        await unit.rollouts.put(make.rollout())
+        await unit.assignments.put_all([make.assignment(1, state=ended, outcome="FAILED", replaced=True)])
+        await unit.assignments.put_all([make.assignment(1, id="a-again", generation=2)])
+        await unit.commit()
+
+    async with database.read() as unit:
+        assert [one.id for one in await unit.assignments.of_rollout("r-1")] == ["a-again"]
+        assert await unit.assignments.shares("r-1") == [WaveShare(0, AssignmentState.PENDING, "", 1)]
+        assert {one.id for one in await unit.assignments.changed_since("r-1", 0)} == {"a-1", "a-again"}
+        assert [one.replaced for one in await unit.assignments.many(["a-1"])] == [True]
+
+
 async def test_the_newest_measurements_of_a_release_name_come_first(database):
     def measured(number: int, release_name: str = "hello") -> Measurement:
         ended = NOON + timedelta(minutes=number)

@@ -85,6 +85,8 @@ class Memory:
         if self.refusal is not None:
             context.set_trailing_metadata((("sopwith-refusal-bin", self.refusal.SerializeToString()),))
             context.abort(grpc.StatusCode.PERMISSION_DENIED, self.refusal.reason)
+        if not getattr(request, "reason", "given"):
+            context.abort(grpc.StatusCode.INVALID_ARGUMENT, "a reason is needed, because it is recorded")
         shown: Any = context.auth_context()
         return identity_of_peer(shown, TRUST_DOMAIN)
 

@@ -176,6 +176,7 @@ class Desk:
     """One person's connection."""
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
+        self.channel = channel
         self.fleet = fleet_service_pb2_grpc.FleetServiceStub(channel)
         self.people = people_service_pb2_grpc.PeopleServiceStub(channel)
         self.rollouts = rollout_service_pb2_grpc.RolloutServiceStub(channel)

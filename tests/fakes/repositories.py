@@ -251,7 +251,7 @@ class FakeAssignments:
         return [one for one in map(self._shelf.get, dict.fromkeys(assignment_ids)) if one is not None]
 
     async def of_rollout(self, rollout_id: str) -> Sequence[Assignment]:
-        found = [one for one in self._shelf.all() if one.rollout_id == rollout_id]
+        found = [one for one in self._shelf.all() if one.rollout_id == rollout_id and not one.replaced]
         return sorted(found, key=lambda one: (one.position, one.id))
 
     async def of_computer(self, computer_id: str, *, unended_only: bool = False) -> Sequence[Assignment]:
@@ -277,7 +277,7 @@ class FakeAssignments:
         return [(one, names[one.rollout_id]) for one in theirs if one.state not in waiting]
 
     async def shares(self, rollout_id: str) -> Sequence[WaveShare]:
-        mine = [one for one in self._shelf.all() if one.rollout_id == rollout_id]
+        mine = [one for one in self._shelf.all() if one.rollout_id == rollout_id and not one.replaced]
         numbers = Counter((one.wave, one.state, one.outcome) for one in mine)
         return [WaveShare(*alike, number) for alike, number in numbers.items()]
 

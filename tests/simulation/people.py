@@ -6,6 +6,7 @@ waits for a person gets one: a suspended rollout is acknowledged and resumed, or
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -59,7 +60,7 @@ class People:
         """Create, submit and start; try again for an hour, as a person would whose controller restarts meanwhile."""
         text = spec.to_json().decode()
         for _ in range(60):
-            created = await self._try(lambda c: c.rollouts.create(OTTO, text, request_id))
+            created = await self._try(lambda c: c.rollouts.create(replace(OTTO, request_id=request_id), text))
             if created and await self._begin(created[0].id, f"start-{request_id}"):
                 return
             await asyncio.sleep(60.0)
@@ -69,7 +70,7 @@ class People:
         if self._world.rollout(rollout_id).state is RolloutState.DRAFT:
             await self._try(lambda c: c.rollouts.submit(OTTO, rollout_id))
         if self._world.rollout(rollout_id).state is RolloutState.APPROVED:
-            await self._try(lambda c: c.rollout_start.start(OTTO, rollout_id, WHY, request_id))
+            await self._try(lambda c: c.rollout_start.start(replace(OTTO, request_id=request_id), rollout_id, WHY))
         return self._world.rollout(rollout_id).state in ACTIVE_STATES
 
     async def _look_after(self, rollout: Rollout) -> None:
@@ -107,7 +108,7 @@ class People:
     async def _freeze(self) -> None:
         end = self._world.clock.now() + timedelta(seconds=round(self._faults.between(60.0, 3600.0)))
         by_itself = self._faults.random.random() < 0.5
-        frozen = await self._try(lambda c: c.freezes.start(OTTO, WHY, end if by_itself else None, ""))
+        frozen = await self._try(lambda c: c.freezes.start(OTTO, WHY, end if by_itself else None))
         if frozen is not None and not by_itself:
             await asyncio.sleep(self._faults.between(60.0, 3600.0))
             for _ in range(100):

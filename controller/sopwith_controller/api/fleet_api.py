@@ -95,9 +95,7 @@ class FleetApi(fleet_service_pb2_grpc.FleetServiceServicer):
 
     async def StartFreeze(self, request: wire.StartFreezeRequest, context: Any) -> wire.StartFreezeResponse:
         """Forbid new installs."""
-        freeze = await self._freezes.start(
-            caller(context), request.reason, from_timestamp(request, "end_time"), request.request_id
-        )
+        freeze = await self._freezes.start(caller(context), request.reason, from_timestamp(request, "end_time"))
         return wire.StartFreezeResponse(freeze=to_freeze(freeze, self._clock.now()))
 
     async def EndFreeze(self, request: wire.EndFreezeRequest, context: Any) -> wire.EndFreezeResponse:

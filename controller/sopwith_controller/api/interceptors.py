@@ -17,6 +17,7 @@ from collections import defaultdict
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from contextvars import ContextVar
+from dataclasses import replace
 from typing import Any, Protocol
 
 import grpc
@@ -101,7 +102,7 @@ class Gatekeeper(aio.ServerInterceptor):
                 answer = behavior(request, context)
                 return await answer if asyncio.iscoroutine(answer) else answer
 
-            return await self._guard(method, context, work)
+            return await self._guard(method, context, work, getattr(request, "request_id", ""))
 
         return call
 
@@ -121,14 +122,14 @@ class Gatekeeper(aio.ServerInterceptor):
 
         return call
 
-    async def _guard(self, method: str, context: Any, work: Callable[[], Awaitable[Any]]) -> Any:
+    async def _guard(self, method: str, context: Any, work: Callable[[], Awaitable[Any]], request_id: str = "") -> Any:
         started, call_id = time.monotonic(), secrets.token_hex(4)
         answer: Answer | None = None
         who: Caller | None = None
         try:
             who = self._admit(context)
             _check_role(who, method)
-            token = _caller.set(who)
+            token = _caller.set(replace(who, request_id=request_id))
             try:
                 return await self._cuttable(who, work)
             finally:

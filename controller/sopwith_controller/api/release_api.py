@@ -40,7 +40,6 @@ class ReleaseApi(release_service_pb2_grpc.ReleaseServiceServicer):
             _files(request.metadata),
             publishes=request.publishes,
             withdraws=request.withdraws,
-            request_id=request.request_id,
         )
         versions = {role.name: role.version for role in done.view.roles}
         return wire.CommitSourceResponse(

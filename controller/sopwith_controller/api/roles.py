@@ -85,6 +85,7 @@ _BY_SERVICE: dict[str, dict[str, frozenset[str]]] = {
         "PauseRollout": _RUNNERS,
         "ResumeRollout": _RUNNERS,
         "AbortRollout": _RUNNERS,
+        "RetryRollout": _RUNNERS,
         "GetRollout": _READERS,
         "ListRollouts": _READERS,
         "ListAssignments": _READERS,

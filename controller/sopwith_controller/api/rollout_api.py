@@ -18,6 +18,7 @@ from sopwith_controller.api.watchers import Watchers
 from sopwith_controller.domain.rollout import ENDED_STATES
 from sopwith_controller.domain.rollout_entities import Rollout
 from sopwith_controller.services.ports import Clock
+from sopwith_controller.services.rollout_retry import RolloutRetry
 from sopwith_controller.services.rollout_start import RolloutStart
 from sopwith_controller.services.rollout_status import RolloutStatuses
 from sopwith_controller.services.rollouts import Rollouts
@@ -30,10 +31,18 @@ class RolloutApi(rollout_service_pb2_grpc.RolloutServiceServicer):
     """Serves the rollouts' calls."""
 
     def __init__(
-        self, rollouts: Rollouts, start: RolloutStart, statuses: RolloutStatuses, watchers: Watchers, clock: Clock
+        self,
+        rollouts: Rollouts,
+        start: RolloutStart,
+        retry: RolloutRetry,
+        statuses: RolloutStatuses,
+        *,
+        watchers: Watchers,
+        clock: Clock,
     ) -> None:
         self._rollouts = rollouts
         self._start = start
+        self._retry = retry
         self._statuses = statuses
         self._watchers = watchers
         self._clock = clock
@@ -45,7 +54,7 @@ class RolloutApi(rollout_service_pb2_grpc.RolloutServiceServicer):
 
     async def CreateRollout(self, request: wire.CreateRolloutRequest, context: Any) -> wire.CreateRolloutResponse:
         """Store a draft."""
-        rollout, drafted = await self._rollouts.create(caller(context), request.rollout_json, request.request_id)
+        rollout, drafted = await self._rollouts.create(caller(context), request.rollout_json)
         return wire.CreateRolloutResponse(rollout=await self._shown(rollout), plan=to_plan(drafted, self._clock.now()))
 
     async def SubmitRollout(self, request: wire.SubmitRolloutRequest, context: Any) -> wire.SubmitRolloutResponse:
@@ -71,7 +80,7 @@ class RolloutApi(rollout_service_pb2_grpc.RolloutServiceServicer):
 
     async def StartRollout(self, request: wire.StartRolloutRequest, context: Any) -> wire.StartRolloutResponse:
         """Let it run."""
-        rollout = await self._start.start(caller(context), request.id, request.reason, request.request_id)
+        rollout = await self._start.start(caller(context), request.id, request.reason)
         return wire.StartRolloutResponse(rollout=await self._shown(rollout))
 
     async def PauseRollout(self, request: wire.PauseRolloutRequest, context: Any) -> wire.PauseRolloutResponse:
@@ -88,6 +97,17 @@ class RolloutApi(rollout_service_pb2_grpc.RolloutServiceServicer):
         """End it."""
         rollout = await self._rollouts.abort(caller(context), request.id, request.reason)
         return wire.AbortRolloutResponse(rollout=await self._shown(rollout))
+
+    async def RetryRollout(self, request: wire.RetryRolloutRequest, context: Any) -> wire.RetryRolloutResponse:
+        """Begin anew where it did not succeed."""
+        rollout, chosen, exclusions = await self._retry.retry(
+            caller(context), request.id, request.computers, request.reason
+        )
+        return wire.RetryRolloutResponse(
+            rollout=await self._shown(rollout),
+            computers=chosen,
+            exclusions=[wire.PlanExclusion(computer=one.computer, reason=one.reason) for one in exclusions],
+        )
 
     async def GetRollout(self, request: wire.GetRolloutRequest, context: Any) -> wire.GetRolloutResponse:
         """Read one rollout and its plan."""

@@ -10,6 +10,7 @@ from typing import Any
 from google.protobuf import duration_pb2, struct_pb2, timestamp_pb2
 
 from sopwith.v1 import computer_pb2, fleet_service_pb2, incident_pb2, people_pb2
+from sopwith_controller.domain.bench import is_benched
 from sopwith_controller.domain.entities import Computer, Person, Readiness, Reason, Token
 from sopwith_controller.domain.incident_entities import Freeze, Incident, Notification
 from sopwith_controller.services.ports import Presence
@@ -152,6 +153,8 @@ def to_computer(computer: Computer, presence: Presence | None) -> computer_pb2.C
         key_fingerprint=computer.key_fingerprint,
         enrolled_time=to_timestamp(computer.enrolled_time),
         source_root_sha256=computer.source_root_sha256,
+        failures_in_a_row=computer.failures_in_a_row,
+        benched=is_benched(computer),
     )
 
 

@@ -39,6 +39,7 @@ def to_rollout(status: RolloutStatus) -> rollout_pb2.Rollout:
         deadline_time=to_timestamp(rollout.deadline_time),
         approved_by=[approval.person for approval in rollout.approvals],
         guidance=status.guidance,
+        generation=rollout.generation,
     )
 
 
@@ -102,6 +103,9 @@ def to_assignment(assignment: Assignment, plan: Plan) -> rollout_pb2.Assignment:
         version_after=assignment.version_after,
         attempts=assignment.attempts,
         reported_time=to_timestamp(assignment.reported_time),
+        attempts_max=plan.attempts_max,
+        next_try_time=to_timestamp(assignment.next_try_time),
+        generation=assignment.generation,
     )
 
 

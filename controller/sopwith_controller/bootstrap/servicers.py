@@ -28,6 +28,7 @@ from sopwith_controller.services.overview import Overviews
 from sopwith_controller.services.people import Roster
 from sopwith_controller.services.planning import Planner
 from sopwith_controller.services.releases import Releases
+from sopwith_controller.services.rollout_retry import RolloutRetry
 from sopwith_controller.services.rollout_start import RolloutStart
 from sopwith_controller.services.rollout_status import RolloutStatuses
 from sopwith_controller.services.rollouts import Rollouts, RolloutTools
@@ -126,4 +127,6 @@ class _Apis:
         )
         statuses = RolloutStatuses(parts.database, parts.clock, parts.records, parts.views)
         start = RolloutStart(tools, parts.presence)
-        return RolloutApi(Rollouts(tools), start, statuses, parts.watchers, parts.clock)
+        return RolloutApi(
+            Rollouts(tools), start, RolloutRetry(tools), statuses, watchers=parts.watchers, clock=parts.clock
+        )

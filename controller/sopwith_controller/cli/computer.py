@@ -1,6 +1,5 @@
 """`sopwith computer`: looking after computers. Letting one in shows its key first, as its own screen does."""
 
-import sys
 from typing import Any
 
 import click
@@ -18,7 +17,7 @@ from sopwith_controller.cli.output import (
     time_text,
     to_document,
 )
-from sopwith_controller.cli.verbs import agree, connected, key_values, noun, state, verb
+from sopwith_controller.cli.verbs import agree, connected, key_values, noun, reason_asked, reasoned, state, verb
 
 group = noun("computer", "Look after computers.")
 
@@ -37,7 +36,8 @@ def _connected(computer: Computer) -> str:
 
 def _ready(computer: Computer) -> str:
     codes = ", ".join(reason.code for reason in computer.readiness.reasons)
-    return " ".join(part for part in (enum_name(computer.readiness, "verdict"), codes) if part)
+    benched = "BENCHED" if computer.benched else ""
+    return " ".join(part for part in (benched, enum_name(computer.readiness, "verdict"), codes) if part)
 
 
 _COLUMNS = [
@@ -112,7 +112,7 @@ def label(computer: str, labels: tuple[str, ...], remove: tuple[str, ...]) -> No
 @click.option("--fingerprint", default="", metavar="SHA256", help="Accept only this key, as the computer shows it.")
 @_yes_option
 def accept(computer: str, fingerprint: str, yes: bool) -> None:
-    """Let a waiting computer into the fleet."""
+    """Let a waiting computer into the fleet, or a benched one back into rollouts."""
     with connected() as connection:
         if not fingerprint:
             found = connection.call(connection.fleet.GetComputer, pb.GetComputerRequest(computer=computer)).computer
@@ -130,9 +130,9 @@ def accept(computer: str, fingerprint: str, yes: bool) -> None:
 @_reason_option
 def reject(computer: str, reason: str) -> None:
     """Refuse a waiting computer."""
-    request = pb.RejectComputerRequest(computer=computer, reason=_why(reason))
+    request = pb.RejectComputerRequest(computer=computer, reason=reason_asked(reason))
     with connected() as connection:
-        reply = connection.call(connection.fleet.RejectComputer, request)
+        reply = reasoned(connection, connection.fleet.RejectComputer, request)
     emit(state().output, reply.computer, _COLUMNS, name=lambda row: row.name)
 
 
@@ -143,9 +143,9 @@ def reject(computer: str, reason: str) -> None:
 def retire(computer: str, yes: bool, reason: str) -> None:
     """Remove a computer from the fleet for good."""
     agree(f"Retire {computer}? Its certificate ends and its key never comes back.", yes=yes)
-    request = pb.RetireComputerRequest(computer=computer, reason=_why(reason))
+    request = pb.RetireComputerRequest(computer=computer, reason=reason_asked(reason))
     with connected() as connection:
-        reply = connection.call(connection.fleet.RetireComputer, request)
+        reply = reasoned(connection, connection.fleet.RetireComputer, request)
     emit(state().output, reply.computer, _COLUMNS, name=lambda row: row.name)
 
 
@@ -155,18 +155,10 @@ def retire(computer: str, yes: bool, reason: str) -> None:
 @_reason_option
 def quarantine(computer: str, release: bool, reason: str) -> None:
     """Hold a computer apart: it receives no work."""
-    request = pb.QuarantineComputerRequest(computer=computer, reason=_why(reason), release=release)
+    request = pb.QuarantineComputerRequest(computer=computer, reason=reason_asked(reason), release=release)
     with connected() as connection:
-        reply = connection.call(connection.fleet.QuarantineComputer, request)
+        reply = reasoned(connection, connection.fleet.QuarantineComputer, request)
     emit(state().output, reply.computer, _COLUMNS, name=lambda row: row.name)
-
-
-def _why(reason: str) -> str:
-    if not reason and sys.stdin.isatty() and sys.stderr.isatty():
-        return str(click.prompt("Why? It is recorded", err=True))
-    if not reason:
-        raise click.UsageError("a reason is needed, because it is recorded: add --reason TEXT")
-    return reason
 
 
 def _print(computer: Computer) -> None:
@@ -200,6 +192,13 @@ def _print_readiness(computer: Computer) -> None:
     verdict = enum_name(found, "verdict") or "not measured yet"
     measured = time_text(found, "measured_time")
     print_facts([("Readiness", f"{verdict} (measured {measured})" if measured else verdict)])
+    if computer.benched:
+        print_facts(
+            [
+                ("Benched", f"its last {computer.failures_in_a_row} updates failed; rollouts leave it out"),
+                ("to mend it", f"find out why, then sopwith computer accept {computer.name}"),
+            ]
+        )
     for reason in found.reasons:
         print_facts([(reason.code, reason.message), ("to mend it", reason.remedy)])
     if found.checks:

@@ -1,13 +1,12 @@
 """`sopwith freeze`: no computer starts to install while a freeze is in force."""
 
-import uuid
 from datetime import UTC, datetime, timedelta
 
 import click
 
 from sopwith.v1 import fleet_service_pb2 as pb
 from sopwith_controller.cli.output import Column, emit, time_text
-from sopwith_controller.cli.verbs import agree, connected, duration, noun, state, verb
+from sopwith_controller.cli.verbs import agree, connected, duration, noun, reasoned, state, verb
 
 group = noun("freeze", "Forbid and allow installing on the whole fleet.")
 
@@ -32,11 +31,11 @@ _reason_option = click.option("--reason", default="", metavar="TEXT", help="Why;
 def start(yes: bool, reason: str, until: str, request_id: str) -> None:
     """Forbid every new install of the whole fleet."""
     agree("Forbid every new install of the whole fleet?", yes=yes)
-    request = pb.StartFreezeRequest(reason=reason, request_id=request_id or str(uuid.uuid4()))
+    request = pb.StartFreezeRequest(reason=reason, request_id=request_id)
     if until:
         request.end_time.FromDatetime(_time(until))
     with connected() as connection:
-        reply = connection.call(connection.fleet.StartFreeze, request)
+        reply = reasoned(connection, connection.fleet.StartFreeze, request)
     emit(state().output, reply.freeze, _COLUMNS, name=lambda freeze: freeze.id)
 
 

@@ -1,13 +1,11 @@
 """`sopwith incident`: what waits for a named person, who took it, how it ended."""
 
-import sys
-
 import click
 
 from sopwith.v1 import incident_service_pb2 as pb
 from sopwith.v1.incident_pb2 import Incident
 from sopwith_controller.cli.output import Column, emit, enum_name, print_facts, print_table, tell, time_text
-from sopwith_controller.cli.verbs import connected, noun, state, verb
+from sopwith_controller.cli.verbs import connected, noun, reason_asked, reasoned, state, verb
 
 group = noun("incident", "Take and close incidents.")
 
@@ -84,13 +82,10 @@ def note(incident: str, text: str, guidance: bool) -> None:
 @click.option("--ppe-acknowledged", is_flag=True, help="The protective equipment of the hands-on task was worn.")
 def resolve(incident: str, reason: str, ppe_acknowledged: bool) -> None:
     """Close an incident with a reason."""
-    if not reason:
-        if not (sys.stdin.isatty() and sys.stderr.isatty()):
-            raise click.UsageError("a reason is needed, because it is recorded: add --reason TEXT")
-        reason = click.prompt("Why is it closed? It is recorded", err=True)
     with connected() as connection:
-        request = pb.ResolveIncidentRequest(id=incident, reason=reason, ppe_acknowledged=ppe_acknowledged)
-        reply = connection.call(connection.incidents.ResolveIncident, request)
+        why = reason_asked(reason, "Why is it closed? It is recorded")
+        request = pb.ResolveIncidentRequest(id=incident, reason=why, ppe_acknowledged=ppe_acknowledged)
+        reply = reasoned(connection, connection.incidents.ResolveIncident, request)
     _print_row(reply.incident)
 
 

@@ -21,7 +21,7 @@ from sopwith_controller.cli.output import (
     to_document,
 )
 from sopwith_controller.cli.passphrases import Passphrases, passphrase_option
-from sopwith_controller.cli.verbs import agree, connected, noun, state, verb
+from sopwith_controller.cli.verbs import agree, connected, noun, reasoned, state, verb
 
 group = noun("release", "Write, publish and withdraw releases.")
 
@@ -133,7 +133,7 @@ def withdraw(release: str, keys: Path | None, passphrase_file: Path | None, reas
     agree(f"{release} will not be installed anywhere any more. Go on?", yes=yes)
     with connected() as connection:
         request = pb.WithdrawReleaseRequest(release=release, reason=reason)
-        found = connection.call(connection.releases.WithdrawRelease, request).release
+        found = reasoned(connection, connection.releases.WithdrawRelease, request).release
         if keys is not None and not found.withdrawal_signed:
             sign_withdrawal(connection, release, KeysFolder(keys), Passphrases(passphrase_file).for_key)
             found = connection.call(connection.releases.GetRelease, pb.GetReleaseRequest(release=release)).release

@@ -1,6 +1,5 @@
 """`sopwith rollout`: plan, start, watch and stop rollouts."""
 
-import uuid
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ from sopwith.v1 import rollout_service_pb2 as pb
 from sopwith_controller.cli.output import Column, emit, emit_document, tell, to_document
 from sopwith_controller.cli.rollout_views import COLUMNS, print_explanations, print_plan, print_rollout
 from sopwith_controller.cli.rollout_watch import show_status
-from sopwith_controller.cli.verbs import agree, connected, duration, noun, state, verb
+from sopwith_controller.cli.verbs import agree, connected, duration, noun, reasoned, state, verb
 
 group = noun("rollout", "Plan, start, watch and stop rollouts.")
 
@@ -47,9 +46,7 @@ def create(file: Path, request_id: str, dry_run: bool) -> None:
         click.get_current_context().invoke(plan, file=file)
         return
     with connected() as connection:
-        request = pb.CreateRolloutRequest(
-            rollout_json=read_rollout_file(file), request_id=request_id or str(uuid.uuid4())
-        )
+        request = pb.CreateRolloutRequest(rollout_json=read_rollout_file(file), request_id=request_id)
         reply = connection.call(connection.rollouts.CreateRollout, request)
     if state().output != "table":
         _emit(reply.rollout)
@@ -101,9 +98,8 @@ def approve(rollout: str, plan_digest: str, yes: bool) -> None:
 def reject(rollout: str, reason: str) -> None:
     """Send a rollout in review back to its draft."""
     with connected() as connection:
-        reply = connection.call(
-            connection.rollouts.RejectRollout, pb.RejectRolloutRequest(id=rollout, reason=_wanted(reason))
-        )
+        request = pb.RejectRolloutRequest(id=rollout, reason=reason)
+        reply = reasoned(connection, connection.rollouts.RejectRollout, request)
     _emit(reply.rollout)
 
 
@@ -117,8 +113,8 @@ def start(rollout: str, yes: bool, reason: str, request_id: str) -> None:
     with connected() as connection:
         found = connection.call(connection.rollouts.GetRollout, pb.GetRolloutRequest(id=rollout))
         agree(f"Start {found.rollout.name} on {found.plan.forecast.computers} computers?", yes=yes)
-        request = pb.StartRolloutRequest(id=found.rollout.id, reason=reason, request_id=request_id or str(uuid.uuid4()))
-        reply = connection.call(connection.rollouts.StartRollout, request, timeout_seconds=START_TIMEOUT_SECONDS)
+        request = pb.StartRolloutRequest(id=found.rollout.id, reason=reason, request_id=request_id)
+        reply = reasoned(connection, connection.rollouts.StartRollout, request, timeout_seconds=START_TIMEOUT_SECONDS)
     _emit(reply.rollout)
     if state().output == "table":
         tell(f"next: sopwith rollout status {reply.rollout.id}")
@@ -132,8 +128,8 @@ def pause(rollout: str, yes: bool, reason: str) -> None:
     """Stop new starts; what runs goes on to its end."""
     agree("Pause the rollout?", yes=yes)
     with connected() as connection:
-        request = pb.PauseRolloutRequest(id=rollout, reason=_wanted(reason))
-        reply = connection.call(connection.rollouts.PauseRollout, request)
+        request = pb.PauseRolloutRequest(id=rollout, reason=reason)
+        reply = reasoned(connection, connection.rollouts.PauseRollout, request)
     _emit(reply.rollout)
 
 
@@ -145,8 +141,8 @@ def resume(rollout: str, yes: bool, reason: str) -> None:
     """Go on after a pause or a suspension; what was counted is accepted."""
     agree("Go on? What failed so far is accepted, and all counters begin anew.", yes=yes)
     with connected() as connection:
-        request = pb.ResumeRolloutRequest(id=rollout, reason=_wanted(reason))
-        reply = connection.call(connection.rollouts.ResumeRollout, request)
+        request = pb.ResumeRolloutRequest(id=rollout, reason=reason)
+        reply = reasoned(connection, connection.rollouts.ResumeRollout, request)
     _emit(reply.rollout)
 
 
@@ -158,9 +154,28 @@ def abort(rollout: str, yes: bool, reason: str) -> None:
     """End a rollout; installs past their point of no return finish."""
     agree("Abort the rollout? It cannot be taken up again.", yes=yes)
     with connected() as connection:
-        request = pb.AbortRolloutRequest(id=rollout, reason=_wanted(reason))
-        reply = connection.call(connection.rollouts.AbortRollout, request)
+        request = pb.AbortRolloutRequest(id=rollout, reason=reason)
+        reply = reasoned(connection, connection.rollouts.AbortRollout, request)
     _emit(reply.rollout)
+
+
+@verb(group, "retry", example='sopwith rollout retry r-7k2m9qx4 --computer pc1 --reason "disk cleaned"')
+@click.argument("rollout")
+@click.option("--computer", "computers", multiple=True, metavar="NAME", help="Only this one; may be repeated.")
+@yes_option
+@reason_option
+@click.option("--request-id", default="", help="Repeat a request safely.")
+def retry(rollout: str, computers: tuple[str, ...], yes: bool, reason: str, request_id: str) -> None:
+    """Begin anew on computers on which it failed, was skipped or did not start."""
+    agree(f"Try again on {', '.join(computers) or 'every computer on which it did not succeed'}?", yes=yes)
+    with connected() as connection:
+        request = pb.RetryRolloutRequest(id=rollout, computers=computers, reason=reason, request_id=request_id)
+        reply = reasoned(connection, connection.rollouts.RetryRollout, request)
+    for exclusion in reply.exclusions:
+        tell(f"left out: {exclusion.computer} {exclusion.reason}")
+    _emit(reply.rollout)
+    if state().output == "table":
+        tell(f"tried again on {', '.join(reply.computers)}; next: sopwith rollout status {reply.rollout.id}")
 
 
 @verb(group, "list", example="sopwith rollout list -o wide")
@@ -231,12 +246,6 @@ def read_rollout_file(path: Path) -> str:
     from sopwith_formats.rollout_document import read_rollout_document
 
     return read_rollout_document(path.read_bytes(), str(path)).to_json().decode()
-
-
-def _wanted(reason: str) -> str:
-    if not reason.strip():
-        raise click.UsageError("--reason TEXT is needed: it is recorded in the update log")
-    return reason
 
 
 def _emit(rollout: Any) -> None:

@@ -7,7 +7,6 @@ way takes, with the same gates, and stops with a refusal that teaches wherever t
 import hashlib
 import shutil
 import tempfile
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -71,7 +70,7 @@ def command(
             )
         agree(f"Start {rollout.id} on {submitted.plan.forecast.computers} computer(s)?", yes=yes)
         why = reason or f"update of {manifest.release} by sopwith update"
-        request = rollout_service_pb2.StartRolloutRequest(id=rollout.id, reason=why, request_id=str(uuid.uuid4()))
+        request = rollout_service_pb2.StartRolloutRequest(id=rollout.id, reason=why)
         connection.call(connection.rollouts.StartRollout, request, timeout_seconds=START_TIMEOUT_SECONDS)
         show_status(connection, rollout.id, state().output, wait=True, watch=False, timeout=seconds)
 
@@ -127,9 +126,7 @@ def _show_plan(connection: Any, release: str, audience: str, ticket: str) -> Non
 
 
 def _create(connection: Any, release: str, audience: str, ticket: str) -> Any:
-    request = rollout_service_pb2.CreateRolloutRequest(
-        rollout_json=_spec(connection, release, audience, ticket), request_id=str(uuid.uuid4())
-    )
+    request = rollout_service_pb2.CreateRolloutRequest(rollout_json=_spec(connection, release, audience, ticket))
     return connection.call(connection.rollouts.CreateRollout, request).rollout
 
 

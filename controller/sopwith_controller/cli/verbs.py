@@ -101,6 +101,25 @@ def agree(question: str, *, yes: bool) -> None:
     click.confirm(question, abort=True, err=True)
 
 
+def reason_asked(reason: str, question: str = "Why? It is recorded") -> str:
+    """Return the reason; one that was not given is asked for on a terminal, and left empty in a script."""
+    if reason.strip() or not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return reason
+    return str(click.prompt(question, err=True))
+
+
+def reasoned(connection: Any, call: Callable[..., Any], request: Any, **options: Any) -> Any:
+    """Make a call that needs a reason; the controller looks at the caller's role before it misses the reason."""
+    from sopwith_controller.desk.errors import DeskError
+
+    try:
+        return connection.call(call, request, **options)
+    except DeskError as error:
+        if type(error) is not DeskError or request.reason.strip():
+            raise
+        raise click.UsageError("--reason TEXT is needed: it is recorded in the update log") from error
+
+
 def key_values(texts: tuple[str, ...], option: str) -> dict[str, str]:
     """Return the dictionary of `k=v` texts; raise a usage error for anything else."""
     result: dict[str, str] = {}

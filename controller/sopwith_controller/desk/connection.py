@@ -6,6 +6,7 @@ dates are looked at first. What the server refuses comes back as `RefusedError` 
 
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any, Self, TypeVar
@@ -14,6 +15,7 @@ import grpc
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
+from google.protobuf.message import Message
 
 from sopwith.v1 import (
     fleet_service_pb2_grpc,
@@ -74,7 +76,13 @@ class Connection:
     def call(
         self, method: Callable[..., Reply], request: Any, *, timeout_seconds: float = CALL_TIMEOUT_SECONDS
     ) -> Reply:
-        """Make one unary or client-streaming call; a connection that fails is tried again for two seconds."""
+        """Make one unary or client-streaming call; a connection that fails is tried again for two seconds.
+
+        A request that can carry an id gets one, so that trying it again has no second effect.
+        """
+        if isinstance(request, Message) and "request_id" in request.DESCRIPTOR.fields_by_name:
+            named: Any = request
+            named.request_id = named.request_id or str(uuid.uuid4())
         began = time.monotonic()
         while True:
             try:

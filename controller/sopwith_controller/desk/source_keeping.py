@@ -6,7 +6,6 @@ it was verified from the pinned root, and nothing older than what these keys hav
 depends on them, and taken back when the controller refuses; the online key leaves this machine and stays nowhere here.
 """
 
-import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -106,9 +105,7 @@ def commit(
     connection: Connection, keys: KeysFolder, files: Files, *, publishes: str = "", withdraws: str = ""
 ) -> pb.CommitSourceResponse:
     """Hand signed files over, and remember that they were signed."""
-    request = pb.CommitSourceRequest(
-        metadata=_messages(files), publishes=publishes, withdraws=withdraws, request_id=str(uuid.uuid4())
-    )
+    request = pb.CommitSourceRequest(metadata=_messages(files), publishes=publishes, withdraws=withdraws)
     reply = connection.call(connection.releases.CommitSource, request, timeout_seconds=COMMIT_TIMEOUT_SECONDS)
     seen = keys.seen_versions()
     for name in files:

@@ -11,6 +11,7 @@ Decides who is in, who is left out and why, and the order; waves and bounds are 
 import hashlib
 from collections.abc import Sequence
 
+from sopwith_controller.domain.bench import bench_remedy, is_benched, why_benched
 from sopwith_controller.domain.entities import Computer, ComputerState
 from sopwith_controller.domain.errors import InvalidInputError, Refusal
 from sopwith_controller.domain.plan_inputs import Exclusion, PlanInputs
@@ -49,6 +50,8 @@ def _left_out(inputs: PlanInputs, computer: Computer) -> Exclusion | None:
         return Exclusion(name, "is not accepted yet", f"sopwith computer accept {name}")
     if computer.state is ComputerState.QUARANTINED:
         return Exclusion(name, f"is quarantined: {computer.state_reason or 'no reason was given'}")
+    if is_benched(computer):
+        return Exclusion(name, why_benched(computer.failures_in_a_row), bench_remedy(name))
     if computer.id in inputs.rolled_back:
         return Exclusion(name, f"rolled {release} back before", f"sopwith release permit {release} --computer {name}")
     if computer.readiness.verdict == EXCUSED:

@@ -87,6 +87,8 @@ class Computer:
     boot_id: str = ""
     source_root_sha256: str = ""
     state_reason: str = ""
+    failures_in_a_row: int = 0
+    """Updates in a row that ended badly; `bench` says what follows."""
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """The closed list of what an update-log entry can be about; `docs/glossary.md` lists the same words.
 
-Exactly one entry per assignment is of the kind ASSIGNMENT_ENDED and carries the outcome. A truth that arrives later is
+Exactly one entry per assignment is of the kind ASSIGNMENT_ENDED and carries the outcome. A retry makes
+new assignments. A truth that arrives later is
 an OUTCOME_CORRECTED entry. Nothing is ever written with a kind that is not here.
 """
 
@@ -55,6 +56,7 @@ class LogKind(StrEnum):
     ROLLOUT_PAUSED = "ROLLOUT_PAUSED"
     ROLLOUT_SUSPENDED = "ROLLOUT_SUSPENDED"
     ROLLOUT_RESUMED = "ROLLOUT_RESUMED"
+    ROLLOUT_RETRIED = "ROLLOUT_RETRIED"
     ROLLOUT_COMPLETED = "ROLLOUT_COMPLETED"
     ROLLOUT_ABORTING = "ROLLOUT_ABORTING"
     ROLLOUT_ABORTED = "ROLLOUT_ABORTED"

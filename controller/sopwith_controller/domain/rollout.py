@@ -25,6 +25,7 @@ class RolloutCommand(StrEnum):
     PAUSE = "PAUSE"
     SUSPEND = "SUSPEND"
     RESUME = "RESUME"
+    RETRY = "RETRY"
     COMPLETE = "COMPLETE"
     ABORT = "ABORT"
     FINISH_ABORT = "FINISH_ABORT"
@@ -45,13 +46,17 @@ TRANSITIONS: dict[tuple[RolloutState, RolloutCommand], RolloutState] = {
     (_S.RUNNING, _C.PAUSE): _S.PAUSED,
     (_S.RUNNING, _C.SUSPEND): _S.SUSPENDED,
     (_S.RUNNING, _C.COMPLETE): _S.COMPLETED,
+    (_S.RUNNING, _C.RETRY): _S.RUNNING,
     (_S.RUNNING, _C.ABORT): _S.ABORTING,
     (_S.PAUSED, _C.RESUME): _S.RUNNING,
     (_S.PAUSED, _C.COMPLETE): _S.COMPLETED,
+    (_S.PAUSED, _C.RETRY): _S.PAUSED,
     (_S.PAUSED, _C.ABORT): _S.ABORTING,
     (_S.SUSPENDED, _C.RESUME): _S.RUNNING,
     (_S.SUSPENDED, _C.COMPLETE): _S.COMPLETED,
+    (_S.SUSPENDED, _C.RETRY): _S.SUSPENDED,
     (_S.SUSPENDED, _C.ABORT): _S.ABORTING,
+    (_S.COMPLETED, _C.RETRY): _S.RUNNING,
     (_S.ABORTING, _C.FINISH_ABORT): _S.ABORTED,
 }
 
@@ -67,7 +72,7 @@ _REMEDIES = {
     _S.PAUSED: "sopwith rollout resume {id} --reason TEXT",
     _S.SUSPENDED: "sopwith incident acknowledge ID, then sopwith rollout resume {id} --reason TEXT",
     _S.ABORTING: "sopwith rollout status {id} --wait",
-    _S.COMPLETED: "sopwith rollout create -f FILE",
+    _S.COMPLETED: "sopwith rollout retry {id} --reason TEXT, or sopwith rollout create -f FILE",
     _S.ABORTED: "sopwith rollout create -f FILE",
 }
 
@@ -166,6 +171,31 @@ def resume(rollout: Rollout, *, person: str, reason: str, now: datetime, inciden
 def complete(rollout: Rollout, *, now: datetime, reason: str) -> Rollout:
     """Close it: every assignment has ended."""
     return replace(rollout, state=next_state(rollout, _C.COMPLETE), state_reason=reason, ended_time=now)
+
+
+def retry(
+    rollout: Rollout, *, person: str, reason: str, now: datetime, deadline_seconds: int, waves: frozenset[int]
+) -> Rollout:
+    """Begin a new generation in these waves; one that did not pass is judged again.
+
+    A rollout that completed runs again: a deadline of the same length begins, and what it counted is accepted.
+    """
+    state = next_state(rollout, _C.RETRY)
+    text = f"retried by {person}: {_spoken(reason)}"
+    progress = tuple(
+        replace(wave, ended_time=None) if index in waves else wave for index, wave in enumerate(rollout.waves)
+    )
+    following = replace(rollout, state=state, generation=rollout.generation + 1, waves=progress)
+    if rollout.state is not _S.COMPLETED:
+        return following if state is not _S.RUNNING else replace(following, state_reason=text)
+    return replace(
+        following,
+        state_reason=text,
+        operator=person,
+        counted_from=now,
+        ended_time=None,
+        deadline_time=now + timedelta(seconds=deadline_seconds),
+    )
 
 
 def abort(rollout: Rollout, *, person: str, reason: str) -> Rollout:

@@ -125,6 +125,10 @@ class Assignment:
     """Last reason of the planner why it was not offered; becomes the reason of NOT_STARTED."""
     warrant_sha256: str = ""
     receipt_sha256: str = ""
+    replaced: bool = False
+    """A retry put an assignment of a higher generation in its place; it counts no more."""
+    stalled_time: datetime | None = None
+    """Since when its computer, in contact, tells nothing for longer than its state allows; None where it goes on."""
     lost_time: datetime | None = None
     """Since when its computer is silent for three heartbeats while it was being changed; None when it is not."""
 

@@ -40,8 +40,6 @@ class Survey:
     """Unended and before INSTALLING."""
     installing: int = 0
     """Unended and from INSTALLING on."""
-    downloading: int = 0
-    """Connected ones that download, or are about to."""
     occupied: int = 0
     """Places of `max_concurrency` that are taken."""
     groups: dict[tuple[str, ...], int] = field(default_factory=dict)
@@ -109,7 +107,9 @@ def survey(view: RolloutView, now: datetime, rollout_wait: Wait | None) -> Surve
 
 def _is_plain(computer: ComputerView) -> bool:
     """Tell whether nothing else can be in the way of a ready computer with a live stream."""
-    return computer.measure_asked_time is None and not (computer.asleep or computer.rolled_back_before)
+    return computer.measure_asked_time is None and not (
+        computer.asleep or computer.rolled_back_before or computer.benched
+    )
 
 
 def _add_ended(found: Survey, tally: Tally, assignment: Assignment, counted_from: datetime | None) -> None:
@@ -127,10 +127,8 @@ def _add_active(found: Survey, tally: Tally, view: RolloutView, assignment: Assi
     computer = view.computers[assignment.computer_id]
     if assignment.state in BEFORE_INSTALLING:
         found.offered.append(assignment)
-        may_leave = assignment.start_until_time is None and not computer.connected
-        if assignment.state is AssignmentState.PREPARING or may_leave:
+        if assignment.state is AssignmentState.PREPARING:
             found.doubtful[assignment.wave].append(assignment)
-        found.downloading += computer.connected and downloads(assignment)
         if not occupies(assignment, now):
             return
     else:
@@ -141,13 +139,6 @@ def _add_active(found: Survey, tally: Tally, view: RolloutView, assignment: Assi
     if view.plan.disruption_budget:
         group = group_of(view, computer)
         found.groups[group] = found.groups.get(group, 0) + 1
-
-
-def downloads(assignment: Assignment) -> bool:
-    """Tell whether an offered one fetches files, or will as soon as it has prepared; a parked one does not."""
-    if assignment.state is AssignmentState.PREPARING:
-        return not assignment.reasons
-    return assignment.state is AssignmentState.DOWNLOADING
 
 
 def group_of(view: RolloutView, computer: ComputerView) -> tuple[str, ...]:
@@ -166,8 +157,7 @@ def _stood_in_the_way(
     view: RolloutView, assignment: Assignment, computer: ComputerView, rollout_wait: Wait | None, now: datetime
 ) -> str:
     group = view.plan.groups_of_members.get(computer.id, "")
-    takes = view.estimates.of(computer.platform).takes
-    wait = rollout_wait or of_window(opening(view.plan, group, computer.time_zone, now, takes))
+    wait = rollout_wait or of_window(opening(view.plan, group, computer.time_zone, now))
     if wait:
         return wait.message
     if computer.busy_with:

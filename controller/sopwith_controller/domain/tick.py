@@ -40,6 +40,8 @@ class ComputerView:
     out_of_service_reason: str = ""
     rolled_back_before: bool = False
     """It rolled this release back and nobody permitted another try."""
+    benched: str = ""
+    """Why it sits on the bench (`bench`), in words that follow its name; empty: it does not."""
     busy_with: str = ""
     """Name of another rollout that occupies it (`assignment.occupies`); empty: none."""
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -71,15 +73,12 @@ class RolloutView:
 
 @dataclass(frozen=True)
 class OfferAssignment:
-    """Sign and send a warrant whose first lease ends at `start_until`; PENDING becomes PREPARING.
-
-    Without a lease it is an offer to stage: prepare and download ahead of the window, and wait for leave to install.
-    """
+    """Sign and send a warrant whose first lease ends at `start_until`; PENDING becomes PREPARING."""
 
     assignment: str
     computer: str
     wave: int
-    start_until: datetime | None
+    start_until: datetime
 
 
 @dataclass(frozen=True)
@@ -242,7 +241,6 @@ WAITS = (
     "wave",
     "soak",
     "concurrency",
-    "bandwidth",
     "budget",
     "readiness",
     "connection",

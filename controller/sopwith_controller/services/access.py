@@ -30,6 +30,8 @@ class Caller:
     id: str
     name: str
     roles: frozenset[str] = frozenset()
+    request_id: str = ""
+    """What the call's request is known by when it is sent again; empty: it names none."""
 
     def has(self, *roles: str) -> bool:
         """Tell whether the caller has one of these roles."""

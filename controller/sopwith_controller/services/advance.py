@@ -11,7 +11,8 @@ from datetime import datetime, timedelta
 
 from sopwith_controller.domain import assignment as mirror
 from sopwith_controller.domain import rollout as machine
-from sopwith_controller.domain.assignment import EndKind
+from sopwith_controller.domain.assignment import ERRORS, EndKind
+from sopwith_controller.domain.bench import failures_after
 from sopwith_controller.domain.entities import LogDraft
 from sopwith_controller.domain.log_kinds import LogKind
 from sopwith_controller.domain.planner import plan_tick
@@ -132,6 +133,7 @@ class _Tick:
         self._all = view.assignments
         self._assignments: dict[str, Assignment] = {}
         self._dirty: dict[str, None] = {}
+        self._ended: dict[str, str] = {}
 
     async def carry_out(self, decision: TickDecision) -> None:
         """Carry out the actions in their order."""
@@ -148,7 +150,18 @@ class _Tick:
             await self._unit.assignments.put_all(self.changed())
         if self.rollout != self._before:
             await self._unit.rollouts.put(self.rollout)
+        await self._count_failures()
         return bool(self._dirty) or self.rollout != self._before or self.incidents
+
+    async def _count_failures(self) -> None:
+        """Count the ends that say something about their computer, as a receipt would."""
+        found = await self._unit.computers.many(sorted(self._ended)) if self._ended else ()
+        counted = [
+            replace(computer, failures_in_a_row=failures_after(computer.failures_in_a_row, self._ended[computer.id]))
+            for computer in found
+        ]
+        if counted:
+            await self._unit.computers.put_all(counted)
 
     def changed(self) -> list[Assignment]:
         """Return the assignments that changed."""
@@ -204,6 +217,8 @@ class _Tick:
         self.acted = True
         after = ending.assignment
         self._put(after)
+        if action.outcome in ERRORS:
+            self._ended[after.computer_id] = action.outcome
         message = f"{after.computer}: {action.outcome}" + (f" ({action.detail})" if action.detail else "")
         draft = end_draft(LogKind.ASSIGNMENT_ENDED, self.rollout, after, message)
         await self._log(replace(draft, outcome=action.outcome))

@@ -8,6 +8,7 @@ assignments end by the planner's next look, because it is out of service; a pers
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from sopwith_controller.domain.bench import is_benched
 from sopwith_controller.domain.entities import Computer, ComputerState, LogDraft
 from sopwith_controller.domain.errors import (
     ConflictError,
@@ -20,6 +21,7 @@ from sopwith_controller.domain.log_kinds import LogKind
 from sopwith_controller.services.access import Access, Caller
 from sopwith_controller.services.people import revoke_certificates
 from sopwith_controller.services.ports import AgentGateway, Clock, Database, UnitOfWork
+from sopwith_controller.services.requests import done_before, remember
 from sopwith_controller.services.tokens import check_labels
 
 _S = ComputerState
@@ -97,6 +99,8 @@ class Fleet:
         """Set and remove labels."""
         async with self._database.write() as unit:
             before = await find_computer(unit, name_or_id)
+            if await done_before(unit, caller, LogKind.COMPUTER_LABELLED, before.id):
+                return before
             kept = {key: value for key, value in before.labels.items() if key not in remove}
             computer = replace(before, labels=check_labels({**kept, **labels}))
             if computer.labels == before.labels:
@@ -111,6 +115,7 @@ class Fleet:
                     details={"before": before.labels, "after": computer.labels},
                 )
             )
+            await remember(unit, caller, LogKind.COMPUTER_LABELLED, computer.id, self._clock.now())
             await unit.commit()
         self._changed(computer.id)
         return computer
@@ -118,15 +123,39 @@ class Fleet:
     async def _transition(self, caller: Caller, name_or_id: str, command: str, reason: str) -> Computer:
         async with self._database.write() as unit:
             before = await find_computer(unit, name_or_id)
+            if await done_before(unit, caller, _KINDS[command], before.id):
+                return before
+            if command == "accept" and before.state is _S.ACCEPTED and is_benched(before):
+                return await self._let_back(unit, caller, before)
             if command == "accept":
                 members = [c for c in await unit.computers.all() if c.state is ComputerState.ACCEPTED]
                 check_computers(await unit.settings(), len(members))
             computer, serials = await change_state(
                 unit, before, command, person=caller.name, reason=reason, clock=self._clock
             )
+            await remember(unit, caller, _KINDS[command], computer.id, self._clock.now())
             await unit.commit()
         self._access.revoke_certificates(serials)
         self._access.refresh_computer(computer)
+        self._changed(computer.id)
+        return computer
+
+    async def _let_back(self, unit: UnitOfWork, caller: Caller, before: Computer) -> Computer:
+        """Take an accepted computer from the bench; its failures are counted anew."""
+        computer = replace(before, failures_in_a_row=0)
+        await unit.computers.put(computer)
+        await unit.update_log.append(
+            LogDraft(
+                kind=LogKind.COMPUTER_ACCEPTED,
+                message=f"{caller.name} let {computer.name} back into rollouts after "
+                f"{before.failures_in_a_row} updates that failed",
+                computer=computer.name,
+                operator=caller.name,
+                details={"computer_id": computer.id, "failures_in_a_row": before.failures_in_a_row},
+            )
+        )
+        await remember(unit, caller, LogKind.COMPUTER_ACCEPTED, computer.id, self._clock.now())
+        await unit.commit()
         self._changed(computer.id)
         return computer
 

@@ -15,6 +15,7 @@ from sopwith_controller.domain.incident_entities import Freeze
 from sopwith_controller.domain.log_kinds import LogKind
 from sopwith_controller.services.access import Caller
 from sopwith_controller.services.ports import AgentGateway, Clock, Database, Ids, Timers
+from sopwith_controller.services.requests import done_before, remember
 
 
 class Freezes:
@@ -37,7 +38,7 @@ class Freezes:
         self._timers = timers
         self._changed = changed
 
-    async def start(self, caller: Caller, reason: str, end_time: datetime | None, request_id: str) -> Freeze:
+    async def start(self, caller: Caller, reason: str, end_time: datetime | None) -> Freeze:
         """Forbid new installs from now on; the same request id has no further effect."""
         if not reason.strip():
             raise InvalidInputError("a reason is needed, because it is recorded", remedy='add --reason "TEXT"')
@@ -45,10 +46,9 @@ class Freezes:
         if end_time is not None and end_time <= now:
             raise InvalidInputError("the freeze would be over already", remedy="name a later end, or none")
         async with self._database.write() as unit:
-            if request_id:
-                done = await unit.requests.result_of(request_id)
-                if done is not None:
-                    return next(freeze for freeze in await unit.freezes.all() if freeze.id == done)
+            done = await done_before(unit, caller, LogKind.FREEZE_STARTED)
+            if done is not None:
+                return next(freeze for freeze in await unit.freezes.all() if freeze.id == done)
             freeze = Freeze(self._ids.new("f"), reason.strip(), caller.name, now, end_time)
             await unit.freezes.put(freeze)
             await unit.update_log.append(
@@ -59,8 +59,7 @@ class Freezes:
                     details={"freeze": freeze.id},
                 )
             )
-            if request_id:
-                await unit.requests.remember(request_id, freeze.id, now)
+            await remember(unit, caller, LogKind.FREEZE_STARTED, freeze.id, now)
             await unit.commit()
         await self._gateway.freeze(active=True, reason=freeze.reason)
         self.watch_end(freeze)
@@ -71,6 +70,9 @@ class Freezes:
         """End one freeze, or with no id every one in force."""
         now = self._clock.now()
         async with self._database.write() as unit:
+            done = await done_before(unit, caller, LogKind.FREEZE_ENDED)
+            if done is not None:
+                return [freeze for freeze in await unit.freezes.all() if freeze.id in done.split(",")]
             active = await unit.freezes.active(now)
             chosen = [freeze for freeze in active if freeze_id in ("", freeze.id)]
             if freeze_id and not chosen:
@@ -86,6 +88,7 @@ class Freezes:
                         details={"freeze": freeze.id},
                     )
                 )
+            await remember(unit, caller, LogKind.FREEZE_ENDED, ",".join(freeze.id for freeze in ended), now)
             await unit.commit()
         await self._announce()
         return ended

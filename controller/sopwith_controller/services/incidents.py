@@ -20,6 +20,7 @@ from sopwith_controller.domain.log_kinds import LogKind
 from sopwith_controller.domain.rollout_entities import Rollout
 from sopwith_controller.services.access import Caller, require_role
 from sopwith_controller.services.ports import Clock, Database, Ids, Timers, UnitOfWork
+from sopwith_controller.services.requests import done_before, remember
 from sopwith_controller.services.rollout_records import RolloutRecords
 from sopwith_formats.sop_policy import Contact, SopPolicy
 from sopwith_formats.vocabulary import Symptom
@@ -109,10 +110,13 @@ class Incidents:
         """Take an incident; twice is no error."""
         async with self._database.write() as unit:
             before = await self._get_own(unit, caller, incident_id)
+            if await done_before(unit, caller, LogKind.INCIDENT_ACKNOWLEDGED, before.id):
+                return before, list(await unit.notifications.of_incident(before.id))
             incident = rules.acknowledge(before, person=caller.name, now=self._clock.now())
             if incident is not before:
                 await unit.incidents.put(incident)
                 await self._log(unit, LogKind.INCIDENT_ACKNOWLEDGED, incident, "acknowledged", caller.name)
+                await remember(unit, caller, LogKind.INCIDENT_ACKNOWLEDGED, incident.id, self._clock.now())
                 await unit.commit()
         return await self.get(incident_id)
 
@@ -126,9 +130,12 @@ class Incidents:
             require_role(caller, "it_manager", "owner", act="give guidance")
         async with self._database.write() as unit:
             before = await self._get_own(unit, caller, incident_id)
+            if await done_before(unit, caller, LogKind.INCIDENT_NOTED, before.id):
+                return before, list(await unit.notifications.of_incident(before.id))
             incident = rules.note(before, person=caller.name, text=text, guidance=guidance, now=self._clock.now())
             await unit.incidents.put(incident)
             await self._log(unit, LogKind.INCIDENT_NOTED, incident, "noted", caller.name)
+            await remember(unit, caller, LogKind.INCIDENT_NOTED, incident.id, self._clock.now())
             await unit.commit()
         return await self.get(incident_id)
 
@@ -136,7 +143,10 @@ class Incidents:
         """Close an incident with a reason."""
         async with self._database.write() as unit:
             before = await self._get_own(unit, caller, incident_id)
+            if await done_before(unit, caller, LogKind.INCIDENT_RESOLVED, before.id):
+                return before, list(await unit.notifications.of_incident(before.id))
             await self.resolve_in(unit, before, caller.name, reason)
+            await remember(unit, caller, LogKind.INCIDENT_RESOLVED, before.id, self._clock.now())
             await unit.commit()
         return await self.get(incident_id)
 
@@ -246,6 +256,7 @@ class Incidents:
         return incident
 
     async def _log(self, unit: UnitOfWork, kind: LogKind, incident: Incident, what: str, person: str) -> None:
+        rollout = await unit.rollouts.get(incident.rollout_id) if incident.rollout_id else None
         await unit.update_log.append(
             LogDraft(
                 kind=kind,
@@ -255,6 +266,7 @@ class Incidents:
                 symptom=incident.symptom,
                 operator=person,
                 rollout=incident.rollout_id,
+                ticket=rollout.ticket if rollout else "",
                 details={
                     "incident": incident.id,
                     "severity": incident.severity,

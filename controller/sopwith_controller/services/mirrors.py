@@ -9,6 +9,7 @@ itself, and leaves what is kept alone.
 from collections.abc import Sequence
 from dataclasses import replace
 
+from sopwith_controller.domain.bench import is_benched, why_benched
 from sopwith_controller.domain.durations import platform_of
 from sopwith_controller.domain.entities import Computer, ComputerState
 from sopwith_controller.domain.rollout_entities import Assignment
@@ -35,8 +36,9 @@ class _Kept:
             if place is not None:
                 self.rows[place] = row
         new = [row for row in changed if row.id not in self._places]
-        if new:
-            self._put(sorted([*self.rows, *new], key=lambda row: (row.position, row.id)))
+        if new or any(row.replaced for row in changed):
+            standing = [row for row in (*self.rows, *new) if not row.replaced]
+            self._put(sorted(standing, key=lambda row: (row.position, row.id)))
 
     def _put(self, rows: Sequence[Assignment]) -> None:
         self.rows = list(rows)
@@ -123,6 +125,7 @@ def _view(computer: Computer) -> ComputerView:
         readiness=replace(computer.readiness, checks=()),
         in_service=computer.state is ComputerState.ACCEPTED,
         out_of_service_reason=computer.state_reason or computer.state,
+        benched=why_benched(computer.failures_in_a_row) if is_benched(computer) else "",
         labels=computer.labels,
         platform=platform_of(computer.facts),
         time_zone=zone if isinstance(zone, str) else "",

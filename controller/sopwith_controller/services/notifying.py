@@ -139,11 +139,13 @@ class Notifying:
 
     async def _append(self, unit: UnitOfWork, notification: Notification, kind: LogKind, what: str) -> None:
         incident = await unit.incidents.get(notification.incident_id)
+        rollout = await unit.rollouts.get(incident.rollout_id) if incident and incident.rollout_id else None
         await unit.update_log.append(
             LogDraft(
                 kind,
                 f"{notification.target} {what}",
                 rollout=incident.rollout_id if incident else "",
+                ticket=rollout.ticket if rollout else "",
                 release=incident.release if incident else "",
                 symptom=incident.symptom if incident else "",
                 details={

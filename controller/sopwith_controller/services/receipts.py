@@ -12,6 +12,7 @@ from hashlib import sha256
 
 from sopwith_controller.domain import assignment as mirror
 from sopwith_controller.domain.assignment import EndKind
+from sopwith_controller.domain.bench import failures_after
 from sopwith_controller.domain.durations import Measurement, measure
 from sopwith_controller.domain.entities import Computer, ComputerState, LogDraft
 from sopwith_controller.domain.errors import TrustError
@@ -108,6 +109,7 @@ class Receipts:
             computer,
             installed=_installed(computer.installed, receipt),
             receipts_seen=max(computer.receipts_seen, receipt.number),
+            failures_in_a_row=failures_after(computer.failures_in_a_row, receipt.outcome, ending.outcome_before),
         )
         await self._log_end(rollout, before, ending, receipt)
         if receipt.outcome == Outcome.ROLLED_BACK:

@@ -18,6 +18,7 @@ from sopwith_controller.domain.errors import ConflictError, InvalidInputError, N
 from sopwith_controller.domain.log_kinds import LogKind
 from sopwith_controller.services.access import Caller, require_role
 from sopwith_controller.services.ports import AgentGateway, Clock, Database, SourceStore, SourceView, UnitOfWork
+from sopwith_controller.services.requests import done_before, remember
 from sopwith_formats.errors import FormatError
 from sopwith_formats.manifest import Manifest, manifest_target, read_manifest, split_release
 
@@ -72,16 +73,14 @@ class Releases:
         """Store a file; return False when it lay there already."""
         return await self._source.store_target(target, length, sha256, pieces)
 
-    async def commit(
-        self, caller: Caller, metadata: dict[str, bytes], *, publishes: str, withdraws: str, request_id: str
-    ) -> Committed:
+    async def commit(self, caller: Caller, metadata: dict[str, bytes], *, publishes: str, withdraws: str) -> Committed:
         """Put signed metadata into force; record the release that it publishes or withdraws."""
         if publishes or withdraws:
             require_role(caller, "release_manager", act="publish and withdraw releases")
         if publishes and withdraws:
             raise InvalidInputError("one commit publishes or withdraws, not both")
         named = split_release(publishes or withdraws) if publishes or withdraws else None
-        if request_id and await self._was_done(request_id):
+        if await self._was_done(caller, publishes or withdraws):
             return await self._done_before(named)
         before = await self._source.view()
         if named and publishes:
@@ -96,8 +95,7 @@ class Releases:
                 release = await self._publish(unit, caller, manifest)
             elif named is not None:
                 release = await self._sign_withdrawal(unit, caller, *named)
-            if request_id:
-                await unit.requests.remember(request_id, "source_committed", self._clock.now())
+            await remember(unit, caller, LogKind.SOURCE_COMMITTED, publishes or withdraws, self._clock.now())
             await unit.commit()
         self._changed()
         return Committed(view, release)
@@ -108,6 +106,7 @@ class Releases:
             raise InvalidInputError("a reason is needed, because it is recorded", remedy='add --reason "TEXT"')
         async with self._database.write() as unit:
             before = await _find(unit, name_version)
+            await done_before(unit, caller, LogKind.RELEASE_WITHDRAWN, before.release)
             if before.state is ReleaseState.WITHDRAWN:
                 return before
             release = replace(before, state=ReleaseState.WITHDRAWN, withdrawn_reason=reason.strip())
@@ -120,6 +119,7 @@ class Releases:
                     operator=caller.name,
                 )
             )
+            await remember(unit, caller, LogKind.RELEASE_WITHDRAWN, release.release, self._clock.now())
             await unit.commit()
         self._changed()
         return release
@@ -137,6 +137,9 @@ class Releases:
                         "ask another IT manager or the owner",
                     )
                 )
+            done = await done_before(unit, caller, LogKind.RELEASE_PERMITTED)
+            if done is not None:
+                return [name for name in done.partition(" ")[2].split(",") if name]
             ids = set(await unit.releases.rolled_back_on(release.name, release.version))
             chosen = list(await unit.computers.many(sorted(ids)))
             if computers:
@@ -155,6 +158,8 @@ class Releases:
                     details={"computers": names},
                 )
             )
+            thing = f"{release.release} {','.join(names)}"
+            await remember(unit, caller, LogKind.RELEASE_PERMITTED, thing, self._clock.now())
             await unit.commit()
         self._changed()
         return names
@@ -242,9 +247,9 @@ class Releases:
         )
         return release
 
-    async def _was_done(self, request_id: str) -> bool:
+    async def _was_done(self, caller: Caller, named: str) -> bool:
         async with self._database.read() as unit:
-            return await unit.requests.result_of(request_id) is not None
+            return await done_before(unit, caller, LogKind.SOURCE_COMMITTED, named) is not None
 
     async def _done_before(self, named: tuple[str, str] | None) -> Committed:
         view = await self._source.view()

@@ -221,7 +221,7 @@ class Assignments(Protocol):
         ...
 
     async def of_rollout(self, rollout_id: str) -> Sequence[Assignment]:
-        """Return a rollout's assignments in plan order."""
+        """Return a rollout's assignments in plan order, of each computer the newest generation."""
         ...
 
     async def of_computer(self, computer_id: str, *, unended_only: bool = False) -> Sequence[Assignment]:

@@ -28,6 +28,7 @@ from sopwith_controller.services.access import Caller
 from sopwith_controller.services.advance import rollout_draft
 from sopwith_controller.services.ports import AgentGateway, UnitOfWork
 from sopwith_controller.services.receipts import end_draft
+from sopwith_controller.services.requests import done_before, remember
 from sopwith_controller.services.rollouts import RolloutTools, find_rollout
 from sopwith_formats.manifest import split_release
 from sopwith_formats.vocabulary import BEFORE_INSTALLING, Outcome, Symptom
@@ -48,15 +49,17 @@ class RolloutStart:
         self._tools = tools
         self._gateway = gateway
 
-    async def start(self, caller: Caller, rollout_id: str, reason: str, request_id: str) -> Rollout:
+    async def start(self, caller: Caller, rollout_id: str, reason: str) -> Rollout:
         """Let an approved rollout run."""
-        repeated = await self._repeated(request_id)
+        repeated = await self._repeated(caller, rollout_id)
         if repeated is not None:
             return repeated
         await self._measure(rollout_id)
         tools, now = self._tools, self._tools.clock.now()
         async with tools.database.write() as unit:
             before = await find_rollout(unit, rollout_id)
+            if await done_before(unit, caller, LogKind.ROLLOUT_STARTED, before.id):
+                return before
             machine.next_state(before, machine.RolloutCommand.START)
             plan = tools.records.plan(before)
             members = await self._check(unit, caller, before, plan)
@@ -82,8 +85,7 @@ class RolloutStart:
             )
             if rollout.emergency:
                 await self._tell_of_emergency(unit, rollout)
-            if request_id:
-                await unit.requests.remember(request_id, rollout.id, now)
+            await remember(unit, caller, LogKind.ROLLOUT_STARTED, rollout.id, now)
             await unit.commit()
         if rollout.emergency:
             await tools.incidents.after_commit()
@@ -93,12 +95,10 @@ class RolloutStart:
         tools.changed(rollout.id)
         return rollout
 
-    async def _repeated(self, request_id: str) -> Rollout | None:
-        if not request_id:
-            return None
+    async def _repeated(self, caller: Caller, rollout_id: str) -> Rollout | None:
         async with self._tools.database.read() as unit:
-            done = await unit.requests.result_of(request_id)
-            return await unit.rollouts.get(done) if done is not None else None
+            rollout = await find_rollout(unit, rollout_id)
+            return rollout if await done_before(unit, caller, LogKind.ROLLOUT_STARTED, rollout.id) else None
 
     async def _measure(self, rollout_id: str) -> None:
         """Ask connected members whose readiness is missing or old, and wait a little for their answers."""

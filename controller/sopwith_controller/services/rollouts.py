@@ -21,6 +21,7 @@ from sopwith_controller.services.advance import rollout_draft
 from sopwith_controller.services.incidents import Incidents, suspension_is_seen, suspension_of
 from sopwith_controller.services.planning import Drafted, Planner
 from sopwith_controller.services.ports import Clock, Database, Ids, UnitOfWork
+from sopwith_controller.services.requests import done_before, remember
 from sopwith_controller.services.rollout_records import RolloutRecords
 
 
@@ -49,11 +50,11 @@ class Rollouts:
         async with self._database.read() as unit:
             return await self._tools.planner.draft(unit, rollout_json)
 
-    async def create(self, caller: Caller, rollout_json: str, request_id: str) -> tuple[Rollout, Drafted]:
+    async def create(self, caller: Caller, rollout_json: str) -> tuple[Rollout, Drafted]:
         """Store a draft with its provisional plan."""
         async with self._database.write() as unit:
             drafted = await self._tools.planner.draft(unit, rollout_json)
-            done = await unit.requests.result_of(request_id) if request_id else None
+            done = await done_before(unit, caller, LogKind.ROLLOUT_CREATED)
             if done is not None:
                 return await self._repeated(unit, done, rollout_json), drafted
             plan = drafted.planning.plan
@@ -77,8 +78,6 @@ class Rollouts:
                 emergency=plan.emergency,
             )
             await self._put(unit, rollout, LogKind.ROLLOUT_CREATED, f"{caller.name} drafted {rollout.name}", caller)
-            if request_id:
-                await unit.requests.remember(request_id, rollout.id, now)
             await unit.commit()
         return rollout, drafted
 
@@ -86,6 +85,9 @@ class Rollouts:
         """Compute the plan anew, pass it through the gates, and freeze it."""
         async with self._database.write() as unit:
             before = await find_rollout(unit, rollout_id)
+            repeated = await done_before(unit, caller, LogKind.ROLLOUT_SUBMITTED, before.id)
+            if repeated:
+                return before, await self._tools.planner.draft(unit, before.spec_json)
             machine.next_state(before, machine.RolloutCommand.SUBMIT)
             drafted = await self._tools.planner.draft(unit, before.spec_json)
             gates.check_refusals(drafted.refusals)
@@ -117,6 +119,8 @@ class Rollouts:
         """Record an approval of the plan digest that the person saw, with the certificate that they called with."""
         async with self._database.write() as unit:
             before = await find_rollout(unit, rollout_id)
+            if await done_before(unit, caller, LogKind.ROLLOUT_APPROVED, before.id):
+                return before
             policy = await self._tools.records.policy(unit, before)
             approvals.check_approver(before, policy, person=caller.name, roles=caller.roles, plan_sha256=plan_sha256)
             await _check_signature(unit, caller, before, plan_sha256, envelope_json)
@@ -132,7 +136,10 @@ class Rollouts:
     async def reject(self, caller: Caller, rollout_id: str, reason: str) -> Rollout:
         """Send a rollout back to its requester."""
         async with self._database.write() as unit:
-            rollout = machine.reject(await find_rollout(unit, rollout_id), person=caller.name, reason=reason)
+            before = await find_rollout(unit, rollout_id)
+            if await done_before(unit, caller, LogKind.ROLLOUT_REJECTED, before.id):
+                return before
+            rollout = machine.reject(before, person=caller.name, reason=reason)
             await self._put(unit, rollout, LogKind.ROLLOUT_REJECTED, rollout.state_reason, caller)
             await unit.commit()
         self._tools.changed(rollout.id)
@@ -141,7 +148,10 @@ class Rollouts:
     async def pause(self, caller: Caller, rollout_id: str, reason: str) -> Rollout:
         """Stop offering."""
         async with self._database.write() as unit:
-            rollout = machine.pause(await find_rollout(unit, rollout_id), person=caller.name, reason=reason)
+            before = await find_rollout(unit, rollout_id)
+            if await done_before(unit, caller, LogKind.ROLLOUT_PAUSED, before.id):
+                return before
+            rollout = machine.pause(before, person=caller.name, reason=reason)
             await self._put(unit, rollout, LogKind.ROLLOUT_PAUSED, rollout.state_reason, caller)
             await unit.commit()
         self._tools.changed(rollout.id)
@@ -152,6 +162,8 @@ class Rollouts:
         tools = self._tools
         async with self._database.write() as unit:
             before = await find_rollout(unit, rollout_id)
+            if await done_before(unit, caller, LogKind.ROLLOUT_RESUMED, before.id):
+                return before
             unresolved = await unit.incidents.unresolved()
             rollout = machine.resume(
                 before,
@@ -171,7 +183,10 @@ class Rollouts:
     async def abort(self, caller: Caller, rollout_id: str, reason: str) -> Rollout:
         """End it: what has not begun is taken back, what runs may finish."""
         async with self._database.write() as unit:
-            rollout = machine.abort(await find_rollout(unit, rollout_id), person=caller.name, reason=reason)
+            before = await find_rollout(unit, rollout_id)
+            if await done_before(unit, caller, LogKind.ROLLOUT_ABORTING, before.id):
+                return before
+            rollout = machine.abort(before, person=caller.name, reason=reason)
             await self._put(unit, rollout, LogKind.ROLLOUT_ABORTING, rollout.state_reason, caller)
             await unit.commit()
         self._tools.changed(rollout.id)
@@ -188,6 +203,7 @@ class Rollouts:
     async def _put(self, unit: UnitOfWork, rollout: Rollout, kind: LogKind, message: str, caller: Caller) -> None:
         await unit.rollouts.put(rollout)
         await unit.update_log.append(rollout_draft(kind, rollout, message, person=caller.name))
+        await remember(unit, caller, kind, rollout.id, self._tools.clock.now())
 
 
 async def find_rollout(unit: UnitOfWork, id_or_name: str) -> Rollout:

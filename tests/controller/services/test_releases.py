@@ -1,5 +1,6 @@
 """Releases as use cases, over the working fakes."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -58,7 +59,10 @@ class House:
 
     async def publish(self, version: str = "1", caller: Caller = MANAGER, request_id: str = "") -> Any:
         return await self.releases.commit(
-            caller, await self.signed(version), publishes=f"lamp@{version}", withdraws="", request_id=request_id
+            replace(caller, request_id=request_id),
+            await self.signed(version),
+            publishes=f"lamp@{version}",
+            withdraws="",
         )
 
     async def kinds(self) -> list[str]:
@@ -89,7 +93,7 @@ async def test_published_release_is_recorded_with_the_commit(house: House) -> No
 
 async def test_repeated_request_has_no_further_effect(house: House) -> None:
     await house.publish(request_id="same")
-    again = await house.releases.commit(MANAGER, {}, publishes="lamp@1", withdraws="", request_id="same")
+    again = await house.releases.commit(replace(MANAGER, request_id="same"), {}, publishes="lamp@1", withdraws="")
 
     assert again.release == await house.releases.get("lamp@1")
     assert (await house.kinds()).count("RELEASE_PUBLISHED") == 1
@@ -97,21 +101,21 @@ async def test_repeated_request_has_no_further_effect(house: House) -> None:
 
 async def test_release_without_signed_manifest_is_refused(house: House) -> None:
     with pytest.raises(InvalidInputError, match=r"does not list lamp/9/release\.json"):
-        await house.releases.commit(MANAGER, {}, publishes="lamp@9", withdraws="", request_id="")
+        await house.releases.commit(MANAGER, {}, publishes="lamp@9", withdraws="")
 
 
 async def test_manifest_that_speaks_of_unsigned_files_is_refused(house: House) -> None:
     files = await house.signed(listed=False)
 
     with pytest.raises(InvalidInputError, match="other files"):
-        await house.releases.commit(MANAGER, files, publishes="lamp@1", withdraws="", request_id="")
+        await house.releases.commit(MANAGER, files, publishes="lamp@1", withdraws="")
 
 
 async def test_publishing_needs_the_role_and_renewing_signatures_does_not(house: House) -> None:
     with pytest.raises(RefusedError):
         await house.publish(caller=OWNER)
 
-    done = await house.releases.commit(OWNER, house.keys.new_release_key(), publishes="", withdraws="", request_id="")
+    done = await house.releases.commit(OWNER, house.keys.new_release_key(), publishes="", withdraws="")
 
     assert done.release is None
 
@@ -125,13 +129,13 @@ async def test_withdrawn_release_stays_withdrawn(house: House) -> None:
     assert (withdrawn.state, withdrawn.withdrawn_reason) == (ReleaseState.WITHDRAWN, "stays dark")
     assert again == withdrawn
     with pytest.raises(ConflictError, match="withdrawn"):
-        await house.releases.commit(MANAGER, {}, publishes="lamp@1", withdraws="", request_id="")
+        await house.releases.commit(MANAGER, {}, publishes="lamp@1", withdraws="")
 
 
 async def test_withdrawn_release_is_not_signed_in_again(house: House) -> None:
     await house.publish()
     gone = house.keys.signed(remove=("lamp/1/release.json", "lamp/1/lamp.tgz"))
-    await house.releases.commit(MANAGER, gone, publishes="", withdraws="lamp@1", request_id="")
+    await house.releases.commit(MANAGER, gone, publishes="", withdraws="lamp@1")
 
     with pytest.raises(ConflictError, match="withdrawn"):
         await house.publish()
@@ -151,10 +155,10 @@ async def test_withdrawal_needs_a_reason_and_a_release(house: House) -> None:
 async def test_withdrawal_is_signed_only_when_nothing_is_listed_any_more(house: House) -> None:
     await house.publish()
     with pytest.raises(InvalidInputError, match="still lists"):
-        await house.releases.commit(MANAGER, {}, publishes="", withdraws="lamp@1", request_id="")
+        await house.releases.commit(MANAGER, {}, publishes="", withdraws="lamp@1")
     gone = house.keys.signed(remove=("lamp/1/release.json", "lamp/1/lamp.tgz"))
 
-    done = await house.releases.commit(MANAGER, gone, publishes="", withdraws="lamp@1", request_id="")
+    done = await house.releases.commit(MANAGER, gone, publishes="", withdraws="lamp@1")
 
     withdrawn = await house.releases.get("lamp@1")
     assert done.release == withdrawn

@@ -117,6 +117,7 @@ computers = Table(
     *_lines("receipt_key_pem"),
     *_numbers("receipts_seen", "acknowledged_sequence"),
     *_lines("process_nonce", "boot_id", "source_root_sha256", "state_reason"),
+    *_numbers("failures_in_a_row"),
     _changes(),
 )
 Index(None, computers.c.change_number)
@@ -240,7 +241,8 @@ assignments = Table(
     *_maybe_times("next_try_time", "offered_time", "start_until_time", "install_started_time"),
     *_maybe_times("ended_time", "reported_time"),
     *_lines("waiting", "warrant_sha256", "receipt_sha256"),
-    *_maybe_times("lost_time"),
+    *_flags("replaced"),
+    *_maybe_times("stalled_time", "lost_time"),
     _changes(),
 )
 Index(None, assignments.c.rollout_id, assignments.c.position)

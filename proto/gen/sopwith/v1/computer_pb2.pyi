@@ -168,6 +168,8 @@ class Computer(google.protobuf.message.Message):
     KEY_FINGERPRINT_FIELD_NUMBER: builtins.int
     ENROLLED_TIME_FIELD_NUMBER: builtins.int
     SOURCE_ROOT_SHA256_FIELD_NUMBER: builtins.int
+    FAILURES_IN_A_ROW_FIELD_NUMBER: builtins.int
+    BENCHED_FIELD_NUMBER: builtins.int
     id: builtins.str
     """Identifies the computer for ever; chosen by the controller at enrolment."""
     name: builtins.str
@@ -182,6 +184,10 @@ class Computer(google.protobuf.message.Message):
     """Fingerprint of the enrolled public key, "sha256:" and 64 hexadecimal digits."""
     source_root_sha256: builtins.str
     """Root of the source that the agent trusts, 64 hexadecimal digits; empty before designation."""
+    failures_in_a_row: builtins.int
+    """Counts updates in a row that ended FAILED, ROLLED_BACK or UNREACHABLE; an update that succeeds begins anew."""
+    benched: builtins.bool
+    """Tells whether it is left out of new plans because of them, until a person accepts it again."""
     @property
     def labels(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.str]:
         """Carries what people say of it; set by token or person, never by the computer."""
@@ -222,9 +228,11 @@ class Computer(google.protobuf.message.Message):
         key_fingerprint: builtins.str = ...,
         enrolled_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
         source_root_sha256: builtins.str = ...,
+        failures_in_a_row: builtins.int = ...,
+        benched: builtins.bool = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["enrolled_time", b"enrolled_time", "facts", b"facts", "last_seen_time", b"last_seen_time", "readiness", b"readiness"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["asleep", b"asleep", "connected", b"connected", "enrolled_time", b"enrolled_time", "facts", b"facts", "id", b"id", "installed", b"installed", "key_fingerprint", b"key_fingerprint", "labels", b"labels", "last_seen_time", b"last_seen_time", "name", b"name", "readiness", b"readiness", "source_root_sha256", b"source_root_sha256", "state", b"state"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["asleep", b"asleep", "benched", b"benched", "connected", b"connected", "enrolled_time", b"enrolled_time", "facts", b"facts", "failures_in_a_row", b"failures_in_a_row", "id", b"id", "installed", b"installed", "key_fingerprint", b"key_fingerprint", "labels", b"labels", "last_seen_time", b"last_seen_time", "name", b"name", "readiness", b"readiness", "source_root_sha256", b"source_root_sha256", "state", b"state"]) -> None: ...
 
 Global___Computer: typing_extensions.TypeAlias = Computer
 

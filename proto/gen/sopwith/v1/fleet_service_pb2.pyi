@@ -165,8 +165,11 @@ class LabelComputerRequest(google.protobuf.message.Message):
     COMPUTER_FIELD_NUMBER: builtins.int
     SET_FIELD_NUMBER: builtins.int
     REMOVE_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
     computer: builtins.str
     """Name or id."""
+    request_id: builtins.str
+    """Repeating a request with the same id has no further effect."""
     @property
     def set(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.str]:
         """Labels to set."""
@@ -181,8 +184,9 @@ class LabelComputerRequest(google.protobuf.message.Message):
         computer: builtins.str = ...,
         set: collections.abc.Mapping[builtins.str, builtins.str] | None = ...,
         remove: collections.abc.Iterable[builtins.str] | None = ...,
+        request_id: builtins.str = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["computer", b"computer", "remove", b"remove", "set", b"set"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["computer", b"computer", "remove", b"remove", "request_id", b"request_id", "set", b"set"]) -> None: ...
 
 Global___LabelComputerRequest: typing_extensions.TypeAlias = LabelComputerRequest
 
@@ -215,17 +219,21 @@ class AcceptComputerRequest(google.protobuf.message.Message):
 
     COMPUTER_FIELD_NUMBER: builtins.int
     KEY_FINGERPRINT_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
     computer: builtins.str
     """Name or id."""
     key_fingerprint: builtins.str
     """Key fingerprint that the person compared; empty skips the comparison."""
+    request_id: builtins.str
+    """Repeating a request with the same id has no further effect."""
     def __init__(
         self,
         *,
         computer: builtins.str = ...,
         key_fingerprint: builtins.str = ...,
+        request_id: builtins.str = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["computer", b"computer", "key_fingerprint", b"key_fingerprint"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["computer", b"computer", "key_fingerprint", b"key_fingerprint", "request_id", b"request_id"]) -> None: ...
 
 Global___AcceptComputerRequest: typing_extensions.TypeAlias = AcceptComputerRequest
 
@@ -258,17 +266,21 @@ class RejectComputerRequest(google.protobuf.message.Message):
 
     COMPUTER_FIELD_NUMBER: builtins.int
     REASON_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
     computer: builtins.str
     """Name or id."""
     reason: builtins.str
     """Why."""
+    request_id: builtins.str
+    """Repeating a request with the same id has no further effect."""
     def __init__(
         self,
         *,
         computer: builtins.str = ...,
         reason: builtins.str = ...,
+        request_id: builtins.str = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["computer", b"computer", "reason", b"reason"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["computer", b"computer", "reason", b"reason", "request_id", b"request_id"]) -> None: ...
 
 Global___RejectComputerRequest: typing_extensions.TypeAlias = RejectComputerRequest
 
@@ -301,17 +313,21 @@ class RetireComputerRequest(google.protobuf.message.Message):
 
     COMPUTER_FIELD_NUMBER: builtins.int
     REASON_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
     computer: builtins.str
     """Name or id."""
     reason: builtins.str
     """Why."""
+    request_id: builtins.str
+    """Repeating a request with the same id has no further effect."""
     def __init__(
         self,
         *,
         computer: builtins.str = ...,
         reason: builtins.str = ...,
+        request_id: builtins.str = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["computer", b"computer", "reason", b"reason"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["computer", b"computer", "reason", b"reason", "request_id", b"request_id"]) -> None: ...
 
 Global___RetireComputerRequest: typing_extensions.TypeAlias = RetireComputerRequest
 
@@ -345,20 +361,24 @@ class QuarantineComputerRequest(google.protobuf.message.Message):
     COMPUTER_FIELD_NUMBER: builtins.int
     REASON_FIELD_NUMBER: builtins.int
     RELEASE_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
     computer: builtins.str
     """Name or id."""
     reason: builtins.str
     """Why."""
     release: builtins.bool
     """Takes it out of quarantine instead."""
+    request_id: builtins.str
+    """Repeating a request with the same id has no further effect."""
     def __init__(
         self,
         *,
         computer: builtins.str = ...,
         reason: builtins.str = ...,
         release: builtins.bool = ...,
+        request_id: builtins.str = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["computer", b"computer", "reason", b"reason", "release", b"release"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["computer", b"computer", "reason", b"reason", "release", b"release", "request_id", b"request_id"]) -> None: ...
 
 Global___QuarantineComputerRequest: typing_extensions.TypeAlias = QuarantineComputerRequest
 
@@ -488,17 +508,21 @@ class EndFreezeRequest(google.protobuf.message.Message):
 
     ID_FIELD_NUMBER: builtins.int
     REASON_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
     id: builtins.str
     """The freeze; empty for every open one."""
     reason: builtins.str
     """Why."""
+    request_id: builtins.str
+    """Repeating a request with the same id has no further effect."""
     def __init__(
         self,
         *,
         id: builtins.str = ...,
         reason: builtins.str = ...,
+        request_id: builtins.str = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["id", b"id", "reason", b"reason"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["id", b"id", "reason", b"reason", "request_id", b"request_id"]) -> None: ...
 
 Global___EndFreezeRequest: typing_extensions.TypeAlias = EndFreezeRequest
 

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from sopwith.v1 import incident_pb2 as sopwith_dot_v1_dot_incident__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!sopwith/v1/incident_service.proto\x12\nsopwith.v1\x1a\x19sopwith/v1/incident.proto\"/\n\x14ListIncidentsRequest\x12\x17\n\x0funresolved_only\x18\x01 \x01(\x08\"@\n\x15ListIncidentsResponse\x12\'\n\tincidents\x18\x01 \x03(\x0b\x32\x14.sopwith.v1.Incident\" \n\x12GetIncidentRequest\x12\n\n\x02id\x18\x01 \x01(\t\"=\n\x13GetIncidentResponse\x12&\n\x08incident\x18\x01 \x01(\x0b\x32\x14.sopwith.v1.Incident\"(\n\x1a\x41\x63knowledgeIncidentRequest\x12\n\n\x02id\x18\x01 \x01(\t\"E\n\x1b\x41\x63knowledgeIncidentResponse\x12&\n\x08incident\x18\x01 \x01(\x0b\x32\x14.sopwith.v1.Incident\"A\n\x13NoteIncidentRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x10\n\x08guidance\x18\x03 \x01(\x08\">\n\x14NoteIncidentResponse\x12&\n\x08incident\x18\x01 \x01(\x0b\x32\x14.sopwith.v1.Incident\"N\n\x16ResolveIncidentRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x18\n\x10ppe_acknowledged\x18\x03 \x01(\x08\"A\n\x17ResolveIncidentResponse\x12&\n\x08incident\x18\x01 \x01(\x0b\x32\x14.sopwith.v1.Incident2\xce\x03\n\x0fIncidentService\x12T\n\rListIncidents\x12 .sopwith.v1.ListIncidentsRequest\x1a!.sopwith.v1.ListIncidentsResponse\x12N\n\x0bGetIncident\x12\x1e.sopwith.v1.GetIncidentRequest\x1a\x1f.sopwith.v1.GetIncidentResponse\x12\x66\n\x13\x41\x63knowledgeIncident\x12&.sopwith.v1.AcknowledgeIncidentRequest\x1a\'.sopwith.v1.AcknowledgeIncidentResponse\x12Q\n\x0cNoteIncident\x12\x1f.sopwith.v1.NoteIncidentRequest\x1a .sopwith.v1.NoteIncidentResponse\x12Z\n\x0fResolveIncident\x12\".sopwith.v1.ResolveIncidentRequest\x1a#.sopwith.v1.ResolveIncidentResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!sopwith/v1/incident_service.proto\x12\nsopwith.v1\x1a\x19sopwith/v1/incident.proto\"/\n\x14ListIncidentsRequest\x12\x17\n\x0funresolved_only\x18\x01 \x01(\x08\"@\n\x15ListIncidentsResponse\x12\'\n\tincidents\x18\x01 \x03(\x0b\x32\x14.sopwith.v1.Incident\" \n\x12GetIncidentRequest\x12\n\n\x02id\x18\x01 \x01(\t\"=\n\x13GetIncidentResponse\x12&\n\x08incident\x18\x01 \x01(\x0b\x32\x14.sopwith.v1.Incident\"<\n\x1a\x41\x63knowledgeIncidentRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"E\n\x1b\x41\x63knowledgeIncidentResponse\x12&\n\x08incident\x18\x01 \x01(\x0b\x32\x14.sopwith.v1.Incident\"U\n\x13NoteIncidentRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x10\n\x08guidance\x18\x03 \x01(\x08\x12\x12\n\nrequest_id\x18\x04 \x01(\t\">\n\x14NoteIncidentResponse\x12&\n\x08incident\x18\x01 \x01(\x0b\x32\x14.sopwith.v1.Incident\"b\n\x16ResolveIncidentRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x18\n\x10ppe_acknowledged\x18\x03 \x01(\x08\x12\x12\n\nrequest_id\x18\x04 \x01(\t\"A\n\x17ResolveIncidentResponse\x12&\n\x08incident\x18\x01 \x01(\x0b\x32\x14.sopwith.v1.Incident2\xce\x03\n\x0fIncidentService\x12T\n\rListIncidents\x12 .sopwith.v1.ListIncidentsRequest\x1a!.sopwith.v1.ListIncidentsResponse\x12N\n\x0bGetIncident\x12\x1e.sopwith.v1.GetIncidentRequest\x1a\x1f.sopwith.v1.GetIncidentResponse\x12\x66\n\x13\x41\x63knowledgeIncident\x12&.sopwith.v1.AcknowledgeIncidentRequest\x1a\'.sopwith.v1.AcknowledgeIncidentResponse\x12Q\n\x0cNoteIncident\x12\x1f.sopwith.v1.NoteIncidentRequest\x1a .sopwith.v1.NoteIncidentResponse\x12Z\n\x0fResolveIncident\x12\".sopwith.v1.ResolveIncidentRequest\x1a#.sopwith.v1.ResolveIncidentResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,17 +41,17 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETINCIDENTRESPONSE']._serialized_start=225
   _globals['_GETINCIDENTRESPONSE']._serialized_end=286
   _globals['_ACKNOWLEDGEINCIDENTREQUEST']._serialized_start=288
-  _globals['_ACKNOWLEDGEINCIDENTREQUEST']._serialized_end=328
-  _globals['_ACKNOWLEDGEINCIDENTRESPONSE']._serialized_start=330
-  _globals['_ACKNOWLEDGEINCIDENTRESPONSE']._serialized_end=399
-  _globals['_NOTEINCIDENTREQUEST']._serialized_start=401
-  _globals['_NOTEINCIDENTREQUEST']._serialized_end=466
-  _globals['_NOTEINCIDENTRESPONSE']._serialized_start=468
-  _globals['_NOTEINCIDENTRESPONSE']._serialized_end=530
-  _globals['_RESOLVEINCIDENTREQUEST']._serialized_start=532
-  _globals['_RESOLVEINCIDENTREQUEST']._serialized_end=610
-  _globals['_RESOLVEINCIDENTRESPONSE']._serialized_start=612
-  _globals['_RESOLVEINCIDENTRESPONSE']._serialized_end=677
-  _globals['_INCIDENTSERVICE']._serialized_start=680
-  _globals['_INCIDENTSERVICE']._serialized_end=1142
+  _globals['_ACKNOWLEDGEINCIDENTREQUEST']._serialized_end=348
+  _globals['_ACKNOWLEDGEINCIDENTRESPONSE']._serialized_start=350
+  _globals['_ACKNOWLEDGEINCIDENTRESPONSE']._serialized_end=419
+  _globals['_NOTEINCIDENTREQUEST']._serialized_start=421
+  _globals['_NOTEINCIDENTREQUEST']._serialized_end=506
+  _globals['_NOTEINCIDENTRESPONSE']._serialized_start=508
+  _globals['_NOTEINCIDENTRESPONSE']._serialized_end=570
+  _globals['_RESOLVEINCIDENTREQUEST']._serialized_start=572
+  _globals['_RESOLVEINCIDENTREQUEST']._serialized_end=670
+  _globals['_RESOLVEINCIDENTRESPONSE']._serialized_start=672
+  _globals['_RESOLVEINCIDENTRESPONSE']._serialized_end=737
+  _globals['_INCIDENTSERVICE']._serialized_start=740
+  _globals['_INCIDENTSERVICE']._serialized_end=1202
 # @@protoc_insertion_point(module_scope)

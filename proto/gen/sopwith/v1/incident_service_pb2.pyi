@@ -103,14 +103,18 @@ class AcknowledgeIncidentRequest(google.protobuf.message.Message):
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     ID_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
     id: builtins.str
     """The incident."""
+    request_id: builtins.str
+    """Repeating a request with the same id has no further effect."""
     def __init__(
         self,
         *,
         id: builtins.str = ...,
+        request_id: builtins.str = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["id", b"id"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["id", b"id", "request_id", b"request_id"]) -> None: ...
 
 Global___AcknowledgeIncidentRequest: typing_extensions.TypeAlias = AcknowledgeIncidentRequest
 
@@ -144,20 +148,24 @@ class NoteIncidentRequest(google.protobuf.message.Message):
     ID_FIELD_NUMBER: builtins.int
     TEXT_FIELD_NUMBER: builtins.int
     GUIDANCE_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
     id: builtins.str
     """The incident."""
     text: builtins.str
     """The note, at most 4,000 characters."""
     guidance: builtins.bool
     """Tells that it guides operators; only the IT manager gives guidance."""
+    request_id: builtins.str
+    """Repeating a request with the same id has no further effect."""
     def __init__(
         self,
         *,
         id: builtins.str = ...,
         text: builtins.str = ...,
         guidance: builtins.bool = ...,
+        request_id: builtins.str = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["guidance", b"guidance", "id", b"id", "text", b"text"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["guidance", b"guidance", "id", b"id", "request_id", b"request_id", "text", b"text"]) -> None: ...
 
 Global___NoteIncidentRequest: typing_extensions.TypeAlias = NoteIncidentRequest
 
@@ -191,20 +199,24 @@ class ResolveIncidentRequest(google.protobuf.message.Message):
     ID_FIELD_NUMBER: builtins.int
     REASON_FIELD_NUMBER: builtins.int
     PPE_ACKNOWLEDGED_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
     id: builtins.str
     """The incident."""
     reason: builtins.str
     """Why it is closed."""
     ppe_acknowledged: builtins.bool
     """Tells that the protective equipment of a hands-on task was acknowledged."""
+    request_id: builtins.str
+    """Repeating a request with the same id has no further effect."""
     def __init__(
         self,
         *,
         id: builtins.str = ...,
         reason: builtins.str = ...,
         ppe_acknowledged: builtins.bool = ...,
+        request_id: builtins.str = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["id", b"id", "ppe_acknowledged", b"ppe_acknowledged", "reason", b"reason"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["id", b"id", "ppe_acknowledged", b"ppe_acknowledged", "reason", b"reason", "request_id", b"request_id"]) -> None: ...
 
 Global___ResolveIncidentRequest: typing_extensions.TypeAlias = ResolveIncidentRequest
 

@@ -391,17 +391,21 @@ class WithdrawReleaseRequest(google.protobuf.message.Message):
 
     RELEASE_FIELD_NUMBER: builtins.int
     REASON_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
     release: builtins.str
     """name@version."""
     reason: builtins.str
     """Why."""
+    request_id: builtins.str
+    """Repeating a request with the same id has no further effect."""
     def __init__(
         self,
         *,
         release: builtins.str = ...,
         reason: builtins.str = ...,
+        request_id: builtins.str = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["reason", b"reason", "release", b"release"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["reason", b"reason", "release", b"release", "request_id", b"request_id"]) -> None: ...
 
 Global___WithdrawReleaseRequest: typing_extensions.TypeAlias = WithdrawReleaseRequest
 
@@ -435,10 +439,13 @@ class PermitReleaseRequest(google.protobuf.message.Message):
     RELEASE_FIELD_NUMBER: builtins.int
     COMPUTERS_FIELD_NUMBER: builtins.int
     REASON_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
     release: builtins.str
     """name@version."""
     reason: builtins.str
     """Why."""
+    request_id: builtins.str
+    """Repeating a request with the same id has no further effect."""
     @property
     def computers(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """Names of computers; empty for all that rolled it back."""
@@ -449,8 +456,9 @@ class PermitReleaseRequest(google.protobuf.message.Message):
         release: builtins.str = ...,
         computers: collections.abc.Iterable[builtins.str] | None = ...,
         reason: builtins.str = ...,
+        request_id: builtins.str = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["computers", b"computers", "reason", b"reason", "release", b"release"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["computers", b"computers", "reason", b"reason", "release", b"release", "request_id", b"request_id"]) -> None: ...
 
 Global___PermitReleaseRequest: typing_extensions.TypeAlias = PermitReleaseRequest
 

@@ -98,6 +98,8 @@ class Rollout(google.protobuf.message.Message):
     DEADLINE_TIME_FIELD_NUMBER: builtins.int
     APPROVED_BY_FIELD_NUMBER: builtins.int
     GUIDANCE_FIELD_NUMBER: builtins.int
+    GENERATION_FIELD_NUMBER: builtins.int
+    STALLED_FIELD_NUMBER: builtins.int
     id: builtins.str
     """Identifies the rollout."""
     name: builtins.str
@@ -120,6 +122,8 @@ class Rollout(google.protobuf.message.Message):
     """Who started it; empty before."""
     ticket: builtins.str
     """The ticket that it belongs to; empty for none."""
+    generation: builtins.int
+    """Counts its tries: 1 from the start, one more with each retry."""
     @property
     def sop(self) -> Global___SopReference:
         """The SOP revision that it follows."""
@@ -156,6 +160,10 @@ class Rollout(google.protobuf.message.Message):
     def guidance(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """IT manager's guidance notes of this rollout's incidents."""
 
+    @property
+    def stalled(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Names of computers that are in contact and have told nothing for longer than their state's limit."""
+
     def __init__(
         self,
         *,
@@ -179,9 +187,11 @@ class Rollout(google.protobuf.message.Message):
         deadline_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
         approved_by: collections.abc.Iterable[builtins.str] | None = ...,
         guidance: collections.abc.Iterable[builtins.str] | None = ...,
+        generation: builtins.int = ...,
+        stalled: collections.abc.Iterable[builtins.str] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["counts", b"counts", "created_time", b"created_time", "deadline_time", b"deadline_time", "ended_time", b"ended_time", "sop", b"sop", "started_time", b"started_time"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["approved_by", b"approved_by", "audience", b"audience", "change_class", b"change_class", "counts", b"counts", "created_time", b"created_time", "deadline_time", b"deadline_time", "ended_time", b"ended_time", "guidance", b"guidance", "id", b"id", "name", b"name", "operator", b"operator", "plan_sha256", b"plan_sha256", "release", b"release", "requester", b"requester", "sop", b"sop", "started_time", b"started_time", "state", b"state", "state_reason", b"state_reason", "ticket", b"ticket", "waves", b"waves"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["approved_by", b"approved_by", "audience", b"audience", "change_class", b"change_class", "counts", b"counts", "created_time", b"created_time", "deadline_time", b"deadline_time", "ended_time", b"ended_time", "generation", b"generation", "guidance", b"guidance", "id", b"id", "name", b"name", "operator", b"operator", "plan_sha256", b"plan_sha256", "release", b"release", "requester", b"requester", "sop", b"sop", "stalled", b"stalled", "started_time", b"started_time", "state", b"state", "state_reason", b"state_reason", "ticket", b"ticket", "waves", b"waves"]) -> None: ...
 
 Global___Rollout: typing_extensions.TypeAlias = Rollout
 
@@ -320,6 +330,10 @@ class Assignment(google.protobuf.message.Message):
     VERSION_AFTER_FIELD_NUMBER: builtins.int
     ATTEMPTS_FIELD_NUMBER: builtins.int
     REPORTED_TIME_FIELD_NUMBER: builtins.int
+    ATTEMPTS_MAX_FIELD_NUMBER: builtins.int
+    NEXT_TRY_TIME_FIELD_NUMBER: builtins.int
+    GENERATION_FIELD_NUMBER: builtins.int
+    STALLED_TIME_FIELD_NUMBER: builtins.int
     id: builtins.str
     """Identifies the assignment."""
     computer: builtins.str
@@ -342,9 +356,21 @@ class Assignment(google.protobuf.message.Message):
     """Installed version after, as read back; empty until known."""
     attempts: builtins.int
     """How many download and install tries were made."""
+    attempts_max: builtins.int
+    """How many tries it has at most; 0 before the start."""
+    generation: builtins.int
+    """Counts the rollout's tries on this computer: 1 at first, higher after a retry."""
     @property
     def reported_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
         """When the computer last reported on it."""
+
+    @property
+    def next_try_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """When the computer tries again; unset while it waits for nothing."""
+
+    @property
+    def stalled_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """Since when it is in contact and tells nothing, beyond its state's limit; unset where it goes on."""
 
     def __init__(
         self,
@@ -361,9 +387,13 @@ class Assignment(google.protobuf.message.Message):
         version_after: builtins.str = ...,
         attempts: builtins.int = ...,
         reported_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        attempts_max: builtins.int = ...,
+        next_try_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        generation: builtins.int = ...,
+        stalled_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["reported_time", b"reported_time"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["attempts", b"attempts", "computer", b"computer", "detail", b"detail", "id", b"id", "outcome", b"outcome", "percent", b"percent", "reported_time", b"reported_time", "state", b"state", "symptom", b"symptom", "version_after", b"version_after", "version_before", b"version_before", "wave", b"wave"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["next_try_time", b"next_try_time", "reported_time", b"reported_time", "stalled_time", b"stalled_time"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["attempts", b"attempts", "attempts_max", b"attempts_max", "computer", b"computer", "detail", b"detail", "generation", b"generation", "id", b"id", "next_try_time", b"next_try_time", "outcome", b"outcome", "percent", b"percent", "reported_time", b"reported_time", "stalled_time", b"stalled_time", "state", b"state", "symptom", b"symptom", "version_after", b"version_after", "version_before", b"version_before", "wave", b"wave"]) -> None: ...
 
 Global___Assignment: typing_extensions.TypeAlias = Assignment
 
@@ -387,7 +417,7 @@ class Explanation(google.protobuf.message.Message):
     wave: builtins.str
     """Name of its wave."""
     waits_for: builtins.str
-    """window, freeze, wave, soak, concurrency, budget, readiness, connection, asleep, approval, deferral, start, paused, suspended, superseded or none."""
+    """window, freeze, wave, soak, concurrency, budget, readiness, connection, asleep, approval, deferral, start, paused, suspended, superseded, stalled or none."""
     message: builtins.str
     """Says in one sentence what it waits for."""
     remedy: builtins.str

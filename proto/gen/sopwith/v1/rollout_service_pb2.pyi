@@ -285,14 +285,18 @@ class SubmitRolloutRequest(google.protobuf.message.Message):
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     ID_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
     id: builtins.str
     """The rollout."""
+    request_id: builtins.str
+    """Repeating a request with the same id has no further effect."""
     def __init__(
         self,
         *,
         id: builtins.str = ...,
+        request_id: builtins.str = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["id", b"id"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["id", b"id", "request_id", b"request_id"]) -> None: ...
 
 Global___SubmitRolloutRequest: typing_extensions.TypeAlias = SubmitRolloutRequest
 
@@ -332,20 +336,24 @@ class ApproveRolloutRequest(google.protobuf.message.Message):
     ID_FIELD_NUMBER: builtins.int
     PLAN_SHA256_FIELD_NUMBER: builtins.int
     ENVELOPE_JSON_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
     id: builtins.str
     """The rollout."""
     plan_sha256: builtins.str
     """Plan digest that the person saw."""
     envelope_json: builtins.bytes
     """DSSE envelope over the plan digest, JSON."""
+    request_id: builtins.str
+    """Repeating a request with the same id has no further effect."""
     def __init__(
         self,
         *,
         id: builtins.str = ...,
         plan_sha256: builtins.str = ...,
         envelope_json: builtins.bytes = ...,
+        request_id: builtins.str = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["envelope_json", b"envelope_json", "id", b"id", "plan_sha256", b"plan_sha256"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["envelope_json", b"envelope_json", "id", b"id", "plan_sha256", b"plan_sha256", "request_id", b"request_id"]) -> None: ...
 
 Global___ApproveRolloutRequest: typing_extensions.TypeAlias = ApproveRolloutRequest
 
@@ -378,17 +386,21 @@ class RejectRolloutRequest(google.protobuf.message.Message):
 
     ID_FIELD_NUMBER: builtins.int
     REASON_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
     id: builtins.str
     """The rollout."""
     reason: builtins.str
     """Why."""
+    request_id: builtins.str
+    """Repeating a request with the same id has no further effect."""
     def __init__(
         self,
         *,
         id: builtins.str = ...,
         reason: builtins.str = ...,
+        request_id: builtins.str = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["id", b"id", "reason", b"reason"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["id", b"id", "reason", b"reason", "request_id", b"request_id"]) -> None: ...
 
 Global___RejectRolloutRequest: typing_extensions.TypeAlias = RejectRolloutRequest
 
@@ -468,17 +480,21 @@ class PauseRolloutRequest(google.protobuf.message.Message):
 
     ID_FIELD_NUMBER: builtins.int
     REASON_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
     id: builtins.str
     """The rollout."""
     reason: builtins.str
     """Why; recorded."""
+    request_id: builtins.str
+    """Repeating a request with the same id has no further effect."""
     def __init__(
         self,
         *,
         id: builtins.str = ...,
         reason: builtins.str = ...,
+        request_id: builtins.str = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["id", b"id", "reason", b"reason"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["id", b"id", "reason", b"reason", "request_id", b"request_id"]) -> None: ...
 
 Global___PauseRolloutRequest: typing_extensions.TypeAlias = PauseRolloutRequest
 
@@ -511,17 +527,21 @@ class ResumeRolloutRequest(google.protobuf.message.Message):
 
     ID_FIELD_NUMBER: builtins.int
     REASON_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
     id: builtins.str
     """The rollout."""
     reason: builtins.str
     """Why; recorded."""
+    request_id: builtins.str
+    """Repeating a request with the same id has no further effect."""
     def __init__(
         self,
         *,
         id: builtins.str = ...,
         reason: builtins.str = ...,
+        request_id: builtins.str = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["id", b"id", "reason", b"reason"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["id", b"id", "reason", b"reason", "request_id", b"request_id"]) -> None: ...
 
 Global___ResumeRolloutRequest: typing_extensions.TypeAlias = ResumeRolloutRequest
 
@@ -554,17 +574,21 @@ class AbortRolloutRequest(google.protobuf.message.Message):
 
     ID_FIELD_NUMBER: builtins.int
     REASON_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
     id: builtins.str
     """The rollout."""
     reason: builtins.str
     """Why; recorded."""
+    request_id: builtins.str
+    """Repeating a request with the same id has no further effect."""
     def __init__(
         self,
         *,
         id: builtins.str = ...,
         reason: builtins.str = ...,
+        request_id: builtins.str = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["id", b"id", "reason", b"reason"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["id", b"id", "reason", b"reason", "request_id", b"request_id"]) -> None: ...
 
 Global___AbortRolloutRequest: typing_extensions.TypeAlias = AbortRolloutRequest
 
@@ -588,6 +612,71 @@ class AbortRolloutResponse(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["rollout", b"rollout"]) -> None: ...
 
 Global___AbortRolloutResponse: typing_extensions.TypeAlias = AbortRolloutResponse
+
+@typing.final
+class RetryRolloutRequest(google.protobuf.message.Message):
+    """RetryRolloutRequest tries again."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ID_FIELD_NUMBER: builtins.int
+    COMPUTERS_FIELD_NUMBER: builtins.int
+    REASON_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    id: builtins.str
+    """The rollout."""
+    reason: builtins.str
+    """Why; recorded."""
+    request_id: builtins.str
+    """Repeating a request with the same id has no further effect."""
+    @property
+    def computers(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Names of computers; empty for every one that did not succeed and may be tried again."""
+
+    def __init__(
+        self,
+        *,
+        id: builtins.str = ...,
+        computers: collections.abc.Iterable[builtins.str] | None = ...,
+        reason: builtins.str = ...,
+        request_id: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["computers", b"computers", "id", b"id", "reason", b"reason", "request_id", b"request_id"]) -> None: ...
+
+Global___RetryRolloutRequest: typing_extensions.TypeAlias = RetryRolloutRequest
+
+@typing.final
+class RetryRolloutResponse(google.protobuf.message.Message):
+    """RetryRolloutResponse carries it."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ROLLOUT_FIELD_NUMBER: builtins.int
+    COMPUTERS_FIELD_NUMBER: builtins.int
+    EXCLUSIONS_FIELD_NUMBER: builtins.int
+    @property
+    def rollout(self) -> sopwith.v1.rollout_pb2.Rollout:
+        """The rollout."""
+
+    @property
+    def computers(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Names of the computers that are tried again, in plan order."""
+
+    @property
+    def exclusions(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___PlanExclusion]:
+        """Those that were not chosen, and why."""
+
+    def __init__(
+        self,
+        *,
+        rollout: sopwith.v1.rollout_pb2.Rollout | None = ...,
+        computers: collections.abc.Iterable[builtins.str] | None = ...,
+        exclusions: collections.abc.Iterable[Global___PlanExclusion] | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["rollout", b"rollout"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["computers", b"computers", "exclusions", b"exclusions", "rollout", b"rollout"]) -> None: ...
+
+Global___RetryRolloutResponse: typing_extensions.TypeAlias = RetryRolloutResponse
 
 @typing.final
 class GetRolloutRequest(google.protobuf.message.Message):

@@ -80,6 +80,11 @@ class RolloutServiceStub(object):
                 request_serializer=sopwith_dot_v1_dot_rollout__service__pb2.AbortRolloutRequest.SerializeToString,
                 response_deserializer=sopwith_dot_v1_dot_rollout__service__pb2.AbortRolloutResponse.FromString,
                 _registered_method=True)
+        self.RetryRollout = channel.unary_unary(
+                '/sopwith.v1.RolloutService/RetryRollout',
+                request_serializer=sopwith_dot_v1_dot_rollout__service__pb2.RetryRolloutRequest.SerializeToString,
+                response_deserializer=sopwith_dot_v1_dot_rollout__service__pb2.RetryRolloutResponse.FromString,
+                _registered_method=True)
         self.GetRollout = channel.unary_unary(
                 '/sopwith.v1.RolloutService/GetRollout',
                 request_serializer=sopwith_dot_v1_dot_rollout__service__pb2.GetRolloutRequest.SerializeToString,
@@ -174,6 +179,13 @@ class RolloutServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RetryRollout(self, request, context):
+        """RetryRollout lets a rollout begin anew on computers on which it did not succeed, as a new generation.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetRollout(self, request, context):
         """GetRollout reads one rollout.
         """
@@ -256,6 +268,11 @@ def add_RolloutServiceServicer_to_server(servicer, server):
                     servicer.AbortRollout,
                     request_deserializer=sopwith_dot_v1_dot_rollout__service__pb2.AbortRolloutRequest.FromString,
                     response_serializer=sopwith_dot_v1_dot_rollout__service__pb2.AbortRolloutResponse.SerializeToString,
+            ),
+            'RetryRollout': grpc.unary_unary_rpc_method_handler(
+                    servicer.RetryRollout,
+                    request_deserializer=sopwith_dot_v1_dot_rollout__service__pb2.RetryRolloutRequest.FromString,
+                    response_serializer=sopwith_dot_v1_dot_rollout__service__pb2.RetryRolloutResponse.SerializeToString,
             ),
             'GetRollout': grpc.unary_unary_rpc_method_handler(
                     servicer.GetRollout,
@@ -527,6 +544,33 @@ class RolloutService(object):
             '/sopwith.v1.RolloutService/AbortRollout',
             sopwith_dot_v1_dot_rollout__service__pb2.AbortRolloutRequest.SerializeToString,
             sopwith_dot_v1_dot_rollout__service__pb2.AbortRolloutResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RetryRollout(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sopwith.v1.RolloutService/RetryRollout',
+            sopwith_dot_v1_dot_rollout__service__pb2.RetryRolloutRequest.SerializeToString,
+            sopwith_dot_v1_dot_rollout__service__pb2.RetryRolloutResponse.FromString,
             options,
             channel_credentials,
             insecure,

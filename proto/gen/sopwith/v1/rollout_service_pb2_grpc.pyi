@@ -169,6 +169,22 @@ _RolloutServiceAbortRolloutType = typing_extensions.TypeVar(
     ],
 )
 
+_RolloutServiceRetryRolloutType = typing_extensions.TypeVar(
+    '_RolloutServiceRetryRolloutType',
+    grpc.UnaryUnaryMultiCallable[
+        sopwith.v1.rollout_service_pb2.RetryRolloutRequest,
+        sopwith.v1.rollout_service_pb2.RetryRolloutResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sopwith.v1.rollout_service_pb2.RetryRolloutRequest,
+        sopwith.v1.rollout_service_pb2.RetryRolloutResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sopwith.v1.rollout_service_pb2.RetryRolloutRequest,
+        sopwith.v1.rollout_service_pb2.RetryRolloutResponse,
+    ],
+)
+
 _RolloutServiceGetRolloutType = typing_extensions.TypeVar(
     '_RolloutServiceGetRolloutType',
     grpc.UnaryUnaryMultiCallable[
@@ -249,7 +265,7 @@ _RolloutServiceExplainRolloutType = typing_extensions.TypeVar(
     ],
 )
 
-class RolloutServiceStub(typing.Generic[_RolloutServicePlanRolloutType, _RolloutServiceCreateRolloutType, _RolloutServiceSubmitRolloutType, _RolloutServiceApproveRolloutType, _RolloutServiceRejectRolloutType, _RolloutServiceStartRolloutType, _RolloutServicePauseRolloutType, _RolloutServiceResumeRolloutType, _RolloutServiceAbortRolloutType, _RolloutServiceGetRolloutType, _RolloutServiceListRolloutsType, _RolloutServiceListAssignmentsType, _RolloutServiceWatchRolloutType, _RolloutServiceExplainRolloutType]):
+class RolloutServiceStub(typing.Generic[_RolloutServicePlanRolloutType, _RolloutServiceCreateRolloutType, _RolloutServiceSubmitRolloutType, _RolloutServiceApproveRolloutType, _RolloutServiceRejectRolloutType, _RolloutServiceStartRolloutType, _RolloutServicePauseRolloutType, _RolloutServiceResumeRolloutType, _RolloutServiceAbortRolloutType, _RolloutServiceRetryRolloutType, _RolloutServiceGetRolloutType, _RolloutServiceListRolloutsType, _RolloutServiceListAssignmentsType, _RolloutServiceWatchRolloutType, _RolloutServiceExplainRolloutType]):
     """RolloutService is where people plan, start and stop rollouts."""
 
     @typing.overload
@@ -289,6 +305,10 @@ class RolloutServiceStub(typing.Generic[_RolloutServicePlanRolloutType, _Rollout
         grpc.UnaryUnaryMultiCallable[
             sopwith.v1.rollout_service_pb2.AbortRolloutRequest,
             sopwith.v1.rollout_service_pb2.AbortRolloutResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sopwith.v1.rollout_service_pb2.RetryRolloutRequest,
+            sopwith.v1.rollout_service_pb2.RetryRolloutResponse,
         ],
         grpc.UnaryUnaryMultiCallable[
             sopwith.v1.rollout_service_pb2.GetRolloutRequest,
@@ -351,6 +371,10 @@ class RolloutServiceStub(typing.Generic[_RolloutServicePlanRolloutType, _Rollout
             sopwith.v1.rollout_service_pb2.AbortRolloutResponse,
         ],
         grpc.aio.UnaryUnaryMultiCallable[
+            sopwith.v1.rollout_service_pb2.RetryRolloutRequest,
+            sopwith.v1.rollout_service_pb2.RetryRolloutResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
             sopwith.v1.rollout_service_pb2.GetRolloutRequest,
             sopwith.v1.rollout_service_pb2.GetRolloutResponse,
         ],
@@ -398,6 +422,9 @@ class RolloutServiceStub(typing.Generic[_RolloutServicePlanRolloutType, _Rollout
 
     AbortRollout: _RolloutServiceAbortRolloutType
     """AbortRollout ends a rollout."""
+
+    RetryRollout: _RolloutServiceRetryRolloutType
+    """RetryRollout lets a rollout begin anew on computers on which it did not succeed, as a new generation."""
 
     GetRollout: _RolloutServiceGetRolloutType
     """GetRollout reads one rollout."""
@@ -450,6 +477,10 @@ RolloutServiceAsyncStub: typing_extensions.TypeAlias = RolloutServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         sopwith.v1.rollout_service_pb2.AbortRolloutRequest,
         sopwith.v1.rollout_service_pb2.AbortRolloutResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sopwith.v1.rollout_service_pb2.RetryRolloutRequest,
+        sopwith.v1.rollout_service_pb2.RetryRolloutResponse,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
         sopwith.v1.rollout_service_pb2.GetRolloutRequest,
@@ -547,6 +578,14 @@ class RolloutServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[sopwith.v1.rollout_service_pb2.AbortRolloutResponse, collections.abc.Awaitable[sopwith.v1.rollout_service_pb2.AbortRolloutResponse]]:
         """AbortRollout ends a rollout."""
+
+    @abc.abstractmethod
+    def RetryRollout(
+        self,
+        request: sopwith.v1.rollout_service_pb2.RetryRolloutRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sopwith.v1.rollout_service_pb2.RetryRolloutResponse, collections.abc.Awaitable[sopwith.v1.rollout_service_pb2.RetryRolloutResponse]]:
+        """RetryRollout lets a rollout begin anew on computers on which it did not succeed, as a new generation."""
 
     @abc.abstractmethod
     def GetRollout(

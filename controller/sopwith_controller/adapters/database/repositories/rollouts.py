@@ -5,7 +5,7 @@ from dataclasses import fields
 from datetime import datetime
 from operator import attrgetter
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import and_, func, or_, select
 
 from sopwith_controller.adapters.database.tables import assignments, freezes, rollouts
 from sopwith_controller.adapters.database.transaction import Transaction, columns_for, pieces
@@ -70,8 +70,8 @@ class SqlAssignments:
         return found
 
     async def of_rollout(self, rollout_id: str) -> Sequence[Assignment]:
-        """Return a rollout's assignments in plan order."""
-        mine = _ASSIGNMENTS.where(assignments.c.rollout_id == rollout_id)
+        """Return a rollout's assignments in plan order, of each computer the newest generation."""
+        mine = _ASSIGNMENTS.where(assignments.c.rollout_id == rollout_id, assignments.c.replaced.is_(False))
         return await self._transaction.entities(mine.order_by(assignments.c.position, assignments.c.id), Assignment)
 
     async def of_computer(self, computer_id: str, *, unended_only: bool = False) -> Sequence[Assignment]:
@@ -103,7 +103,8 @@ class SqlAssignments:
     async def shares(self, rollout_id: str) -> Sequence[WaveShare]:
         """Return how many of a rollout's assignments stand alike, by wave, state and outcome."""
         alike = (assignments.c.wave, assignments.c.state, assignments.c.outcome)
-        numbers = select(*alike, func.count()).where(assignments.c.rollout_id == rollout_id).group_by(*alike)
+        mine = and_(assignments.c.rollout_id == rollout_id, assignments.c.replaced.is_(False))
+        numbers = select(*alike, func.count()).where(mine).group_by(*alike)
         return [WaveShare(*row) for row in await self._transaction.rows(numbers)]
 
     async def put_all(self, those: Sequence[Assignment]) -> None:
