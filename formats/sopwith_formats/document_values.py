@@ -15,7 +15,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field
 
 from sopwith_formats.errors import FormatError
-from sopwith_formats.units import parse_duration, parse_percent, parse_size
+from sopwith_formats.units import parse_duration, parse_percent, parse_rate, parse_size
 
 DURATION_MAX = timedelta(days=100 * 365)
 COUNT_MAX = 1_000_000
@@ -47,6 +47,11 @@ def size_bytes(value: Any) -> int:
     return parse_size(_text(value, "50MiB"))
 
 
+def rate_bytes(value: Any) -> int:
+    """Return the bytes a second of a written rate."""
+    return parse_rate(_text(value, "200Mbit/s"))
+
+
 def count_or_percent(value: Any) -> int | str:
     """Return a count as it is, or a percentage in its shortest writing."""
     if isinstance(value, int) and not isinstance(value, bool):
@@ -75,6 +80,7 @@ def clock_time(value: Any) -> str:
 Duration = Annotated[int, BeforeValidator(duration_seconds)]
 Percent = Annotated[str, BeforeValidator(percent_text)]
 Size = Annotated[int, BeforeValidator(size_bytes)]
+Rate = Annotated[int, BeforeValidator(rate_bytes)]
 CountOrPercent = Annotated[int | str, BeforeValidator(count_or_percent)]
 PercentNumber = Annotated[str, BeforeValidator(percent_number)]
 ClockTime = Annotated[str, BeforeValidator(clock_time)]

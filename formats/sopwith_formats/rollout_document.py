@@ -22,7 +22,7 @@ from sopwith_formats.document_parts import (
     WindowPart,
     wave_records,
 )
-from sopwith_formats.document_values import CountOrPercent, Duration, Percent, PercentNumber, PositiveCount
+from sopwith_formats.document_values import CountOrPercent, Duration, Percent, PercentNumber, PositiveCount, Rate
 from sopwith_formats.documents import StrictModel, read_model
 from sopwith_formats.errors import FormatError
 from sopwith_formats.manifest import split_release
@@ -63,6 +63,8 @@ class RolloutDocument(StrictModel):
     success_threshold: Percent | None = None
     error_threshold: ErrorThresholdPart | None = None
     max_concurrency: CountOrPercent | None = None
+    bandwidth_max: Rate | None = None
+    staging: Duration | None = None
     disruption_budget: BudgetPart | None = None
     window: WindowPart | None = None
     start_time: StartTime = None
@@ -96,6 +98,8 @@ class RolloutDocument(StrictModel):
             success_threshold=self.success_threshold,
             error_threshold=ErrorThresholdSpec(errors.percent, errors.count, errors.lost) if errors else None,
             max_concurrency=self.max_concurrency,
+            bandwidth_max=self.bandwidth_max,
+            staging_seconds=self.staging,
             disruption_budget=self.disruption_budget.record() if self.disruption_budget else None,
             window=self.window.record() if self.window else None,
             start_time=self.start_time,

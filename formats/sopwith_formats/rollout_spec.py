@@ -41,6 +41,10 @@ class RolloutSpec:
     success_threshold: str | None = None
     error_threshold: ErrorThresholdSpec | None = None
     max_concurrency: Amount | None = None
+    bandwidth_max: int | None = None
+    """Bytes a second of all downloads together."""
+    staging_seconds: int | None = None
+    """How long before a window opens its computers may fetch the files."""
     disruption_budget: DisruptionBudget | None = None
     window: Window | None = None
     start_time: str | None = None

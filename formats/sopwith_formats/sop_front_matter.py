@@ -165,6 +165,8 @@ def _limits(part: parts.LimitsPart) -> policy.Limits:
         part.attempts_max.record(),
         part.rollout_deadline.record(),
         part.disruption_budget.record() if part.disruption_budget else None,
+        part.staging.record(),
+        part.bandwidth_max.record() if part.bandwidth_max else None,
         part.offline_start,
     )
 

@@ -17,7 +17,14 @@ from sopwith_formats.document_parts import BudgetPart, Name, Selector, WavePart,
 from sopwith_formats.document_values import CountOrPercent, Duration, PositiveCount, Size, Text, Word
 from sopwith_formats.documents import StrictModel
 from sopwith_formats.errors import FormatError
-from sopwith_formats.sop_ranges import ConcurrencyPart, CountRange, DurationRange, PercentNumberRange, PercentRange
+from sopwith_formats.sop_ranges import (
+    ConcurrencyPart,
+    CountRange,
+    DurationRange,
+    PercentNumberRange,
+    PercentRange,
+    RateRange,
+)
 from sopwith_formats.vocabulary import Outcome, Symptom
 
 _ADDRESS = re.compile(r"[^\s@<>,;\"\x00-\x1f]{1,64}@[A-Za-z0-9.-]{1,190}")
@@ -238,6 +245,10 @@ class LimitsPart(StrictModel):
     rollout_deadline: DurationRange
     install_timeout: Duration
     disruption_budget: BudgetPart | None = None
+    staging: DurationRange = Field(
+        default_factory=lambda: DurationRange.model_validate({"default": "24h", "min": "0s", "max": "7d"})
+    )
+    bandwidth_max: RateRange | None = None
     offline_start: bool = False
 
 

@@ -135,6 +135,10 @@ class Limits:
     attempts_max: Range
     rollout_deadline_seconds: Range
     disruption_budget: DisruptionBudget | None = None
+    staging_seconds: Range = field(default_factory=lambda: Range(86400, 0, 7 * 86400))
+    """How long before a window opens its computers may fetch the files."""
+    bandwidth_max: Range | None = None
+    """Bytes a second of all downloads of a rollout together; None: any number."""
     offline_start: bool = False
     """Lengthens the start lease for computers that work off the network."""
 

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import Field, model_validator
 
 from sopwith_formats import sop_policy as policy
-from sopwith_formats.document_values import CountOrPercent, Duration, Percent, PercentNumber, PositiveCount
+from sopwith_formats.document_values import CountOrPercent, Duration, Percent, PercentNumber, PositiveCount, Rate
 from sopwith_formats.documents import StrictModel
 from sopwith_formats.errors import FormatError
 
@@ -67,6 +67,14 @@ class DurationRange(BoundedPart):
     default: Duration
     min: Duration | None = None
     max: Duration | None = None
+
+
+class RateRange(BoundedPart):
+    """A rate of bytes with bounds, such as {default: 200Mbit/s, max: 1Gbit/s}."""
+
+    default: Rate
+    min: Rate | None = None
+    max: Rate | None = None
 
 
 class ConcurrencyPart(BoundedPart):

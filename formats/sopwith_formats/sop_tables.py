@@ -11,7 +11,7 @@ from datetime import timedelta
 from sopwith_formats import sop_words as words
 from sopwith_formats.sop_document import SopDocument
 from sopwith_formats.sop_policy import Amount, Range
-from sopwith_formats.units import format_duration
+from sopwith_formats.units import format_duration, format_rate
 
 
 @dataclass(frozen=True)
@@ -126,8 +126,18 @@ def _parameters(sop: SopDocument) -> Table:
         _bounds("Ready before the start", limits.ready_quorum),
         _bounds("Tries on one computer", limits.attempts_max),
         _bounds("Rollout ends after", limits.rollout_deadline_seconds, duration=True),
+        _bounds("Files are fetched ahead of the window by", limits.staging_seconds, duration=True),
+        *_bandwidth(limits.bandwidth_max),
     )
     return Table(("Parameter", "Default", "At least", "At most"), rows)
+
+
+def _bandwidth(bounds: Range | None) -> tuple[tuple[str, ...], ...]:
+    """Return the row of what all downloads may take together; a SOP that does not limit them has none."""
+    if bounds is None:
+        return ()
+    values = (bounds.default, bounds.min, bounds.max)
+    return (("Bandwidth of all downloads", *("any" if value is None else format_rate(int(value)) for value in values)),)
 
 
 def _bounds(name: str, bounds: Range, *, duration: bool = False) -> tuple[str, ...]:

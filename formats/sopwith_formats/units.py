@@ -12,6 +12,8 @@ from sopwith_formats.errors import FormatError
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400, "y": 365 * 86400}
 _BYTES = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40, "kB": 10**3, "MB": 10**6, "GB": 10**9}
+_RATES = {"kbit": 10**3, "Mbit": 10**6, "Gbit": 10**9, **{unit: 8 * size for unit, size in _BYTES.items()}}
+"""Bits."""
 _PERCENT_MAX = 100
 
 
@@ -51,6 +53,24 @@ def format_size(size: int) -> str:
             return f"{int(value)} B" if unit == "B" else f"{value:.1f} {unit}"
         value /= 2**10
     raise AssertionError  # the last unit returns
+
+
+def parse_rate(text: str) -> int:
+    """Return the bytes a second of "200Mbit/s" or "25MB/s"; network rates are decimal."""
+    match = re.fullmatch(r"(\d{1,9})\s?([kMG]bit|[kMG]B|[KMG]iB|B)/s", text)
+    rate = int(match[1]) * _RATES[match[2]] // 8 if match else 0
+    if not rate:
+        raise FormatError(f"{text!r} is no rate", remedy="write a number and a unit, for example 200Mbit/s or 25MB/s")
+    return rate
+
+
+def format_rate(bytes_per_second: int) -> str:
+    """Return a rate for people in bits, for example 200 Mbit/s."""
+    bits = bytes_per_second * 8
+    for unit, size in (("Gbit/s", 10**9), ("Mbit/s", 10**6), ("kbit/s", 10**3)):
+        if bits >= size:
+            return f"{round(bits / size, 1):g} {unit}"
+    return f"{bits} bit/s"
 
 
 def parse_percent(text: str) -> Decimal:

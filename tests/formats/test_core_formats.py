@@ -14,10 +14,12 @@ from sopwith_formats.manifest import Artifact, HealthCheck, Manifest, read_manif
 from sopwith_formats.receipt import Receipt, read_receipt
 from sopwith_formats.units import (
     format_duration,
+    format_rate,
     format_size,
     format_time,
     parse_duration,
     parse_percent,
+    parse_rate,
     parse_size,
     parse_time,
 )
@@ -98,6 +100,21 @@ def a_manifest(**changes):
     return Manifest(**{**fields, **changes})
 
 
+@pytest.mark.parametrize(
+    ("text", "rate", "said"),
+    [
+        ("200Mbit/s", 25_000_000, "200 Mbit/s"),
+        ("25 MB/s", 25_000_000, "200 Mbit/s"),
+        ("1GiB/s", 2**30, "8.6 Gbit/s"),
+        ("8kbit/s", 1000, "8 kbit/s"),
+        ("1B/s", 1, "8 bit/s"),
+    ],
+)
+def test_rates_are_bytes_a_second_and_spoken_of_in_bits(text: str, rate: int, said: str):
+    assert parse_rate(text) == rate
+    assert format_rate(rate) == said
+
+
 @given(JSON)
 def test_canonical_json_reads_what_it_wrote(document):
     assert canonical_json.decode_canonical(canonical_json.encode(document)) == document
@@ -146,6 +163,8 @@ def test_sizes_percentages_and_times_are_read():
     ("read", "text"),
     [
         (parse_size, "50"),
+        (parse_rate, "200Mbit"),
+        (parse_rate, "0MB/s"),
         (parse_percent, "101%"),
         (parse_percent, "5"),
         (parse_time, "soon"),

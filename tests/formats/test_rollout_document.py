@@ -18,6 +18,8 @@ waves: [{name: canary, size: 1, soak: 30m}, {name: early, size: 25%, soak: 4h}, 
 success_threshold: 95%
 error_threshold: {percent: 2, count: 3, lost: 2}
 max_concurrency: 10%               # or a count
+bandwidth_max: 200Mbit/s
+staging: 12h
 disruption_budget: {group_by: [site], max_unavailable: 2}
 window: {rrule: "FREQ=WEEKLY;BYDAY=SA", start: "22:00", duration: 6h, time_zone: local, cutoff: 30m}
 start_time: null
@@ -41,6 +43,7 @@ def test_complete_rollout_file_is_read_with_typed_values():
     assert (spec.success_threshold, spec.max_concurrency, spec.deadline_seconds) == ("95%", "10%", 14 * 86400)
     assert spec.window == Window("FREQ=WEEKLY;BYDAY=SA", "22:00", 21600, "local", 1800)
     assert spec.disruption_budget == DisruptionBudget(("site",), 2)
+    assert (spec.bandwidth_max, spec.staging_seconds) == (25_000_000, 12 * 3600)
     assert (spec.ticket, spec.audience) == ("CHG-1234", "site=berlin, ring!=vip")
     assert read_rollout_spec(spec.to_json()) == spec
 
@@ -57,6 +60,8 @@ def test_absent_values_are_left_to_the_sop():
         (b"wave: []", "wave", "did you mean waves?"),
         (b"release: hello", "release", "stands twice"),
         (b"deadline: 14", "deadline", "has no unit"),
+        (b"bandwidth_max: 200Mbit", "bandwidth_max", "for example 200Mbit/s"),
+        (b"bandwidth_max: 0MB/s", "bandwidth_max", "is no rate"),
         (b"success_threshold: 95", "success_threshold", "write it like 95%"),
         (b"success_threshold: 101%", "success_threshold", "no percentage"),
         (b"attempts_max: 0", "attempts_max", "write at least 1"),

@@ -52,7 +52,7 @@ def test_same_seed_is_the_same_run():
 
 @pytest.mark.usefixtures("_quiet")
 def test_offers_beyond_the_concurrency_are_noticed(monkeypatch):
-    monkeypatch.setattr(offers, "_take_place", lambda *_: None)
+    monkeypatch.setattr(offers, "_take_place", lambda *_, **__: None)
 
     assert "are the limit" in broken(*range(1, 9))
 

@@ -223,10 +223,13 @@ def end(
 def occupies(assignment: Assignment, now: datetime) -> bool:
     """Tell whether it takes one of the places of `max_concurrency` and keeps its computer from another rollout.
 
-    Offered and not ended does; an offer that was parked before its download, and whose lease has run out, does not.
+    Offered and not ended does. Who has no leave to install does not: staged ahead of its window, held, or parked before
+    its download with a lease that has run out. A lease that ran out on one that has the files still counts until it is
+    taken back: it may have been used, and the word of it be under way.
     """
     if assignment.ended or assignment.state is _S.PENDING:
         return False
-    if assignment.state is not _S.PREPARING:
+    if assignment.state not in BEFORE_INSTALLING:
         return True
-    return assignment.start_until_time is not None and assignment.start_until_time > now
+    lease = assignment.start_until_time
+    return lease is not None and (lease > now or assignment.state is not _S.PREPARING)

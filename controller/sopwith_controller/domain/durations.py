@@ -62,6 +62,9 @@ class Estimate:
 
     install_seconds: int = DEFAULT_INSTALL_SECONDS
     bytes_per_second: int = DEFAULT_BYTES_PER_SECOND
+    """What 90 % of the downloads reached: for saying how long one takes."""
+    mean_bytes_per_second: int = DEFAULT_BYTES_PER_SECOND
+    """All bytes by all seconds: for saying how much many downloads take together."""
     measurements: int = 0
     """How many it rests on; 0: it is a guess."""
 
@@ -74,6 +77,11 @@ class Estimate:
     def install(self) -> timedelta:
         """Return how long install and health checks take together."""
         return timedelta(seconds=self.install_seconds)
+
+    @property
+    def takes(self) -> timedelta:
+        """Return `install` where it was measured, else nothing: a guess keeps no install from starting."""
+        return self.install if self.measured else timedelta(0)
 
     def download(self, length: int) -> timedelta:
         """Return how long files of this many bytes take to download."""
@@ -164,17 +172,13 @@ def _plain(value: object) -> str:
 
 def _estimate(measurements: Sequence[Measurement]) -> Estimate:
     installs = sorted(measurement.install_milliseconds for measurement in measurements)
-    rates = sorted(
-        (
-            measurement.download_bytes * 1000 // max(1, measurement.download_milliseconds)
-            for measurement in measurements
-            if measurement.download_bytes
-        ),
-        reverse=True,
-    )
+    loads = [(m.download_bytes, max(1, m.download_milliseconds)) for m in measurements if m.download_bytes]
+    rates = sorted((1000 * length // milliseconds for length, milliseconds in loads), reverse=True)
+    length, milliseconds = (sum(values) for values in zip(*loads, strict=True)) if loads else (0, 1)
     return Estimate(
         install_seconds=max(1, ceil(_ninetieth(installs) / 1000)),
         bytes_per_second=max(1, _ninetieth(rates)) if rates else DEFAULT_BYTES_PER_SECOND,
+        mean_bytes_per_second=max(1, 1000 * length // milliseconds) if loads else DEFAULT_BYTES_PER_SECOND,
         measurements=len(measurements),
     )
 

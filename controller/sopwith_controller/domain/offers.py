@@ -5,6 +5,8 @@ Decides after `wave_progress` has said which wave is open. Rules:
 - A lease lasts five minutes, never beyond the window's last start or the deadline, and is renewed when less than half
   of it is left. It is taken back at once from a connected computer that may not start any more; one without a stream
   keeps it until it runs out, and gets no new one.
+- A lease ends where the window's last start is, which lies before its end by the cutoff and by what the install is
+  measured to take. Who was staged ahead gets its lease when the window opens, those with all files first.
 - An offer needs a ready computer (measured at most 15 minutes ago) with a live stream, an open window, a free place
   among `max_concurrency` and in its disruption group, and no other rollout at work on it; so does the lease of one
   that was parked. Who was offered before and lost its place goes first.
@@ -16,6 +18,7 @@ from sopwith_controller.domain.assignment import occupies
 from sopwith_controller.domain.readiness import needs_measuring
 from sopwith_controller.domain.rollout_entities import Assignment
 from sopwith_controller.domain.standing import (
+    BANDWIDTH,
     BUDGET,
     CONCURRENCY,
     MEASURING,
@@ -24,9 +27,10 @@ from sopwith_controller.domain.standing import (
     of_connection,
     of_other_rollout,
     of_preparing,
+    of_staging,
     of_window,
 )
-from sopwith_controller.domain.survey import group_of
+from sopwith_controller.domain.survey import downloads, group_of
 from sopwith_controller.domain.tick import ComputerView, HoldLease, OfferAssignment, RenewLease
 from sopwith_controller.domain.tick_state import TickState
 from sopwith_controller.domain.wave_progress import ask, look_again
@@ -39,19 +43,36 @@ RENEW_WITHIN = LEASE / 2
 def renew_leases(state: TickState) -> None:
     """Renew, or take back, the leases of computers that were offered and have not begun to install."""
     closed = [None if state.is_open(wave) else _not_open(state, wave) for wave in range(state.plan.tail + 1)]
-    for assignment in state.found.offered:
+    for assignment in _with_files_first(state):
         computer = state.computer(assignment)
         if not computer.connected:
             state.at(assignment.start_until_time)
             continue
         wave = state.moved.get(assignment.id, assignment.wave)
         wait = state.rollout_wait or closed[wave] or _lease_wait(state, assignment, computer)
+        if wait and assignment.start_until_time is None:
+            wait = _ahead(state, assignment, computer, wait)
         if wait:
             state.waits[assignment.id] = wait
             if assignment.start_until_time is not None:
                 state.actions.append(HoldLease(assignment.id, assignment.computer_id, wait.message))
         else:
             _renew(state, assignment, computer)
+
+
+def _with_files_first(state: TickState) -> list[Assignment]:
+    """Return those that were offered: where a window just opened, whoever can install at once stands first."""
+    offered = state.found.offered
+    if not state.plan.staging_seconds:
+        return offered
+    staged = [a for a in offered if a.state is AssignmentState.STAGED]
+    return [*staged, *(a for a in offered if a.state is not AssignmentState.STAGED)]
+
+
+def _ahead(state: TickState, assignment: Assignment, computer: ComputerView, wait: Wait) -> Wait:
+    """Return the wait of one without a lease; that it has files already is worth saying."""
+    window = of_window(state.window(computer)) if wait.waits_for in {"window", "start", "wave"} else None
+    return of_staging(assignment, window) if window else wait
 
 
 def _not_open(state: TickState, wave: int) -> Wait:
@@ -62,12 +83,14 @@ def _lease_wait(state: TickState, assignment: Assignment, computer: ComputerView
     closed = of_window(state.window(computer))
     if closed:
         return closed
-    if assignment.state is not AssignmentState.PREPARING:
+    if assignment.state is AssignmentState.PREPARING:
+        wait = of_preparing(assignment, computer, state.now)
+        if wait:
+            return wait
+    if occupies(assignment, state.now):
         return None
-    wait = of_preparing(assignment, computer, state.now)
-    if wait or occupies(assignment, state.now):
-        return wait
-    return of_other_rollout(computer) or _take_place(state, computer)
+    parked = assignment.state is AssignmentState.PREPARING and not downloads(assignment)
+    return of_other_rollout(computer) or _take_place(state, computer, loads=parked)
 
 
 def _renew(state: TickState, assignment: Assignment, computer: ComputerView) -> None:
@@ -84,8 +107,15 @@ def _lease_until(state: TickState, computer: ComputerView) -> datetime:
     return min(limit for limit in limits if limit is not None)
 
 
-def _take_place(state: TickState, computer: ComputerView) -> Wait | None:
+def is_full(state: TickState) -> bool:
+    """Tell whether as many computers download as the plan's bandwidth allows."""
+    return state.downloads_max is not None and state.found.downloading >= state.downloads_max
+
+
+def _take_place(state: TickState, computer: ComputerView, *, loads: bool) -> Wait | None:
     """Take a place among those that are updated at once; say what is full where there is none."""
+    if loads and is_full(state):
+        return BANDWIDTH
     if state.found.occupied >= state.plan.max_concurrency:
         return CONCURRENCY
     budget = state.plan.disruption_budget
@@ -95,6 +125,7 @@ def _take_place(state: TickState, computer: ComputerView) -> Wait | None:
             return BUDGET
         state.found.groups[group] = state.found.groups.get(group, 0) + 1
     state.found.occupied += 1
+    state.found.downloading += loads
     return None
 
 
@@ -107,7 +138,8 @@ def offer(state: TickState) -> None:
     for assignment in state.found.members[wave]:
         if assignment.state is not AssignmentState.PENDING:
             continue
-        if state.found.occupied + measuring >= state.plan.max_concurrency and not state.explaining:
+        full = is_full(state) or state.found.occupied + measuring >= state.plan.max_concurrency
+        if full and not state.explaining:
             return
         computer = state.computer(assignment)
         wait = _offer_wait(state, assignment, computer)
@@ -116,7 +148,7 @@ def offer(state: TickState) -> None:
             if state.found.occupied + measuring < state.plan.max_concurrency:
                 measuring += 1
                 ask(state, assignment)
-        wait = wait or _take_place(state, computer)
+        wait = wait or _take_place(state, computer, loads=True)
         if wait:
             state.waits[assignment.id] = wait
             state.at(wait.until)

@@ -8,22 +8,22 @@ gives the same answer, whichever way the controller's clock was set meanwhile.
 
 from collections.abc import Iterable
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sopwith_controller.domain.plan import Plan
 from sopwith_controller.domain.windows import WindowState, next_open, state_at
 from sopwith_formats.start_time import start_moment
 
 
-def opening(plan: Plan, group: str, own_zone: str, now: datetime) -> WindowState:
-    """Return what window and start time say now for a computer of a group and a zone."""
+def opening(plan: Plan, group: str, own_zone: str, now: datetime, takes: timedelta = timedelta(0)) -> WindowState:
+    """Return what window and start time say now to a computer of a group and a zone; `takes` as in `state_at`."""
     window = plan.window_of(group)
     if plan.start_time:
         start = start_moment(plan.start_time, own_zone)
         if now < start:
             opens = next_open(window, start, own_zone)
             return WindowState(open=False, last_start=None, next_open=opens, start_time=start, group=group)
-    state = state_at(window, now, own_zone)
+    state = state_at(window, now, own_zone, takes)
     return replace(state, group=group) if group else state
 
 

@@ -95,6 +95,10 @@ class Plan:
     """Completed, the release is offered to computers of `audience` that come later."""
     repeat: str = ""
     """RRULE of the patch day that drafts the next one; empty: none."""
+    staging_seconds: int = 0
+    """How long before its window opens a computer may fetch the files."""
+    bandwidth_max: int | None = None
+    """How many bytes a second all downloads together may take; None: any number."""
 
     @property
     def tail(self) -> int:

@@ -6,10 +6,13 @@ Decides by the SOP's policy alone. A deviation may cover a value outside; granti
 from collections.abc import Sequence
 from datetime import timedelta
 
+from sopwith_controller.domain.durations import Estimates
 from sopwith_controller.domain.errors import Refusal
+from sopwith_controller.domain.plan import Plan
+from sopwith_controller.domain.windows import never_fits
 from sopwith_formats.rollout_spec import ErrorThresholdSpec, RolloutSpec
 from sopwith_formats.sop_policy import Amount, Range, SopPolicy, WaveRule, amount, same_kind
-from sopwith_formats.units import format_duration
+from sopwith_formats.units import format_duration, format_rate
 
 DEVIATION = "owner or it_manager (sopwith deviation open)"
 
@@ -27,7 +30,10 @@ def check_bounds(spec: RolloutSpec, policy: SopPolicy, waves: Sequence[WaveRule]
         ("ready_quorum", spec.ready_quorum, limits.ready_quorum),
         ("attempts_max", spec.attempts_max, limits.attempts_max),
         ("deadline", spec.deadline_seconds, limits.rollout_deadline_seconds),
+        ("staging", spec.staging_seconds, limits.staging_seconds),
     )
+    if limits.bandwidth_max is not None:
+        asked = (*asked, ("bandwidth_max", spec.bandwidth_max, limits.bandwidth_max))
     found = [
         _refusal(f"{key} {_say(key, value)} lies outside the bounds of {policy.sop_id} ({_bounds(key, bounds)})", key)
         for key, value, bounds in asked
@@ -37,6 +43,25 @@ def check_bounds(spec: RolloutSpec, policy: SopPolicy, waves: Sequence[WaveRule]
     if policy.window_fixed and spec.window not in {None, policy.window} and not spec.emergency:
         found.append(_refusal(f"{policy.sop_id} fixes the window; a rollout may not bring its own", "window"))
     return found
+
+
+def check_fits_window(plan: Plan, estimates: Estimates) -> list[Refusal]:
+    """Return the refusal of a release that takes longer than the window lasts, by what was measured before."""
+    estimate = estimates.overall
+    windows = [plan.window, *(group.window for group in plan.groups)]
+    reason = next(filter(None, (never_fits(window, estimate.takes) for window in windows if window)), "")
+    if not reason:
+        return []
+    measured = f"measured on {estimate.measurements} computers" if estimate.measurements > 1 else "measured once"
+    return [
+        Refusal(
+            "window",
+            "V.C",
+            f"{plan.release}: {reason} ({measured})",
+            remedy="lengthen window in the rollout file",
+            deviation=DEVIATION,
+        )
+    ]
 
 
 def _wave_bounds(policy: SopPolicy, waves: Sequence[WaveRule]) -> list[Refusal]:
@@ -70,7 +95,9 @@ def _bounds(key: str, bounds: Range) -> str:
 
 
 def _say(key: str, value: Amount) -> str:
-    return _seconds(int(value)) if key == "deadline" else str(value)
+    if key == "bandwidth_max":
+        return format_rate(int(value))
+    return _seconds(int(value)) if key in {"deadline", "staging"} else str(value)
 
 
 def _seconds(seconds: int) -> str:

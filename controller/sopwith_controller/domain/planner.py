@@ -25,6 +25,7 @@ from sopwith_controller.domain.explanations import explain_all
 from sopwith_controller.domain.offers import offer, renew_leases
 from sopwith_controller.domain.rollout import ACTIVE_STATES
 from sopwith_controller.domain.rollout_entities import RolloutState
+from sopwith_controller.domain.staging import stage
 from sopwith_controller.domain.tick import (
     Complete,
     EndAssignment,
@@ -67,6 +68,7 @@ def _decide(view: RolloutView, now: datetime, *, explaining: bool) -> TickState:
     renew_leases(state)
     if running and not state.rollout_wait:
         offer(state)
+        stage(state)
     if state.measure:
         state.actions.append(MeasureReadiness(tuple(state.measure)))
     return state

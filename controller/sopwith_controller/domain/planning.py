@@ -21,7 +21,7 @@ from sopwith_controller.domain.errors import InvalidInputError, Refusal
 from sopwith_controller.domain.maintenance import members_of, window_of_rollout
 from sopwith_controller.domain.materials import materials_of, warnings_of
 from sopwith_controller.domain.plan import Plan, PlanGroup, PlanMember, PlanThresholds, PlanWave
-from sopwith_controller.domain.plan_bounds import check_bounds
+from sopwith_controller.domain.plan_bounds import check_bounds, check_fits_window
 from sopwith_controller.domain.plan_inputs import PlanInputs, Planning
 from sopwith_formats.rollout_spec import ErrorThresholdSpec, RolloutSpec
 from sopwith_formats.sop_policy import Amount, WaveRule
@@ -39,7 +39,8 @@ def make_plan(inputs: PlanInputs) -> Planning:
     plan = _plan(inputs, members, groups, place(rules, len(members)))
     minimum = sum(wave.soak_seconds for wave in plan.waves[:-1])
     materials = materials_of(inputs, plan)
-    refusals += [*claimed_twice, *check_bounds(inputs.spec, inputs.policy, rules), *_projection(plan, minimum)]
+    refusals += [*claimed_twice, *check_bounds(inputs.spec, inputs.policy, rules)]
+    refusals += [*check_fits_window(plan, inputs.estimates), *_projection(plan, minimum)]
     refusals += [
         Refusal("sop_step_order", "IV", f"{item.name} is missing: {item.message}")
         for item in materials
@@ -139,7 +140,16 @@ def _plan(
         start_time=spec.start_time or "",
         emergency=spec.emergency,
         ticket=spec.ticket,
+        staging_seconds=int(_or(spec.staging_seconds, policy.limits.staging_seconds.default)),
+        bandwidth_max=_bandwidth(inputs),
     )
+
+
+def _bandwidth(inputs: PlanInputs) -> int | None:
+    bounds = inputs.policy.limits.bandwidth_max
+    if inputs.spec.bandwidth_max is not None or bounds is None:
+        return inputs.spec.bandwidth_max
+    return int(bounds.default)
 
 
 def _or(value: Amount | None, default: Amount) -> Amount:

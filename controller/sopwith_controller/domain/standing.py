@@ -32,6 +32,7 @@ RELEASE = "{release}"
 
 CONCURRENCY = Wait("concurrency", "as many computers as the plan allows are being updated; it is next in plan order")
 BUDGET = Wait("budget", "as many computers of its group as the disruption budget allows are being updated")
+BANDWIDTH = Wait("bandwidth", "as many computers download as the plan's bandwidth_max allows; it is next in plan order")
 MEASURING = Wait("readiness", "is being asked to measure its readiness")
 
 
@@ -69,15 +70,33 @@ def _of_freeze(view: RolloutView) -> Wait | None:
 
 
 def of_window(state: WindowState) -> Wait | None:
-    """Return the closed window, or the start time that has not come."""
+    """Return the closed window, the start time that has not come, or that an install would not finish in time."""
     if state.open:
         return None
+    if state.too_late:
+        again = f"; the window opens again {_say(state.next_open)}" if state.next_open else ""
+        remedy = "" if state.next_open else "a new rollout with a longer window"
+        return Wait("window", f"{state.too_late}{again}", remedy, state.next_open)
     opens = f"opens {_say(state.next_open)}" if state.next_open else "does not open within five years"
     if state.start_time:
         later = "" if state.next_open == state.start_time else f"; its window then {opens}"
         return Wait("start", f"its start time is {_say(state.start_time)}{later}", until=state.next_open)
     whose = f"the window of maintenance group {state.group}" if state.group else "the window"
     return Wait("window", f"{whose} is closed; it {opens}", until=state.next_open)
+
+
+_STAGING = {
+    AssignmentState.PREPARING: "was asked to fetch the files ahead of the {}",
+    AssignmentState.DOWNLOADING: "downloads ahead of the {}",
+    AssignmentState.STAGED: "has the files, waits for the {}",
+}
+
+
+def of_staging(assignment: Assignment, window: Wait) -> Wait:
+    """Return the wait for window or start time of one that was offered, with what it has done so far."""
+    done = _STAGING[assignment.state].format("start" if window.waits_for == "start" else "window")
+    opens = f", opens {_say(window.until)}" if window.until and window.waits_for == "window" else f"; {window.message}"
+    return replace(window, message=f"{assignment.computer} {done}{opens}")
 
 
 def of_computer(computer: ComputerView, now: datetime) -> Wait | None:

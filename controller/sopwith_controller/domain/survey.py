@@ -40,6 +40,8 @@ class Survey:
     """Unended and before INSTALLING."""
     installing: int = 0
     """Unended and from INSTALLING on."""
+    downloading: int = 0
+    """Connected ones that download, or are about to."""
     occupied: int = 0
     """Places of `max_concurrency` that are taken."""
     groups: dict[tuple[str, ...], int] = field(default_factory=dict)
@@ -127,8 +129,10 @@ def _add_active(found: Survey, tally: Tally, view: RolloutView, assignment: Assi
     computer = view.computers[assignment.computer_id]
     if assignment.state in BEFORE_INSTALLING:
         found.offered.append(assignment)
-        if assignment.state is AssignmentState.PREPARING:
+        may_leave = assignment.start_until_time is None and not computer.connected
+        if assignment.state is AssignmentState.PREPARING or may_leave:
             found.doubtful[assignment.wave].append(assignment)
+        found.downloading += computer.connected and downloads(assignment)
         if not occupies(assignment, now):
             return
     else:
@@ -139,6 +143,13 @@ def _add_active(found: Survey, tally: Tally, view: RolloutView, assignment: Assi
     if view.plan.disruption_budget:
         group = group_of(view, computer)
         found.groups[group] = found.groups.get(group, 0) + 1
+
+
+def downloads(assignment: Assignment) -> bool:
+    """Tell whether an offered one fetches files, or will as soon as it has prepared; a parked one does not."""
+    if assignment.state is AssignmentState.PREPARING:
+        return not assignment.reasons
+    return assignment.state is AssignmentState.DOWNLOADING
 
 
 def group_of(view: RolloutView, computer: ComputerView) -> tuple[str, ...]:
@@ -157,7 +168,8 @@ def _stood_in_the_way(
     view: RolloutView, assignment: Assignment, computer: ComputerView, rollout_wait: Wait | None, now: datetime
 ) -> str:
     group = view.plan.groups_of_members.get(computer.id, "")
-    wait = rollout_wait or of_window(opening(view.plan, group, computer.time_zone, now))
+    takes = view.estimates.of(computer.platform).takes
+    wait = rollout_wait or of_window(opening(view.plan, group, computer.time_zone, now, takes))
     if wait:
         return wait.message
     if computer.busy_with:

@@ -73,12 +73,15 @@ class RolloutView:
 
 @dataclass(frozen=True)
 class OfferAssignment:
-    """Sign and send a warrant whose first lease ends at `start_until`; PENDING becomes PREPARING."""
+    """Sign and send a warrant whose first lease ends at `start_until`; PENDING becomes PREPARING.
+
+    Without a lease it is an offer to stage: prepare and download ahead of the window, and wait for leave to install.
+    """
 
     assignment: str
     computer: str
     wave: int
-    start_until: datetime
+    start_until: datetime | None
 
 
 @dataclass(frozen=True)
@@ -241,6 +244,7 @@ WAITS = (
     "wave",
     "soak",
     "concurrency",
+    "bandwidth",
     "budget",
     "readiness",
     "connection",

@@ -45,7 +45,9 @@ class TickState:
     """Ids of computers to ask for readiness, in order."""
     offered: set[str] = field(default_factory=set)
     """Ids of assignments that this tick offers."""
-    windows: dict[tuple[str, str], WindowState] = field(default_factory=dict)
+    windows: dict[tuple[str, str, str], WindowState] = field(default_factory=dict)
+    downloads_max: int | None = None
+    """How many computers may download at once; None: no limit."""
 
     @property
     def plan(self) -> Plan:
@@ -57,10 +59,11 @@ class TickState:
         return self.view.computers[assignment.computer_id]
 
     def window(self, computer: ComputerView) -> WindowState:
-        """Return what window and start time say for a computer now; worked out once per group and zone."""
-        key = (self.plan.groups_of_members.get(computer.id, ""), computer.time_zone)
+        """Return what window and start time say to a computer now; worked out once per group, zone and platform."""
+        key = (self.plan.groups_of_members.get(computer.id, ""), computer.time_zone, computer.platform)
         if (found := self.windows.get(key)) is None:
-            found = self.windows[key] = opening(self.plan, *key, self.now)
+            takes = self.view.estimates.of(computer.platform).takes
+            found = self.windows[key] = opening(self.plan, key[0], key[1], self.now, takes)
             self.at(found.next_change)
         return found
 
@@ -82,6 +85,8 @@ def begin(view: RolloutView, now: datetime, *, explaining: bool) -> TickState:
     progress = [*view.rollout.waves, *([WaveProgress()] * missing)]
     state = TickState(view, now, rollout_wait, found, found.actions, found.times, progress, explaining)
     state.current = next((index for index, wave in enumerate(progress) if wave.passed_time is None), view.plan.tail)
+    if view.plan.bandwidth_max is not None:
+        state.downloads_max = max(1, view.plan.bandwidth_max // view.estimates.overall.mean_bytes_per_second)
     for freeze in view.freezes:
         state.at(freeze.end_time)
     return state

@@ -100,7 +100,7 @@ def _open(state: TickState, wave: int) -> bool:
         opens = f"opens {format_time(closed.next_open)}" if closed.next_open else "does not open within five years"
         waits = f"for the window, which {opens}" if wait.waits_for == "window" else f"to start: {wait.message}"
         state.current_wait = wait
-        state.state_reason = f"wave {name} waits {waits}"
+        state.state_reason = f"wave {name} waits {f'for the window: {closed.too_late}' if closed.too_late else waits}"
         return False
     state.progress[wave] = replace(state.progress[wave], opened_time=state.now)
     state.actions.append(OpenWave(wave, name))

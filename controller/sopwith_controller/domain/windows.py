@@ -8,7 +8,8 @@ start time hold for which computer is `openings`'. Rules:
   to the end of the gap, and of one that is shown twice in autumn it is the first. So each intended occurrence happens
   exactly once; where a zone skips a whole day, that day's occurrence opens with the next day.
 - A window ends a real duration after its start, whatever the clocks do meanwhile.
-- No install starts later than `cutoff` before the end, nor one that by its estimate would pass the end.
+- No install starts later than `cutoff` before the end, nor so late that by what it takes it would not finish before the
+  end; one that takes as long as the whole window never starts.
 - `local` means each computer's own zone, from its facts; UTC for a computer that reports none, or one nobody knows.
 """
 
@@ -21,6 +22,7 @@ from sopwith_formats import recurrence
 from sopwith_formats.errors import FormatError
 from sopwith_formats.sop_policy import Window
 from sopwith_formats.time_zones import LOCAL, find_zone, first_moment
+from sopwith_formats.units import format_duration, format_time
 
 _AROUND = timedelta(days=3)
 """How far a wall clock and UTC, with a skipped day between them, are apart at most."""
@@ -52,6 +54,8 @@ class WindowState:
     """While closed because the rollout's start time has not come for this computer: that time."""
     group: str = ""
     """Maintenance group whose window it is; empty: the rollout's."""
+    too_late: str = ""
+    """Why an install may not start although the window is, or will be, open: it would not finish in time."""
 
     @property
     def next_change(self) -> datetime | None:
@@ -68,21 +72,39 @@ class WindowState:
 ALWAYS = WindowState(open=True, last_start=None, next_open=None)
 
 
-def state_at(window: Window | None, now: datetime, own_zone: str = "") -> WindowState:
-    """Return what a window says now for a computer of this zone; None is always open."""
+def state_at(window: Window | None, now: datetime, own_zone: str = "", takes: timedelta = timedelta(0)) -> WindowState:
+    """Return what a window says now to a computer of this zone, for an install that takes so long; 0: not measured.
+
+    A window of None is always open.
+    """
     if window is None:
         return ALWAYS
+    too_late = never_fits(window, takes)
+    if too_late:
+        return WindowState(open=False, last_start=None, next_open=None, too_late=too_late)
     found: Occurrence | None = None
+    following: datetime | None = None
     for occurrence in _occurrences(window, zone_of(window.time_zone, own_zone), now.astimezone(UTC).date()):
         if occurrence.opens > now:
-            if found is None:
-                return WindowState(open=False, last_start=None, next_open=occurrence.opens)
+            following = occurrence.opens
             break
-        if now < occurrence.last_start:
+        if now < min(occurrence.last_start, occurrence.closes - takes):
             found = occurrence
+        elif now < occurrence.last_start:
+            closes = format_time(occurrence.closes)
+            too_late = f"it takes {format_duration(takes)} and would not finish before the window closes at {closes}"
     if found is None:
-        return WindowState(open=False, last_start=None, next_open=None)
-    return WindowState(open=True, last_start=found.last_start, next_open=None, closes=found.closes)
+        return WindowState(open=False, last_start=None, next_open=following, too_late=too_late)
+    last_start = min(found.last_start, found.closes - takes)
+    return WindowState(open=True, last_start=last_start, next_open=None, closes=found.closes)
+
+
+def never_fits(window: Window, takes: timedelta) -> str:
+    """Return in words that an install takes as long as the whole window or longer; empty where it fits."""
+    if takes < timedelta(seconds=window.duration_seconds):
+        return ""
+    lasts = format_duration(timedelta(seconds=window.duration_seconds))
+    return f"it will not finish in time: it takes {format_duration(takes)}, and the window is {lasts}"
 
 
 def is_open(window: Window | None, now: datetime, own_zone: str = "") -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 
 from sopwith_controller.domain import assignment as mirror
 from sopwith_controller.domain import rollout as lifecycle
+from sopwith_controller.domain.durations import Estimates
 from sopwith_controller.domain.entities import Computer, ComputerState, Readiness, Reason, Release, ReleaseState
 from sopwith_controller.domain.incident_entities import Freeze
 from sopwith_controller.domain.plan import Plan, PlanMember, PlanThresholds, PlanWave
@@ -204,6 +205,7 @@ class World:
     assignments: dict[str, Assignment] = field(init=False)
     computers: dict[str, ComputerView] = field(init=False)
     freezes: tuple[Freeze, ...] = ()
+    estimates: Estimates = field(default_factory=Estimates)
     withdrawn: bool = False
     decision: TickDecision = field(default_factory=TickDecision)
     log: list[object] = field(default_factory=list)
@@ -240,6 +242,7 @@ class World:
             self.computers,
             self.freezes,
             self.withdrawn,
+            self.estimates,
         )
 
     def set(self, number: int, **changes: Any) -> None:

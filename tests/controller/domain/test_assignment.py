@@ -171,12 +171,16 @@ def test_controller_does_not_conclude_twice():
         (an_assignment(state=S.PREPARING), False),
         (an_assignment(state=S.PREPARING, start_until_time=NOW), False),
         (an_assignment(state=S.PREPARING, start_until_time=NOW + MINUTE), True),
-        (an_assignment(state=S.DOWNLOADING), True),
+        (an_assignment(state=S.DOWNLOADING), False),
+        (an_assignment(state=S.DOWNLOADING, start_until_time=NOW), True),
+        (an_assignment(state=S.STAGED), False),
+        (an_assignment(state=S.STAGED, start_until_time=NOW - MINUTE), True),
+        (an_assignment(state=S.INSTALLING), True),
         (an_assignment(state=S.AWAITING_REBOOT), True),
         (an_assignment(state=S.ENDED, outcome="FAILED"), False),
     ],
 )
-def test_parked_offer_whose_lease_ran_out_takes_no_place(assignment: Assignment, occupied: bool):
+def test_offer_without_leave_to_install_takes_no_place(assignment: Assignment, occupied: bool):
     assert mirror.occupies(assignment, NOW) is occupied
 
 

@@ -128,6 +128,7 @@ def test_nothing_measured_is_a_guess_that_holds_nothing_back():
     assert found == Estimates()
     assert found.of(DEBIAN) is GUESS
     assert not found.of(DEBIAN).measured
+    assert GUESS.takes == timedelta(0)
     assert GUESS.install == timedelta(minutes=10)
     assert GUESS.download(DEFAULT_BYTES_PER_SECOND * 2 - 1) == timedelta(seconds=2)
 
@@ -135,7 +136,10 @@ def test_nothing_measured_is_a_guess_that_holds_nothing_back():
 def test_an_estimate_is_the_ninetieth_percentile():
     found = estimates([measured(number, install=number, rate=number * 1000) for number in range(1, 11)])
 
-    assert found.overall == Estimate(install_seconds=9, bytes_per_second=2000, measurements=10)
+    assert found.overall == Estimate(
+        install_seconds=9, bytes_per_second=2000, mean_bytes_per_second=5500, measurements=10
+    )
+    assert found.overall.takes == timedelta(seconds=9)
     assert found.overall.measured
 
 
