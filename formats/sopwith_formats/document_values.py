@@ -9,10 +9,12 @@ whether `soak: 30` means seconds or minutes.
 """
 
 import re
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, WithJsonSchema
+from pydantic_core import CoreSchema, core_schema
 
 from sopwith_formats.errors import FormatError
 from sopwith_formats.units import parse_duration, parse_percent, parse_rate, parse_size
@@ -77,13 +79,71 @@ def clock_time(value: Any) -> str:
     return value
 
 
-Duration = Annotated[int, BeforeValidator(duration_seconds)]
-Percent = Annotated[str, BeforeValidator(percent_text)]
-Size = Annotated[int, BeforeValidator(size_bytes)]
-Rate = Annotated[int, BeforeValidator(rate_bytes)]
-CountOrPercent = Annotated[int | str, BeforeValidator(count_or_percent)]
-PercentNumber = Annotated[str, BeforeValidator(percent_number)]
-ClockTime = Annotated[str, BeforeValidator(clock_time)]
+@dataclass(frozen=True)
+class OneOf:
+    """The check that a value is one of the words of a closed vocabulary; the published schema lists them."""
+
+    allowed: tuple[str, ...]
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Return the check for pydantic."""
+        return core_schema.no_info_before_validator_function(self._check, handler(source))
+
+    def __get_pydantic_json_schema__(self, _: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """Return the words for the published schema."""
+        return {"type": "string", "enum": list(map(str, self.allowed))}
+
+    def _check(self, value: Any) -> str:
+        if not isinstance(value, str) or value not in self.allowed:
+            raise FormatError(
+                f"is {value!r}, which is not known here", remedy=f"write one of {', '.join(self.allowed)}"
+            )
+        return value
+
+
+def one_of(allowed: tuple[str, ...]) -> OneOf:
+    """Return the check that a value is one of these words."""
+    return OneOf(allowed)
+
+
+@dataclass(frozen=True)
+class AlsoWritten:
+    """Says in the published schema that a value may also be written as one of these words."""
+
+    words: tuple[str, ...]
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """Return the words beside what the value is otherwise."""
+        return {"anyOf": [{"enum": list(self.words)}, handler(schema)]}
+
+
+_PERCENT = r"^\s*\d+(\.\d+)?\s*%\s*$"
+
+
+def _written(pattern: str, example: str) -> WithJsonSchema:
+    """Say in the published schema how a value is written, which is not how it is kept."""
+    return WithJsonSchema({"type": "string", "pattern": pattern, "examples": [example]})
+
+
+Duration = Annotated[int, BeforeValidator(duration_seconds), _written(r"^\s*\d+(\.\d+)?\s*[a-zA-Z]+\s*$", "30m")]
+Percent = Annotated[str, BeforeValidator(percent_text), _written(_PERCENT, "95%")]
+Size = Annotated[int, BeforeValidator(size_bytes), _written(r"^\s*\d+(\.\d+)?\s*[a-zA-Z]+\s*$", "50MiB")]
+Rate = Annotated[int, BeforeValidator(rate_bytes), _written(r"^\s*\d+(\.\d+)?\s*[a-zA-Z]+(/s)?\s*$", "200Mbit/s")]
+CountOrPercent = Annotated[
+    int | str,
+    BeforeValidator(count_or_percent),
+    WithJsonSchema(
+        {"anyOf": [{"type": "integer", "minimum": 1, "maximum": COUNT_MAX}, {"type": "string", "pattern": _PERCENT}]}
+    ),
+]
+PercentNumber = Annotated[
+    str,
+    BeforeValidator(percent_number),
+    WithJsonSchema(
+        {"anyOf": [{"type": "integer", "minimum": 0, "maximum": 100}, {"type": "string", "pattern": r"^[\d.]+\s*%?$"}]}
+    ),
+]
+ClockTime = Annotated[str, BeforeValidator(clock_time), _written(r"^([01]\d|2[0-3]):[0-5]\d$", "22:00")]
 Count = Annotated[int, Field(ge=0, le=COUNT_MAX)]
 PositiveCount = Annotated[int, Field(ge=1, le=COUNT_MAX)]
 Word = Annotated[str, Field(min_length=1, max_length=200)]

@@ -70,6 +70,14 @@ TEXT_KEYS = frozenset(
 )
 """Keys that are text whatever they look like."""
 
+FREE_KEYS = frozenset(
+    {
+        *("sop_format", "title", "organization", "revision", "change", "scope.personnel", "objectives"),
+        *("sources.description", "materials", "distribution", "references", "satisfies"),
+    }
+)
+"""Keys that no policy digest covers: rewriting them alone keeps a revision editorial."""
+
 
 def policy_of(front: FrontMatter) -> policy.SopPolicy:
     """Return what the SOP enforces."""

@@ -14,7 +14,16 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from sopwith_formats import sop_words as words
 from sopwith_formats.document_parts import BudgetPart, Name, Selector, WavePart, WindowPart, wave_records
-from sopwith_formats.document_values import CountOrPercent, Duration, PositiveCount, Size, Text, Word
+from sopwith_formats.document_values import (
+    AlsoWritten,
+    CountOrPercent,
+    Duration,
+    PositiveCount,
+    Size,
+    Text,
+    Word,
+    one_of,
+)
 from sopwith_formats.documents import StrictModel
 from sopwith_formats.errors import FormatError
 from sopwith_formats.sop_ranges import (
@@ -28,17 +37,6 @@ from sopwith_formats.sop_ranges import (
 from sopwith_formats.vocabulary import Outcome, Symptom
 
 _ADDRESS = re.compile(r"[^\s@<>,;\"\x00-\x1f]{1,64}@[A-Za-z0-9.-]{1,190}")
-
-
-def one_of(allowed: tuple[str, ...]) -> BeforeValidator:
-    """Return a check that a value is one of the words of a closed vocabulary."""
-
-    def check(value: Any) -> str:
-        if not isinstance(value, str) or value not in allowed:
-            raise FormatError(f"is {value!r}, which is not known here", remedy=f"write one of {', '.join(allowed)}")
-        return value
-
-    return BeforeValidator(check)
 
 
 def _address(value: Any) -> str:
@@ -61,7 +59,7 @@ def _unique_waves(waves: list[WavePart]) -> list[WavePart]:
 Role = Annotated[str, one_of(words.ROLES)]
 Actor = Annotated[str, one_of(words.ACTORS)]
 Address = Annotated[str, BeforeValidator(_address)]
-OptionalWindow = Annotated[WindowPart | None, BeforeValidator(_window)]
+OptionalWindow = Annotated[WindowPart | None, BeforeValidator(_window), AlsoWritten(("always",))]
 Waves = Annotated[list[WavePart], AfterValidator(_unique_waves)]
 
 

@@ -6,7 +6,8 @@ none on that side.
 
 from typing import Any
 
-from pydantic import Field, model_validator
+from pydantic import Field, GetJsonSchemaHandler, model_validator
+from pydantic_core import CoreSchema
 
 from sopwith_formats import sop_policy as policy
 from sopwith_formats.document_values import CountOrPercent, Duration, Percent, PercentNumber, PositiveCount, Rate
@@ -22,6 +23,13 @@ class BoundedPart(StrictModel):
     def _bare(cls, value: Any) -> Any:
         """Take a bare value as the only one allowed."""
         return value if isinstance(value, dict) else {"default": value, "min": value, "max": value}
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """Return what may be written: the group, or the bare value."""
+        group = handler(schema)
+        bare = handler.resolve_ref_schema(group)["properties"]["default"]
+        return {"anyOf": [group, bare]}
 
     @model_validator(mode="after")
     def _in_bounds(self) -> "BoundedPart":

@@ -61,6 +61,16 @@ def draw(name: str, sop: SopDocument, around: Surroundings) -> Table:
     return _TABLES[name](sop)
 
 
+def control_map(sop: SopDocument) -> Table:
+    """Return which clause supports evidence for which control of which framework."""
+    rows = tuple(
+        (framework, clause, ", ".join(controls))
+        for framework, clauses in sop.front.satisfies.items()
+        for clause, controls in clauses.items()
+    )
+    return Table(("Framework", "Clause", "Supports evidence for"), rows or (("none", "", ""),))
+
+
 def _spoken(word: str) -> str:
     return word.replace("_", " ").replace("it manager", "IT manager").replace("sop", "SOP")
 

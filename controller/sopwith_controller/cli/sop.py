@@ -1,4 +1,4 @@
-"""`sopwith sop`: write, sign and read the Standard Operating Procedure."""
+"""`sopwith sop`: write and sign the Standard Operating Procedure; what only reads it is `sop_reading`'s."""
 
 import sys
 from pathlib import Path
@@ -14,14 +14,15 @@ from sopwith_controller.cli.output import (
     enum_name,
     escape,
     print_facts,
-    print_table,
     tell,
     time_text,
 )
+from sopwith_controller.cli.sop_reading import add_reading_verbs, revision_option, revisions_of
 from sopwith_controller.cli.verbs import agree, connected, noun, state, verb
 from sopwith_controller.desk.errors import DeskError, RefusedError
 
 group = noun("sop", "Write, sign and read the Standard Operating Procedure.")
+add_reading_verbs(group)
 
 COLUMNS = (
     Column("SOP", lambda sop: sop.id),
@@ -34,7 +35,6 @@ COLUMNS = (
     Column("POLICY DIGEST", lambda sop: sop.policy_sha256[:16], wide=True),
 )
 yes_option = click.option("--yes", is_flag=True, help="Answer the question with yes.")
-revision_option = click.option("--revision", type=int, default=0, help="Revision; default: the effective one.")
 
 
 @verb(group, "new", example="sopwith sop new --out sop.md")
@@ -152,22 +152,6 @@ def list_sops() -> None:
     emit(state().output, reply.sops, COLUMNS, name=lambda sop: sop.id, empty="No SOP; sopwith sop new writes one.")
 
 
-@verb(group, "history", example="sopwith sop history SU-SOP-001")
-@click.argument("sop")
-def history(sop: str) -> None:
-    """Show the revision history, the table of the SOP's last section."""
-    with connected() as connection:
-        rows = [_history_row(item) for item in _revisions(connection, sop)]
-    if state().output in ("json", "yaml"):
-        emit_document(state().output, rows)
-    elif state().output == "name":
-        for row in rows:
-            print(row["revision"])
-    else:
-        titles = ("REVISION", "DESCRIPTION", "DATE", "REVISED BY")
-        print_table(titles, [[str(value) for value in row.values()] for row in rows])
-
-
 @verb(group, "acknowledge", example="sopwith sop acknowledge SU-SOP-001 --yes")
 @click.argument("sop")
 @revision_option
@@ -194,64 +178,6 @@ def activate(sop: str, yes: bool) -> None:
     _emit(reply.sop)
 
 
-@verb(group, "verify", example="sopwith sop verify SU-SOP-001.sop.json")
-@click.argument("file", type=click.Path(path_type=Path))
-@click.option("--key", "keys", multiple=True, metavar="FINGERPRINT", help="Believe only these keys (sha256:...).")
-def verify(file: Path, keys: tuple[str, ...]) -> None:
-    """Prove the signatures in an exported file; needs no controller."""
-    from sopwith_controller.desk.sop_bundle import verify_bundle
-    from sopwith_formats.errors import FormatError
-
-    try:
-        proof = verify_bundle(file.read_bytes(), keys)
-    except FormatError as error:
-        raise DeskError(f"{file} {error.message}", remedy=error.remedy) from error
-    if state().output in ("json", "yaml"):
-        document = {**vars(proof), "signatures": [vars(item) for item in proof.signatures], "valid": proof.valid}
-        document["signatures_missing"] = list(proof.signatures_missing)
-        emit_document(state().output, document)
-    else:
-        titles = ("PERSON", "ROLE", "MEANING", "SIGNED", "VALID", "WHY NOT")
-        print_table(
-            titles,
-            [
-                [item.person, item.role, item.meaning, item.signed_time, "yes" if item.valid else "NO", item.reason]
-                for item in proof.signatures
-            ],
-        )
-    if proof.valid < len(proof.signatures) or not proof.signatures:
-        raise DeskError(f"{proof.valid} of {len(proof.signatures)} signatures are valid")
-    missing = f"; none by {', '.join(proof.signatures_missing)}" if proof.signatures_missing else ""
-    tell(f"{proof.valid} of {len(proof.signatures)} signatures are valid{missing}")
-
-
-@verb(group, "render", example="sopwith sop render SU-SOP-001 --format html --out sop.html")
-@click.argument("sop", metavar="ID|FILE")
-@revision_option
-@click.option("--format", "form", type=click.Choice(("txt", "html")), default="txt", help="Form of the paper.")
-@click.option("--out", type=click.Path(path_type=Path), help="File to write; default: standard output.")
-def render(sop: str, revision: int, form: str, out: Path | None) -> None:
-    """Write the SOP as people read it, with its signatures and its history."""
-    from sopwith_formats.durable import durable_write
-    from sopwith_formats.sop_document import read_sop_document
-    from sopwith_formats.sop_rendering import render_html, render_text
-    from sopwith_formats.sop_tables import Surroundings
-
-    if Path(sop).is_file():
-        document, around = Path(sop).read_bytes(), Surroundings("DRAFT")
-    else:
-        with connected() as connection:
-            reply = connection.call(connection.sops.GetSop, pb.GetSopRequest(id=sop, revision=revision))
-            document, around = reply.document, _surroundings(reply.sop, _revisions(connection, sop))
-    read = read_sop_document(document, sop)
-    text = render_html(read, around) if form == "html" else render_text(read, around)
-    if out is None:
-        click.echo(text, nl=False)
-    else:
-        durable_write(out, text.encode(), 0o644)
-        tell(f"wrote {out}")
-
-
 def _complete(document: bytes, file: str) -> str:
     """Return the id of a document that lint finds complete; raise DocumentError with every fault."""
     from sopwith_formats.problems import refuse_if_any
@@ -260,17 +186,6 @@ def _complete(document: bytes, file: str) -> str:
     read = read_sop_document(document, file)
     refuse_if_any(read.problems)
     return read.front.id
-
-
-def _surroundings(sop: Any, revisions: list[Any]) -> Any:
-    from sopwith_formats.sop_tables import RevisionLine, SignatureLine, Surroundings
-
-    signatures = tuple(
-        SignatureLine(item.role, item.person, item.meaning, time_text(item, "signed_time"), item.key_id)
-        for item in sop.signatures
-    )
-    rows = [_history_row(item) for item in revisions if item.revision <= sop.revision]
-    return Surroundings(enum_name(sop, "state"), signatures, tuple(RevisionLine(**row) for row in rows))
 
 
 def _emit(sop: Any) -> None:
@@ -297,13 +212,9 @@ def _print_sop(sop: Any) -> None:
     )
 
 
-def _revisions(connection: Any, sop: str) -> list[Any]:
-    return list(connection.call(connection.sops.ListSopRevisions, pb.ListSopRevisionsRequest(id=sop)).sops)
-
-
 def _open(connection: Any, sop: str) -> int:
     """Return the newest revision's number: that is the one to sign."""
-    return int(_revisions(connection, sop)[-1].revision)
+    return int(revisions_of(connection, sop)[-1].revision)
 
 
 def _refuse_without_role(connection: Any, sop: Any) -> None:
@@ -323,16 +234,6 @@ def _check_in_review(sop: Any) -> None:
             f"{sop.id} revision {sop.revision} is {where}; only a revision in review is signed",
             remedy=f"sopwith sop submit {sop.id if where == 'DRAFT' else 'FILE, with the next revision'}",
         )
-
-
-def _history_row(sop: Any) -> dict[str, Any]:
-    time = time_text(sop, "effective_time") or time_text(sop, "submitted_time")
-    return {
-        "revision": sop.revision,
-        "description": sop.change_description,
-        "date": time[:10],
-        "revised_by": sop.revised_by,
-    }
 
 
 def _next_revision(sop: str) -> bytes:
