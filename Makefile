@@ -1,6 +1,6 @@
 # Sopwith: every command of the house. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format proto proto-check lock simulate clock-changes bench docs docs-check build system-tools clean
+.PHONY: help demo test check format proto proto-check lock simulate clock-changes fuzz bench docs docs-check build system-tools clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -9,6 +9,7 @@ WORKERS ?= auto
 SEED ?= 1
 SEEDS ?= 50
 COMPUTERS ?= 50
+DOCUMENTS ?= 1000
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -64,10 +65,12 @@ proto-check: .venv/.developed ## Fail if the committed generated code is stale
 docs: .venv/.developed ## Write the pages that are made from the code
 	$(BIN)/python -m tests.architecture.state_machines --write
 	$(BIN)/python -m tests.architecture.clock_changes --write
+	$(BIN)/python -m tests.architecture.document_schemas --write
 
 docs-check: .venv/.developed ## Fail if a page that is made from the code is stale
 	$(BIN)/python -m tests.architecture.state_machines
 	$(BIN)/python -m tests.architecture.clock_changes
+	$(BIN)/python -m tests.architecture.document_schemas
 
 lock: .venv/.developed ## Resolve the dependencies anew
 	rm -f requirements/*.lock
@@ -82,6 +85,9 @@ simulate: .venv/.developed ## Run a whole fleet by a seed: SEED= SEEDS= COMPUTER
 
 clock-changes: .venv/.developed ## Try windows on every day of every clock, 2026 to 2036, in minutes
 	SOPWITH_EVERY_DAY=1 $(BIN)/python -m pytest -q --timeout 3600 tests/controller/domain/test_clock_changes.py
+
+fuzz: .venv/.developed ## Lint mutated SOPs: SEED= DOCUMENTS=
+	$(BIN)/python -m tests.formats.mutated_sops --seed $(SEED) --documents $(DOCUMENTS)
 
 bench: .venv/.developed ## Measure beside limits and peers, in two minutes
 	$(BIN)/python -m bench $(BENCHES)

@@ -106,15 +106,15 @@ def one_of(allowed: tuple[str, ...]) -> OneOf:
     return OneOf(allowed)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class AlsoWritten:
-    """Says in the published schema that a value may also be written as one of these words."""
+    """Says in the published schema that a value may also be written in another form, given as a schema."""
 
-    words: tuple[str, ...]
+    form: dict[str, Any]
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        """Return the words beside what the value is otherwise."""
-        return {"anyOf": [{"enum": list(self.words)}, handler(schema)]}
+        """Return the other form beside what the value is otherwise."""
+        return {"anyOf": [self.form, handler(schema)]}
 
 
 _PERCENT = r"^\s*\d+(\.\d+)?\s*%\s*$"

@@ -19,7 +19,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from sopwith_formats import manifest as signed
-from sopwith_formats.document_values import Duration, Size, Text, Word
+from sopwith_formats.document_values import AlsoWritten, Duration, Size, Text, Word
 from sopwith_formats.documents import Document, StrictModel, read_model
 from sopwith_formats.errors import FormatError
 from sopwith_formats.problems import DocumentError, Problem
@@ -91,7 +91,12 @@ def _address(value: Any) -> str:
     return value
 
 
-Words = Annotated[list[Word], BeforeValidator(_words), Field(min_length=1, max_length=100)]
+Words = Annotated[
+    list[Word],
+    BeforeValidator(_words),
+    Field(min_length=1, max_length=100),
+    AlsoWritten({"type": "string", "minLength": 1}),
+]
 
 
 class WhenPart(StrictModel):

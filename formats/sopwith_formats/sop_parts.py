@@ -59,7 +59,7 @@ def _unique_waves(waves: list[WavePart]) -> list[WavePart]:
 Role = Annotated[str, one_of(words.ROLES)]
 Actor = Annotated[str, one_of(words.ACTORS)]
 Address = Annotated[str, BeforeValidator(_address)]
-OptionalWindow = Annotated[WindowPart | None, BeforeValidator(_window), AlsoWritten(("always",))]
+OptionalWindow = Annotated[WindowPart | None, BeforeValidator(_window), AlsoWritten({"const": "always"})]
 Waves = Annotated[list[WavePart], AfterValidator(_unique_waves)]
 
 

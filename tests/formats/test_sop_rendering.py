@@ -2,8 +2,12 @@
 
 import re
 from dataclasses import replace
+from xml.etree import ElementTree as ET
+
+import pytest
 
 from sopwith_formats import sop_words
+from sopwith_formats.sop_audiences import AUDIENCES, shows_section
 from sopwith_formats.sop_document import read_sop_document
 from sopwith_formats.sop_references import TABLES, find_references, look_up
 from sopwith_formats.sop_rendering import TEXT_WIDTH, render_html, render_text
@@ -99,3 +103,41 @@ def test_reference_leads_to_a_default_a_bound_or_a_list_item():
     assert look_up(values, "windows.default") == (True, "always")
     assert look_up(values, "nothing.there") == (False, "")
     assert look_up(values, "waves.default") == (False, "")
+
+
+@pytest.mark.parametrize("audience", AUDIENCES)
+def test_view_says_that_it_is_one_and_shows_what_its_readers_need(audience):
+    text = render_text(SOP, AROUND, audience)
+
+    assert f"View for the {audience}." in text
+    assert "What was signed is the whole document: SU-SOP-001 revision 1." in " ".join(text.split())
+    for heading in (*sop_words.HEADINGS, *sop_words.PROCEDURE_HEADINGS):
+        assert (f"\n{heading}\n" in text) == shows_section(audience, heading)
+    assert SOP.document_sha256 in text
+
+
+def test_auditor_is_shown_the_controls_and_the_executive_no_steps():
+    auditor, executive = render_html(SOP, AROUND, "auditor"), render_html(SOP, AROUND, "executive")
+
+    assert "A.8.32" in auditor
+    assert "Supports evidence for" in auditor
+    assert "Gather the newest" not in executive.replace("<svg", "\n<svg").split("<h2>VI")[0].split("<figure>")[0]
+    assert len(executive) < len(auditor)
+
+
+def test_flow_shows_every_step_below_its_actor():
+    page = render_html(SOP, AROUND)
+
+    picture = ET.fromstring(page[page.index("<svg") : page.index("</svg>") + 6])  # noqa: S314  our own page
+    words = [element.text for element in picture.iter("text")]
+    for step in SOP.front.steps:
+        assert step.id in words
+    assert {"operator", "controller", "computer", "IT manager", "release manager"} <= set(words)
+    assert len(list(picture.iter("path"))) == len(SOP.front.steps) - 1 + 1
+    assert "Flow: S1 release manager -> S2 operator" in " ".join(render_text(SOP, AROUND).split())
+
+
+def test_name_in_a_step_cannot_become_markup_of_the_picture():
+    sop = read_sop_document(changed("action: Start the rollout.", 'action: "Start <b onload=x> the rollout."'))
+
+    assert "<b onload" not in render_html(sop, AROUND)
