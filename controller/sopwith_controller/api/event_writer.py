@@ -103,6 +103,8 @@ class EventWriter:
         to = self._to
         for computer_id, sequence in recorded.acknowledged.items():
             to.presence.acknowledge(computer_id, sequence)
+        for computer_id in recorded.gaps:
+            await to.presence.cut(computer_id, "a report came before the ones that precede it")
         for computer_id in recorded.designated:
             to.presence.has_source(computer_id)
         for computer_id in recorded.measured:

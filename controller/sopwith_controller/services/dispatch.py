@@ -147,6 +147,7 @@ class Dispatch:
             process_nonce=arrival.process_nonce,
             boot_id=arrival.boot_id,
             source_root_sha256=arrival.source_root_sha256,
+            acknowledged_sequence=max(before.acknowledged_sequence, arrival.first_unacknowledged - 1),
             asleep=False,
             last_seen_time=now,
         )

@@ -7,7 +7,9 @@ Rules: a sequence that is recorded already changes nothing; the same sequence wi
 somebody else speaks with this computer's voice. A receipt counts only when its signature verifies with the key that the
 computer showed first, and when it is about this computer's own assignment. The first end of an assignment is its
 ASSIGNMENT_ENDED entry; a truth that comes later is OUTCOME_CORRECTED. A report that breaks a rule is recorded as
-refused and acknowledged, so that one bad message does not keep a computer's other messages back for ever.
+refused and acknowledged, so that one bad message does not keep a computer's other messages back for ever. A sequence
+beyond the next one is left unrecorded: what comes before it was lost on the way, and to acknowledge it would make the
+computer forget what was never recorded. Its stream is cut, so that it comes again with everything.
 """
 
 from collections.abc import Callable, Sequence
@@ -53,6 +55,8 @@ class Recorded:
     """Measure requests that were answered."""
     designated: list[str] = field(default_factory=list)
     """Computers that accepted the source."""
+    gaps: set[str] = field(default_factory=set)
+    """Computers of which a report came before the ones that precede it."""
     alarms: list[str] = field(default_factory=list)
     """Computers whose reports contradicted what is recorded."""
     quarantined: list[Computer] = field(default_factory=list)
@@ -162,6 +166,9 @@ class _Batch:
 
     async def _is_new(self, computer: Computer, report: Report) -> bool:
         key = (computer.id, report.sequence)
+        if report.sequence > computer.acknowledged_sequence + 1:
+            self.recorded.gaps.add(computer.id)
+            return False
         if report.sequence > computer.acknowledged_sequence:
             self._digests[key] = report.sha256
             self._rows.append(
