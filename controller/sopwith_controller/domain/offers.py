@@ -88,7 +88,8 @@ def _lease_wait(state: TickState, assignment: Assignment, computer: ComputerView
         if wait:
             return wait
     if occupies(assignment, state.now):
-        return None
+        held = assignment.start_until_time
+        return None if held is not None and held > state.now else _one_too_many(state, computer)
     parked = assignment.state is AssignmentState.PREPARING and not downloads(assignment)
     return of_other_rollout(computer) or _take_place(state, computer, loads=parked)
 
@@ -127,6 +128,25 @@ def _take_place(state: TickState, computer: ComputerView, *, loads: bool) -> Wai
     state.found.occupied += 1
     state.found.downloading += loads
     return None
+
+
+def _one_too_many(state: TickState, computer: ComputerView) -> Wait | None:
+    """Say that a computer whose lease has run out has to wait, and free its place for those that follow.
+
+    One that was parked may say that it downloads after its place was given away; the places are more than full then,
+    and to let it start as well would change more computers at once than the plan allows.
+    """
+    budget, group = state.plan.disruption_budget, group_of(state.view, computer)
+    if state.found.occupied > state.plan.max_concurrency:
+        wait = CONCURRENCY
+    elif budget and state.found.groups.get(group, 0) > budget.max_unavailable:
+        wait = BUDGET
+    else:
+        return None
+    state.found.occupied -= 1
+    if budget:
+        state.found.groups[group] -= 1
+    return wait
 
 
 def offer(state: TickState) -> None:

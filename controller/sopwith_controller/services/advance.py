@@ -78,8 +78,9 @@ class Advance:
 
     async def run(self, rollout_id: str) -> Advanced | None:
         """Carry out one tick; None when the rollout is not one that moves."""
-        now = self._clock.now()
         async with self._database.write() as unit:
+            # The time is taken when it is this tick's turn: a freeze that was committed meanwhile is in force for it.
+            now = self._clock.now()
             rollout = await unit.rollouts.get(rollout_id)
             if rollout is None or rollout.state not in machine.ACTIVE_STATES:
                 self._views.forget(rollout_id)

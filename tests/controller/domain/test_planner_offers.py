@@ -393,3 +393,39 @@ def test_lease_that_ran_out_while_the_controller_was_away_is_given_again(state: 
     actions = world.tick(10 * MINUTE)
 
     assert actions == [RenewLease("a0", "c0", world.now + LEASE)]
+
+
+def test_one_that_goes_on_after_its_place_was_given_away_waits_for_another():
+    world = World(a_plan(2, max_concurrency=1))
+    world.tick()
+    world.put(replace(world.assignments["a0"], state=AssignmentState.DOWNLOADING))
+    world.put(replace(world.assignments["a1"], state=AssignmentState.STAGED, start_until_time=NOW - MINUTE))
+
+    assert of(RenewLease, world.tick()) == []
+    assert world.why(1).waits_for == "concurrency"
+
+    world.ends(0)
+    assert of(RenewLease, world.tick()) == [RenewLease("a1", "c1", world.now + LEASE)]
+
+
+def test_of_several_whose_leases_ran_out_as_many_start_as_there_are_places():
+    world = World(a_plan(3, max_concurrency=1))
+    world.tick()
+    for name in ("a0", "a1", "a2"):
+        world.put(replace(world.assignments[name], state=AssignmentState.STAGED, start_until_time=NOW - MINUTE))
+
+    assert of(RenewLease, world.tick()) == [RenewLease("a2", "c2", world.now + LEASE)]
+    assert of(RenewLease, world.tick()) == []
+
+
+def test_one_whose_lease_ran_out_waits_while_its_group_is_more_than_full():
+    world = World(a_plan(3, disruption_budget=DisruptionBudget(("site",), 2)))
+    for number in range(3):
+        world.set(number, labels={"site": "berlin"})
+    world.tick()
+    for name in ("a0", "a1"):
+        world.put(replace(world.assignments[name], state=AssignmentState.STAGED))
+    world.put(replace(world.assignments["a2"], state=AssignmentState.STAGED, start_until_time=NOW - MINUTE))
+
+    assert of(RenewLease, world.tick()) == []
+    assert world.why(2).waits_for == "budget"
