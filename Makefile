@@ -10,6 +10,7 @@ SEED ?= 1
 SEEDS ?= 50
 COMPUTERS ?= 50
 DOCUMENTS ?= 1000
+JOBS ?= 0
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -80,8 +81,8 @@ lock: .venv/.developed ## Resolve the dependencies anew
 
 LOCK_OPTIONS := -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate
 
-simulate: .venv/.developed ## Run a whole fleet by a seed: SEED= SEEDS= COMPUTERS=
-	$(BIN)/python -m tests.simulation --seed $(SEED) --seeds $(SEEDS) --computers $(COMPUTERS)
+simulate: .venv/.developed ## Run a whole fleet by a seed: SEED= SEEDS= COMPUTERS= JOBS=
+	$(BIN)/python -m tests.simulation --seed $(SEED) --seeds $(SEEDS) --computers $(COMPUTERS) --jobs $(JOBS)
 
 clock-changes: .venv/.developed ## Try windows on every day of every clock, 2026 to 2036, in minutes
 	SOPWITH_EVERY_DAY=1 $(BIN)/python -m pytest -q --timeout 3600 tests/controller/domain/test_clock_changes.py

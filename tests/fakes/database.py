@@ -2,14 +2,16 @@
 
 A unit of work sees the state of its beginning plus its own changes; only a commit shows them to others. The update log
 is a real one (entries, links, tree), and leaving a unit without a commit undoes everything. It passes
-`tests/contracts/test_database.py` like SQLite and PostgreSQL do.
+`tests/contracts/test_database.py` like SQLite and PostgreSQL do. Tables are copied at a commit only where somebody is
+reading them, and rows are found by an index, so that a fleet of thousands stays quick in memory.
 """
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, Generic, TypeVar
 
 from sopwith_controller.domain.entities import Settings
@@ -22,11 +24,50 @@ from tests.fakes.update_log import FakeUpdateLog
 T = TypeVar("T")
 
 
+@dataclass
+class Index:
+    """Keys of one table by the value of an attribute that never changes."""
+
+    keys: dict[Any, list[Any]] = field(default_factory=dict)
+    seen: int = 0
+    """So many rows of the table are in it; rows are only ever added at the end."""
+
+
+@dataclass
+class State:
+    """What was committed: tables by name; changed in place only while nobody else reads them."""
+
+    tables: dict[str, dict[Any, Any]] = field(default_factory=dict)
+    indexes: dict[tuple[str, str], Index] = field(default_factory=dict)
+    readers: int = 0
+
+    def keys_where(self, name: str, attribute: str, value: Any) -> list[Any]:
+        """Return the keys of the rows whose attribute has this value."""
+        table = self.tables.get(name, {})
+        index = self.indexes.setdefault((name, attribute), Index())
+        for key, row in islice(table.items(), index.seen, None):
+            index.keys.setdefault(getattr(row, attribute), []).append(key)
+        index.seen = max(index.seen, len(table))
+        return index.keys.get(value, [])
+
+    def after(self, changed: dict[str, dict[Any, Any]]) -> "State":
+        """Return the state after a commit."""
+        if not self.readers:
+            for name, rows in changed.items():
+                self.tables.setdefault(name, {}).update(rows)
+            return self
+        merged = {name: {**self.tables.get(name, {}), **rows} for name, rows in changed.items()}
+        return State({**self.tables, **merged}, self.indexes)
+
+
 class Shelf(Generic[T]):
     """One table: what was committed before, and what this unit of work changed."""
 
+    __slots__ = ("_before", "_name", "_unit", "changed")
+
     def __init__(self, unit: "FakeUnitOfWork", name: str) -> None:
         self._unit = unit
+        self._name = name
         self._before: dict[Any, T] = unit.state.tables.get(name, {})
         self.changed: dict[Any, T] = {}
 
@@ -38,7 +79,17 @@ class Shelf(Generic[T]):
     def all(self) -> list[T]:
         """Return everything, in no promised order."""
         self._unit.check_open()
-        return list({**self._before, **self.changed}.values())
+        return list({**self._before, **self.changed}.values() if self.changed else self._before.values())
+
+    def where(self, attribute: str, value: Any) -> list[T]:
+        """Return the rows whose attribute, one that never changes, has this value."""
+        self._unit.check_open()
+        before, changed = self._before, self.changed
+        keys = self._unit.state.keys_where(self._name, attribute, value)
+        rows = [changed[key] if key in changed else before[key] for key in keys if key in before]
+        if changed:
+            rows += [row for key, row in changed.items() if key not in before and getattr(row, attribute) == value]
+        return rows
 
     def wrote(self) -> bool:
         """Tell whether anything was written in this unit of work, here or elsewhere."""
@@ -58,17 +109,6 @@ class Shelf(Generic[T]):
         """Insert or replace."""
         self._unit.check_writable()
         self.changed[key] = value
-
-    def merged(self) -> dict[Any, T]:
-        """Return the table as it is after a commit."""
-        return {**self._before, **self.changed} if self.changed else self._before
-
-
-@dataclass
-class State:
-    """What was committed: tables by name; never changed in place, so that readers keep what they began with."""
-
-    tables: dict[str, dict[Any, Any]] = field(default_factory=dict)
 
 
 class FakeUnitOfWork:
@@ -104,7 +144,17 @@ class FakeUnitOfWork:
 
     def shelf(self, name: str) -> Shelf[Any]:
         """Return the one shelf of this name."""
-        return self._shelves.setdefault(name, Shelf(self, name))
+        shelf = self._shelves.get(name)
+        if shelf is None:
+            shelf = self._shelves[name] = Shelf(self, name)
+        return shelf
+
+    def changes(self) -> Iterator[tuple[str, Any, Any, Any]]:
+        """Yield table, key, value before and value of each change of this unit; to be asked before its commit."""
+        for name, shelf in self._shelves.items():
+            before = self.state.tables.get(name, {})
+            for key, value in shelf.changed.items():
+                yield name, key, before.get(key), value
 
     def check_open(self) -> None:
         """Refuse what comes after the end."""
@@ -136,9 +186,8 @@ class FakeUnitOfWork:
         """Keep what was changed."""
         self.check_writable()
         self.update_log.sign()
-        tables = {**self.state.tables, **{name: shelf.merged() for name, shelf in self._shelves.items()}}
-        _check_references(tables, self.shelf("assignments").changed.values())
-        self.committed = State(tables)
+        _check_references(self, self.shelf("assignments").changed.values())
+        self.committed = self.state.after({name: one.changed for name, one in self._shelves.items() if one.changed})
         self._open = False
 
     def end(self) -> None:
@@ -179,10 +228,13 @@ class FakeDatabase:
     @asynccontextmanager
     async def read(self) -> AsyncIterator[FakeUnitOfWork]:
         """Open a unit of work that only reads."""
-        unit = FakeUnitOfWork(self._state, self._clock, None, writable=False)
+        state = self._state
+        unit = FakeUnitOfWork(state, self._clock, None, writable=False)
+        state.readers += 1
         try:
             yield unit
         finally:
+            state.readers -= 1
             unit.end()
 
     async def wait_for_growth(self, timeout_seconds: float) -> None:
@@ -194,7 +246,8 @@ class FakeDatabase:
         """Do nothing: memory needs no closing."""
 
 
-def _check_references(tables: dict[str, dict[Any, Any]], assignments: Iterable[Any]) -> None:
+def _check_references(unit: FakeUnitOfWork, assignments: Iterable[Any]) -> None:
+    rollouts, computers = unit.shelf("rollouts"), unit.shelf("computers")
     for one in assignments:
-        if one.rollout_id not in tables["rollouts"] or one.computer_id not in tables["computers"]:
+        if rollouts.get(one.rollout_id) is None or computers.get(one.computer_id) is None:
             raise ConflictError(f"assignment {one.id} names a rollout or a computer that is not there")

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
+from operator import attrgetter
 from typing import Any
 
 from sopwith_controller.domain.durations import Measurement
@@ -251,11 +252,11 @@ class FakeAssignments:
         return [one for one in map(self._shelf.get, dict.fromkeys(assignment_ids)) if one is not None]
 
     async def of_rollout(self, rollout_id: str) -> Sequence[Assignment]:
-        found = [one for one in self._shelf.all() if one.rollout_id == rollout_id and not one.replaced]
-        return sorted(found, key=lambda one: (one.position, one.id))
+        found = [one for one in self._shelf.where("rollout_id", rollout_id) if not one.replaced]
+        return sorted(found, key=attrgetter("position", "id"))
 
     async def of_computer(self, computer_id: str, *, unended_only: bool = False) -> Sequence[Assignment]:
-        found = [one for one in self._shelf.all() if one.computer_id == computer_id]
+        found = self._shelf.where("computer_id", computer_id)
         wanted = [one for one in found if not (unended_only and one.ended)]
         return sorted(wanted, key=lambda one: (self._created(one.rollout_id), one.id), reverse=True)
 
@@ -389,7 +390,7 @@ class FakeAgentMessages:
         self._shelf = shelf
 
     async def digests(self, computer_id: str, first: int, last: int) -> dict[int, str]:
-        mine = [one for one in self._shelf.all() if one.computer_id == computer_id]
+        mine = self._shelf.where("computer_id", computer_id)
         return {one.sequence: one.sha256 for one in mine if first <= one.sequence <= last}
 
     async def add_all(self, rows: Sequence[AgentMessageRow]) -> None:

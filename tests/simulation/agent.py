@@ -226,17 +226,21 @@ class Agent:
         if isinstance(message, messages.Welcome):
             self._welcomed, self.welcomed_time = True, self.machine.clock.now()
             self.orders.freeze(active=message.frozen, reason="a freeze is in force" if message.frozen else "")
-            self.disk.acknowledge(message.acknowledged)
+            self._forget(message.acknowledged)
             for report in self.disk.waiting:
                 self._send(report)
             self.measure()
             self.wake()
         elif isinstance(message, messages.Ack):
-            self.disk.acknowledge(message.sequence)
+            self._forget(message.sequence)
         elif isinstance(message, messages.MeasureRequest):
             self.machine.loop.call_later(self.machine.faults.between(0.1, 2.0), self.measure, message.request_id)
         else:
             self._obey(message)
+
+    def _forget(self, acknowledged: int) -> None:
+        for report in self.disk.acknowledge(acknowledged):
+            self.machine.forgot(report)
 
     def _obey(self, message: Any) -> None:
         if isinstance(message, messages.WarrantSent):

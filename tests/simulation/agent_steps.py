@@ -177,6 +177,7 @@ class Steps:
         while True:
             await self._pause(2.0, 30.0)
             if not self._machine.is_bad(warrant):
+                self._machine.found_healthy(warrant)
                 return await self._follow(record, Event.HEALTHY)
             if record.rechecks >= limits.recheck_attempts_max:
                 return await self._follow(record, Event.UNHEALTHY, Symptom.HEALTH_CHECK_FAILED)

@@ -13,6 +13,7 @@ from typing import Any
 
 from sopwith_certs.signing import PrivateKey
 from sopwith_controller.domain.entities import Reason
+from sopwith_controller.services.agent_reports import Report
 from sopwith_formats.vocabulary import Symptom
 from sopwith_formats.warrant import Warrant
 from tests.simulation.agent import Agent
@@ -151,6 +152,12 @@ class SimulatedComputer:
 
     def committed(self, warrant: Warrant) -> None:
         self._truth.committed(self, warrant)
+
+    def found_healthy(self, warrant: Warrant) -> None:
+        self._truth.found_healthy(warrant, self.disk.installed.get(warrant.release, ""))
+
+    def forgot(self, report: Report) -> None:
+        self._truth.on_forgotten(report)
 
     def released(self, warrant: Warrant) -> None:
         self._truth.released(self, warrant)

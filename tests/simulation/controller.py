@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import Any, cast
 
 from sopwith_certs.signing import verify as verify_signature
+from sopwith_controller.api.arrivals import Arrivals
 from sopwith_controller.api.event_writer import EventWriter, Listeners
 from sopwith_controller.api.presence import PresenceRegister
 from sopwith_controller.api.watchers import Watchers
@@ -52,6 +53,8 @@ class Premises:
     receipt_keys: dict[str, Any]
     """Public keys by their PEM text: read once, because nothing is learnt from reading them again."""
     commit_fault: Callable[[], CommitFault]
+    slowness: Callable[[], float]
+    """How many seconds a unit of work that writes takes."""
     trouble: Callable[[BaseException], None]
 
 
@@ -64,7 +67,7 @@ class SimulatedController:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._links: list[Link] = []
         clock, ids = premises.clock, premises.ids
-        database = DatabaseOfOneLife(premises.database, lambda: self.alive, premises.commit_fault)
+        database = DatabaseOfOneLife(premises.database, lambda: self.alive, premises.commit_fault, premises.slowness)
         self.database = database
         self.timers = VirtualTimers(premises.loop, self.run)
         self.streams = Streams(clock, premises.loop)
@@ -76,7 +79,7 @@ class SimulatedController:
         advance = Advance(database, clock, self.streams, views=views, records=records, incidents=self.incidents)
         self.advancing = Advancing(advance, database, clock, self.timers, lambda *_: None)
         self.freezes = Freezes(database, clock, ids, self.streams, timers=self.timers, changed=self.advancing.poke_all)
-        self.dispatch = Dispatch(database, clock, self.streams, records, self.incidents)
+        self.arrivals = Arrivals(Dispatch(database, clock, self.streams, records, self.incidents))
         tools = RolloutTools(
             database, clock, ids, Planner(premises.source), records, self.incidents, self.advancing.poke
         )
@@ -148,7 +151,7 @@ class SimulatedController:
         if not self.streams.open(link):
             raise AssertionError(f"{link.computer_id} was taken for a clone of itself")
         try:
-            found = await self.dispatch.arrive(hello.arrival)
+            found = await self.arrivals.arrive(hello.arrival)
             async with self.database.read() as unit:
                 frozen = bool(await unit.freezes.active(self._premises.clock.now()))
         except Exception:

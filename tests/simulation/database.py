@@ -1,9 +1,11 @@
-"""The fake database with an eye on every commit, and with disks that refuse and controllers that die at it.
+"""The fake database with an eye on every commit, and with disks that are slow, that refuse, and controllers that die.
 
-Decides nothing; `watch` sees the tables before and after each commit, `fault` says what happens to one. A controller
-that died writes no more, whatever its unfinished calls still try.
+Decides nothing; `watch` sees each commit's changes, `fault` says what happens to one, `slowness` how long a unit of
+work that writes holds everybody else up. A controller that died writes no more, whatever its unfinished calls still
+try.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Literal
@@ -13,6 +15,8 @@ from tests.fakes.database import FakeDatabase, FakeUnitOfWork
 
 CommitFault = Literal["", "before", "after", "refused"]
 Tables = dict[str, dict[Any, Any]]
+Changes = dict[str, list[tuple[Any, Any]]]
+"""Table to (row before, row after); None before: it is new."""
 
 
 class ControllerDied(BaseException):
@@ -26,7 +30,7 @@ class DiskRefusedError(Exception):
 class WatchedDatabase(FakeDatabase):
     """The tables that outlive every controller."""
 
-    def __init__(self, clock: Clock, watch: Callable[[Tables, Tables], None]) -> None:
+    def __init__(self, clock: Clock, watch: Callable[[Tables, Changes], None]) -> None:
         super().__init__(clock)
         self.watch = watch
 
@@ -39,23 +43,27 @@ class WatchedDatabase(FakeDatabase):
 class DatabaseOfOneLife:
     """Implements the `Database` port for one life of a controller."""
 
-    def __init__(self, database: WatchedDatabase, alive: Callable[[], bool], fault: Callable[[], CommitFault]) -> None:
+    def __init__(
+        self,
+        database: WatchedDatabase,
+        alive: Callable[[], bool],
+        fault: Callable[[], CommitFault],
+        slowness: Callable[[], float],
+    ) -> None:
         self._database = database
         self._alive = alive
         self._fault = fault
+        self._slowness = slowness
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[FakeUnitOfWork]:
-        """Open a unit of work that may write."""
-        database = self._database
-        unit: FakeUnitOfWork | None = None
-        try:
-            async with database.write() as unit:
-                self._spoil(unit)
-                yield unit
-        finally:
-            if unit is not None and unit.committed is not None:
-                database.watch(unit.state.tables, unit.committed.tables)
+        """Open a unit of work that may write; it takes a while, in which others wait for it or read."""
+        async with self._database.write() as unit:
+            self._spoil(unit)
+            slow = self._slowness()
+            if slow:
+                await asyncio.sleep(slow)
+            yield unit
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[FakeUnitOfWork]:
@@ -73,7 +81,12 @@ class DatabaseOfOneLife:
                 raise ControllerDied
             if fault == "refused":
                 raise DiskRefusedError("no space left for the database")
+            changes: Changes = {}
+            for name, _, old, new in unit.changes():
+                if old is not new:
+                    changes.setdefault(name, []).append((old, new))
             await commit()
+            self._database.watch(unit.committed.tables if unit.committed else {}, changes)
             if fault == "after":
                 raise ControllerDied
 

@@ -56,6 +56,9 @@ class Disk:
             return None
         return self.put(content)
 
-    def acknowledge(self, sequence: int) -> None:
-        """Forget what is durable at the controller."""
-        self.waiting = [report for report in self.waiting if report.sequence > sequence]
+    def acknowledge(self, sequence: int) -> list[Report]:
+        """Forget what is durable at the controller, and return it."""
+        durable = [report for report in self.waiting if report.sequence <= sequence]
+        if durable:
+            self.waiting = [report for report in self.waiting if report.sequence > sequence]
+        return durable

@@ -29,6 +29,8 @@ class Rates:
     """Share of commits before or after which the controller dies."""
     commit_refused: float
     """Share of commits that the disk refuses."""
+    slow_commit: float
+    """Seconds that a unit of work takes, about."""
     message_twice: float
     """Share of messages that the controller gets twice."""
     download_failed: float
@@ -63,6 +65,7 @@ class Faults:
             controller_crash=dice.choice((0.0, 1.0 * HOUR, 0.3 * HOUR)),
             crash_at_commit=dice.choice((0.0, 0.0, 0.002, 0.01)),
             commit_refused=dice.choice((0.0, 0.0, 0.01)),
+            slow_commit=dice.choice((0.0, 0.05, 0.3, 0.3, 0.8)),
             message_twice=dice.choice((0.0, 0.02, 0.2)),
             download_failed=0.02 * rough,
             disk_full=0.02 * rough,
@@ -77,6 +80,11 @@ class Faults:
     def happens(self, share: float) -> bool:
         """Tell whether something of this share happens now."""
         return not self.healed and share > 0 and self.random.random() < share
+
+    def slowness(self) -> float:
+        """Return how many seconds a unit of work takes now."""
+        slow = self.rates.slow_commit
+        return slow * self.random.uniform(0.2, 1.0) if slow else 0.0
 
     def pause(self, mean_seconds: float) -> float | None:
         """Return the time until something of this mean happens next; None: never."""

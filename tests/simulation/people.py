@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 OTTO = Caller("person", "p-otto", "otto", frozenset({"owner", "operator", "it_manager"}))
 RESUMES_MAX = 8
+FEW = 30
+"""Fleets of this size may be updated two by two and end in a day."""
 WHY = "as the dice fell"
 
 
@@ -157,7 +159,7 @@ def _spec(world: "World", name: str, version: str) -> RolloutSpec:
         waves=waves if dice.random() < 0.9 else waves[2:],
         success_threshold=dice.choice((None, "50%", "0%")),
         error_threshold=errors,
-        max_concurrency=dice.choice((None, 2, "25%", "100%")),
+        max_concurrency=dice.choice((None, "25%", "100%", 2 if len(world.computers) <= FEW else "10%")),
         window=window,
         deadline_seconds=round(dice.choice((2, 4, 8)) * HOUR),
         attempts_max=dice.choice((None, 1)),

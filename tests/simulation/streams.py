@@ -72,7 +72,10 @@ class Streams:
     def touch(self, link: Link) -> None:
         """Note a sign of life: as late as the stream's own end."""
         seen = self._seen[link.computer_id]
-        silent = 0.0 if link.cut_time is None else self._loop.time() - link.cut_time
+        if link.cut_time is None:
+            seen.last_seen_time = self._clock.now()
+            return
+        silent = self._loop.time() - link.cut_time
         heard = self._clock.now() - timedelta(milliseconds=round(silent * 1000))
         seen.last_seen_time = max(heard, seen.last_seen_time or heard)
 

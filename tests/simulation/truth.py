@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from sopwith_controller.services.agent_reports import Report
 from sopwith_formats.warrant import Warrant
+from tests.simulation.promises import Promise
 
 
 @dataclass(frozen=True)
@@ -28,35 +30,44 @@ class Truth:
 
     installing: dict[str, dict[str, str]] = field(default_factory=dict)
     """Computer id to the assignments that are being installed there, with their rollouts."""
-    commits: dict[str, int] = field(default_factory=dict)
-    outcomes: dict[str, str] = field(default_factory=dict)
-    touched: dict[str, set[str]] = field(default_factory=dict)
-    """Rollout id to the computers on which an install started."""
+    commits: dict[tuple[str, int], int] = field(default_factory=dict)
+    outcomes: dict[tuple[str, int], str] = field(default_factory=dict)
+    """By assignment and generation."""
+    proven: set[tuple[str, int]] = field(default_factory=set)
+    """Those whose version was read back and whose health checks passed."""
+    acknowledged: list[tuple[str, bytes]] = field(default_factory=list)
+    """Computer and payload of each receipt that was forgotten after it was acknowledged."""
     on_start: Callable[[Start], None] = print
-    on_break: Callable[[str], None] = print
+    on_break: Callable[[Promise, str], None] = print
+    on_forgotten: Callable[[Report], None] = print
 
     def started(self, computer: Any, warrant: Warrant) -> None:
         here = self.installing.setdefault(computer.id, {})
         if here.keys() - {warrant.assignment_id}:
-            self.on_break(f"two installs at once on {computer.name}: {sorted(here)} and {warrant.assignment_id}")
+            text = f"two installs at once on {computer.name}: {sorted(here)} and {warrant.assignment_id}"
+            self.on_break(Promise.ALONE, text)
         here[warrant.assignment_id] = warrant.rollout_id
-        self.touched.setdefault(warrant.rollout_id, set()).add(computer.id)
         self.on_start(Start(computer, warrant.assignment_id, warrant.rollout_id, computer.clock.now()))
 
     def released(self, computer: Any, warrant: Warrant) -> None:
-        self.installing.get(computer.id, {}).pop(warrant.assignment_id, None)
+        here = self.installing.get(computer.id, {})
+        here.pop(warrant.assignment_id, None)
+        if not here:
+            self.installing.pop(computer.id, None)
 
     def committed(self, computer: Any, warrant: Warrant) -> None:
-        count = self.commits[warrant.assignment_id] = self.commits.get(warrant.assignment_id, 0) + 1
+        key = (warrant.assignment_id, warrant.generation)
+        count = self.commits[key] = self.commits.get(key, 0) + 1
         if count > 1:
-            self.on_break(f"{warrant.assignment_id} passed its commit point {count} times on {computer.name}")
+            self.on_break(Promise.ONE_COMMIT, f"{key} passed its commit point {count} times on {computer.name}")
+
+    def found_healthy(self, warrant: Warrant, read_back: str) -> None:
+        if read_back == warrant.version:
+            self.proven.add((warrant.assignment_id, warrant.generation))
 
     def ended(self, computer: Any, warrant: Warrant, outcome: str) -> None:
-        known = self.outcomes.setdefault(warrant.assignment_id, outcome)
+        key = (warrant.assignment_id, warrant.generation)
+        known = self.outcomes.setdefault(key, outcome)
         if known != outcome:
-            self.on_break(f"{warrant.assignment_id} ended {known} and {outcome} on {computer.name}")
+            self.on_break(Promise.ONE_OUTCOME, f"{key} ended {known} and {outcome} on {computer.name}")
         self.released(computer, warrant)
-
-    def active(self, rollout_id: str) -> int:
-        """Return how many computers are being changed by a rollout."""
-        return sum(rollout_id in here.values() for here in self.installing.values())

@@ -45,9 +45,13 @@ class VirtualClock:
 
     def __init__(self, loop: VirtualLoop) -> None:
         self._loop = loop
+        self._passed, self._now = 0.0, START
 
     def now(self) -> datetime:
-        return START + timedelta(milliseconds=round(self._loop.time() * 1000))
+        passed = self._loop.time()
+        if passed != self._passed:
+            self._passed, self._now = passed, START + timedelta(milliseconds=round(passed * 1000))
+        return self._now
 
 
 class VirtualTimers:

@@ -23,14 +23,25 @@ from tests import builders
 from tests.controller.domain.builders import a_manifest, a_policy
 from tests.simulation.computer import SimulatedComputer
 from tests.simulation.controller import Premises, SimulatedController
-from tests.simulation.database import CommitFault, ControllerDied, DiskRefusedError, Tables, WatchedDatabase
+from tests.simulation.database import (
+    Changes,
+    CommitFault,
+    ControllerDied,
+    DiskRefusedError,
+    Tables,
+    WatchedDatabase,
+)
 from tests.simulation.ending import check_everything
 from tests.simulation.faults import Faults
 from tests.simulation.invariants import Invariants
 from tests.simulation.network import Link
 from tests.simulation.people import People, specs_for
+from tests.simulation.promises import Promise
+from tests.simulation.starts import Starts
+from tests.simulation.trace import Trace
 from tests.simulation.truth import Truth
 from tests.simulation.virtual_time import START, VirtualClock, VirtualLoop
+from tests.simulation.watched import Watched
 
 ENDED_WITHIN = timedelta(minutes=30)
 """How long after its deadline a rollout may still follow installs of computers that are in contact."""
@@ -73,6 +84,10 @@ class RunResult:
     virtual: timedelta
     outcomes: dict[str, int]
     rollouts: tuple[str, ...]
+    digest: str
+    """Of every event of the run, in order."""
+    last: tuple[str, ...]
+    """The last events, where a promise was broken."""
 
 
 class World:
@@ -84,8 +99,11 @@ class World:
         self.clock, self.faults, self.truth = VirtualClock(self.loop), Faults(seed), Truth()
         self.broken: list[str] = []
         self._ended = asyncio.Event()
-        self._invariants = Invariants(self.truth, self.clock.now, self.note_broken)
-        self.database = WatchedDatabase(self.clock, self._invariants.committed)
+        self.trace = Trace(self.loop.time)
+        watched = Watched(self.clock.now)
+        self._invariants = Invariants(watched, self.truth, self.note_broken)
+        self._starts = Starts(watched, self.truth, self.note_broken)
+        self.database = WatchedDatabase(self.clock, self._committed)
         self.controller: SimulatedController | None = None
         self._lives = itertools.count(1)
         self.controllers = 0
@@ -100,6 +118,7 @@ class World:
             source=cast("SourceStore", DesignatedSource()),
             receipt_keys={pem: key.public_key() for key, pem in zip(keys, pems, strict=True)},
             commit_fault=self._commit_fault,
+            slowness=self.faults.slowness,
             trouble=self._trouble,
         )
         self.computers = [
@@ -132,10 +151,19 @@ class World:
         found: Rollout = self.tables["rollouts"][rollout_id]
         return found
 
-    def note_broken(self, text: str) -> None:
+    def note_broken(self, promise: Promise, text: str) -> None:
         """Write down a promise that does not hold, with the time; the run ends soon."""
-        self.broken.append(f"{(self.clock.now() - START)}: {text}")
+        self.broken.append(f"{self.clock.now() - START} {promise}: {text}")
+        self.trace.note(f"BROKEN {promise}: {text}")
         self._ended.set()
+
+    def _committed(self, tables: Tables, changes: Changes) -> None:
+        for _, entry in changes.get("update_log", ()):
+            self.trace.note(f"{entry.kind} {entry.message}")
+        for old, new in changes.get("assignments", ()):
+            if old is None or (old.state, old.start_until_time) != (new.state, new.start_until_time):
+                self.trace.note(f"{new.id} on {new.computer} {new.state} {new.start_until_time or ''}")
+        self._invariants.committed(tables, changes)
 
     def run(self) -> RunResult:
         """Run to the end, or to the first broken promise."""
@@ -154,12 +182,14 @@ class World:
             computers=len(self.computers),
             broken=tuple(self.broken),
             commits=self._invariants.commits,
-            starts=self._invariants.starts,
+            starts=self._starts.starts,
             controllers=self.controllers,
             acts=self.people.acts,
             virtual=self.clock.now() - START,
             outcomes=dict(sorted(outcomes.items())),
             rollouts=tuple(f"{rollout.name} {rollout.state}" for rollout in self.rollouts()),
+            digest=self.trace.digest(),
+            last=tuple(self.trace.last()) if self.broken else (),
         )
 
     async def _run(self) -> None:
@@ -186,8 +216,8 @@ class World:
             self._check_deadlines()
         await work
         await self._tell_the_truth()
-        for text in check_everything(self.tables, self.truth, self.computers):
-            self.note_broken(text)
+        for promise, text in check_everything(self.tables, self.truth, self.computers):
+            self.note_broken(promise, text)
 
     def _check_deadlines(self) -> None:
         for rollout in self.rollouts():
@@ -198,7 +228,8 @@ class World:
                     for one in self.tables["assignments"].values()
                     if one.rollout_id == rollout.id and not one.ended
                 ]
-                self.note_broken(f"{rollout.id} is still {rollout.state} after its deadline: {unended[:5]}")
+                text = f"{rollout.id} is still {rollout.state} after its deadline: {unended[:5]}"
+                self.note_broken(Promise.DEADLINE, text)
 
     async def _tell_the_truth(self) -> None:
         """End all faults and wait until every computer has finished and told everything."""
@@ -216,12 +247,13 @@ class World:
                 if computer.agent is not None and waited % 600.0 == 0.0:
                     computer.heal()
         late = [one.name for one in self.computers if not one.agent or one.agent.jobs or one.disk.waiting]
-        self.note_broken(f"not finished although nothing goes wrong any more: {late[:5]}")
+        self.note_broken(Promise.TOLD, f"not finished although nothing goes wrong any more: {late[:5]}")
 
     # The controller's lives.
 
     async def _start_controller(self) -> None:
         self.controllers += 1
+        self.trace.note(f"controller {self.controllers} starts")
         controller = SimulatedController(self._premises)
         self.controller = controller
         try:
@@ -232,6 +264,7 @@ class World:
     def _stop_controller(self) -> None:
         controller, self.controller = self.controller, None
         if controller is not None:
+            self.trace.note("the controller dies")
             controller.die()
             self.loop.call_later(self.faults.between(1.0, 120.0), self._restart)
 
@@ -254,7 +287,7 @@ class World:
 
     def _trouble(self, error: BaseException) -> None:
         if not isinstance(error, (ControllerDied, DiskRefusedError)):
-            self.note_broken(f"{type(error).__name__}: {error}")
+            self.note_broken(Promise.CALM, f"{type(error).__name__}: {error}")
 
     def _dial(self, computer: SimulatedComputer, nonce: str) -> Link | None:
         if self.controller is None:

@@ -1,0 +1,133 @@
+"""What the promises are judged by: the tables after the last commit, and lists that follow every commit.
+
+Decides nothing. The lists spare a look at every assignment after every commit; what is in them is said anew here, in
+other words than the planner's, so that one mistake does not hide the other.
+"""
+
+import collections
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from typing import Any
+
+from sopwith_controller.domain.plan import Plan, read_plan
+from sopwith_controller.domain.rollout_entities import Assignment, Rollout
+from sopwith_formats.vocabulary import BEFORE_INSTALLING, AssignmentState, Outcome
+from tests.simulation.database import Changes, Tables
+from tests.simulation.promises import Promise
+
+LEASE = timedelta(minutes=5)
+TOLD_WITHIN = timedelta(seconds=10)
+"""A computer with a live stream starts nothing this long after a pause, a suspension, an abort or a freeze."""
+SKEW = timedelta(seconds=1.5)
+SUCCESSES = {Outcome.SUCCEEDED, Outcome.SKIPPED}
+ERRORS = {Outcome.FAILED, Outcome.ROLLED_BACK, Outcome.UNREACHABLE}
+Broken = Callable[[Promise, str], None]
+
+
+class Watched:
+    """One run's tables, as the promises need them."""
+
+    def __init__(self, now: Callable[[], datetime]) -> None:
+        self.now = now
+        self.tables: Tables = {}
+        self.leases: dict[str, datetime] = {}
+        """Assignment to the latest start that was ever granted."""
+        self.stopped: dict[str, datetime] = {}
+        """Rollout to the time since which it does not run."""
+        self.frozen: dict[str, datetime] = {}
+        """Freeze to the time of its commit."""
+        self.crossed: dict[str, frozenset[str]] = {}
+        """Rollout whose threshold is crossed to the assignments that were in flight then."""
+        self._plans: dict[str, tuple[str, Plan]] = {}
+        self._of_rollout: dict[str, list[str]] = collections.defaultdict(list)
+        self._of_computer: dict[str, list[str]] = collections.defaultdict(list)
+        self._active: dict[str, dict[str, None]] = collections.defaultdict(dict)
+        self._before: dict[tuple[str, Any], Any] = {}
+
+    def follow(self, tables: Tables, changes: Changes) -> None:
+        """Take a commit in."""
+        self.tables = tables
+        self._before = {(name, _id(old)): old for name, rows in changes.items() for old, _ in rows if old is not None}
+        for old, new in changes.get("freezes", ()):
+            if old is None:
+                self.frozen[new.id] = self.now()
+        for old, new in changes.get("assignments", ()):
+            if old is None:
+                self._of_rollout[new.rollout_id].append(new.id)
+                self._of_computer[new.computer_id].append(new.id)
+            if new.ended or new.state is AssignmentState.PENDING:
+                self._active[new.rollout_id].pop(new.id, None)
+            else:
+                self._active[new.rollout_id][new.id] = None
+
+    def before(self, name: str, key: str) -> Any:
+        """Return a row as it was before the last commit."""
+        return self._before.get((name, key)) or self.tables[name][key]
+
+    def rollout(self, rollout_id: str) -> Rollout:
+        """Return a rollout as it is."""
+        found: Rollout = self.tables["rollouts"][rollout_id]
+        return found
+
+    def of_rollout(self, rollout_id: str) -> Iterator[Assignment]:
+        """Yield a rollout's assignments as they are."""
+        table = self.tables.get("assignments", {})
+        return (table[key] for key in self._of_rollout[rollout_id])
+
+    def of_computer_before(self, computer_id: str) -> Iterator[Assignment]:
+        """Yield a computer's assignments as they were."""
+        return (self.before("assignments", key) for key in self._of_computer[computer_id])
+
+    def active(self, rollout_id: str) -> Iterator[Assignment]:
+        """Yield assignments that were offered and have not ended."""
+        table = self.tables["assignments"]
+        return (table[key] for key in self._active[rollout_id])
+
+    def plan(self, rollout_id: str) -> Plan:
+        """Return a rollout's plan."""
+        text = self.rollout(rollout_id).plan_json
+        known = self._plans.get(rollout_id)
+        if known is None or known[0] is not text:
+            known = self._plans[rollout_id] = (text, read_plan(text))
+        return known[1]
+
+    def freezes(self, now: datetime, *, before: bool = False) -> list[Any]:
+        """Return the freezes in force, after the last commit or before it."""
+        rows = self.tables.get("freezes", {})
+        if before:
+            rows = {key: self._before.get(("freezes", key), row) for key, row in rows.items()}
+        return [one for one in rows.values() if one.start_time <= now and (one.end_time is None or now < one.end_time)]
+
+    def wrong(self, rollout: Rollout, plan: Plan, assignments: Iterator[Assignment]) -> str:
+        """Say which error threshold of percent and count is crossed; empty: none."""
+        limits, counted = plan.thresholds, rollout.counted_from
+        of_wave: collections.Counter[int] = collections.Counter()
+        errors: collections.Counter[int] = collections.Counter()
+        for one in assignments:
+            if one.outcome == Outcome.CANCELLED or accepted(one, counted):
+                continue
+            of_wave[one.wave] += 1
+            errors[one.wave] += one.outcome in ERRORS
+        for wave, number in errors.items():
+            if number and number * 100 > float(limits.error_percent.rstrip("%")) * of_wave[wave]:
+                return f"{number} of {of_wave[wave]} went wrong in wave {wave}"
+        wrong = errors.total()
+        return f"{wrong} went wrong" if wrong and wrong >= limits.error_count else ""
+
+
+def accepted(one: Assignment, counted_from: datetime | None) -> bool:
+    """Tell whether a person accepted this end by resuming after it."""
+    return bool(counted_from and one.ended_time and one.ended_time <= counted_from)
+
+
+def may_start(one: Assignment, now: datetime) -> bool:
+    """Tell whether its computer may begin to install, or has begun: what `max_concurrency` limits."""
+    if one.ended or one.state is AssignmentState.PENDING:
+        return False
+    if one.state not in BEFORE_INSTALLING:
+        return True
+    return one.start_until_time is not None and one.start_until_time > now
+
+
+def _id(row: Any) -> Any:
+    return getattr(row, "id", None)
