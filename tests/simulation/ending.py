@@ -57,7 +57,8 @@ def _outcomes(assignments: list[Assignment], truth: Truth) -> Iterator[Breach]:
 def _counts(tables: Tables, assignments: list[Assignment], truth: Truth, gone: set[str]) -> Iterator[Breach]:
     of_rollout: dict[str, list[Assignment]] = collections.defaultdict(list)
     for one in assignments:
-        of_rollout[one.rollout_id].append(one)
+        if not one.replaced:
+            of_rollout[one.rollout_id].append(one)
     for rollout_id in tables.get("rollouts", {}):
         mine = of_rollout[rollout_id]
         true = collections.Counter(

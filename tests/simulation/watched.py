@@ -70,9 +70,9 @@ class Watched:
         return found
 
     def of_rollout(self, rollout_id: str) -> Iterator[Assignment]:
-        """Yield a rollout's assignments as they are."""
+        """Yield a rollout's assignments as they are, of each computer the newest generation."""
         table = self.tables.get("assignments", {})
-        return (table[key] for key in self._of_rollout[rollout_id])
+        return (one for one in (table[key] for key in self._of_rollout[rollout_id]) if not one.replaced)
 
     def of_computer_before(self, computer_id: str) -> Iterator[Assignment]:
         """Yield a computer's assignments as they were."""
