@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from sopwith_agent.adapters.installers.archive import ArchiveInstaller
 from sopwith_agent.adapters.installers.deb import DebInstaller
 from sopwith_agent.adapters.installers.rpm import RpmInstaller
+from sopwith_agent.adapters.installers.script import ScriptInstaller
 from sopwith_agent.steps.installer_port import Installer, InstallWork
 from sopwith_formats.manifest import Artifact
 from tests.agent.archives import archive_work, file_member, hello_archive, tar_bytes
@@ -151,6 +152,54 @@ class RpmBench:
         return built if built.exists() else build_rpm(self.folder, version, **changes)
 
 
-BENCHES: dict[str, Callable[[Path], Bench]] = {"archive": ArchiveBench, "deb": DebBench, "rpm": RpmBench}
+SCRIPT = """#!/bin/sh
+set -e
+version() { mkdir -p "$SOPWITH_ROOT/opt/hello"; echo "$1" >.next; mv .next "$SOPWITH_ROOT/opt/hello/VERSION"; }
+case "$1" in
+install) version %s ;;
+undo) if [ -n "$SOPWITH_VERSION_BEFORE" ]; then version "$SOPWITH_VERSION_BEFORE"; else rm -r "$SOPWITH_ROOT/opt"; fi ;;
+esac
+"""
+
+
+class ScriptBench:
+    """The script installer on a real shell script."""
+
+    installer: Installer = ScriptInstaller()
+    tools: tuple[str, ...] = ()
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def work(self, version: str, before: str) -> InstallWork:
+        return self._work(SCRIPT % version, version, before)
+
+    def running(self) -> str:
+        return program_version(self.folder / "root/opt/hello/VERSION")
+
+    def hostile(self) -> InstallWork:
+        return self._work("echo no first line says who runs this\n" * 20, "9.0-1")
+
+    def elsewhere(self) -> InstallWork:
+        return self._work("#!/usr/bin/powershell-of-another-system\n", "9.0-1")
+
+    def without_way_back(self, work: InstallWork) -> InstallWork:
+        options = {"arguments": ["install"], "version_file": "/opt/hello/VERSION"}
+        artifact = replace(work.artifacts[0], options=options)
+        return replace(work, artifacts=(artifact,))
+
+    def _work(self, text: str, version: str, before: str = "") -> InstallWork:
+        script = self.folder / f"hello-{version}.sh"
+        script.write_text(text)
+        work = package_work(self.folder, script, version=version, before=before, installer="script")
+        return with_options(work, arguments=["install"], rollback=["undo"], version_file="/opt/hello/VERSION")
+
+
+BENCHES: dict[str, Callable[[Path], Bench]] = {
+    "archive": ArchiveBench,
+    "deb": DebBench,
+    "rpm": RpmBench,
+    "script": ScriptBench,
+}
 NEEDED = {"deb": ("dpkg-deb",), "rpm": ("rpm", "rpmbuild")}
 """Programs without which a bench cannot be set up."""

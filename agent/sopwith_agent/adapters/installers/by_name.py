@@ -40,10 +40,17 @@ def _rpm() -> Installer:
     return RpmInstaller()
 
 
+def _script() -> Installer:
+    from sopwith_agent.adapters.installers.script import ScriptInstaller
+
+    return ScriptInstaller()
+
+
 _OWN: dict[str, Callable[[], Installer]] = {
     "archive": _archive,
     "deb": _deb,
     "rpm": _rpm,
+    "script": _script,
 }
 
 
