@@ -10,11 +10,13 @@ from sopwith_agent.adapters.installers.archive import ArchiveInstaller
 from sopwith_agent.adapters.installers.deb import DebInstaller
 from sopwith_agent.adapters.installers.rpm import RpmInstaller
 from sopwith_agent.adapters.installers.script import ScriptInstaller
+from sopwith_agent.adapters.installers.wheel import WheelInstaller
 from sopwith_agent.steps.installer_port import Installer, InstallWork
 from sopwith_formats.manifest import Artifact
 from tests.agent.archives import archive_work, file_member, hello_archive, tar_bytes
 from tests.agent.packages import build_package, package_work
 from tests.agent.rpms import build_rpm, rpm_work
+from tests.agent.wheels import build_wheel, wheel_work
 
 
 class Bench(Protocol):
@@ -195,11 +197,41 @@ class ScriptBench:
         return with_options(work, arguments=["install"], rollback=["undo"], version_file="/opt/hello/VERSION")
 
 
+class WheelBench:
+    """The wheel installer with the computer's own Python and pip."""
+
+    installer: Installer = WheelInstaller()
+    tools: tuple[str, ...] = ("python3",)
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def work(self, version: str, before: str) -> InstallWork:
+        return wheel_work(self.folder, build_wheel(self.folder, version), version=version, before=before)
+
+    def running(self) -> str:
+        found = list((self.folder / "root/opt/hello/current").glob("lib/python3*/site-packages/hello.py"))
+        return found[0].read_text().split('"')[1] if found else ""
+
+    def hostile(self) -> InstallWork:
+        return wheel_work(self.folder, build_wheel(self.folder, "9.0-1", extra={"../outside": "x"}), version="9.0-1")
+
+    def elsewhere(self) -> InstallWork:
+        return wheel_work(self.folder, build_wheel(self.folder, "9.0-1", tag="cp27-none-win32"), version="9.0-1")
+
+    def without_way_back(self, work: InstallWork) -> InstallWork:
+        shutil.rmtree(work.kept)
+        shutil.rmtree(work.root / "opt/hello/1.0-1")
+        (work.root / "opt/hello/current").unlink()
+        return work
+
+
 BENCHES: dict[str, Callable[[Path], Bench]] = {
     "archive": ArchiveBench,
     "deb": DebBench,
     "rpm": RpmBench,
     "script": ScriptBench,
+    "wheel": WheelBench,
 }
-NEEDED = {"deb": ("dpkg-deb",), "rpm": ("rpm", "rpmbuild")}
+NEEDED = {"wheel": ("python3",), "deb": ("dpkg-deb",), "rpm": ("rpm", "rpmbuild")}
 """Programs without which a bench cannot be set up."""

@@ -7,6 +7,7 @@ comes through, and compare the computer with the model: OLD or NEW, then the nor
 import contextlib
 import hashlib
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Callable
@@ -266,16 +267,21 @@ def test_killed_at_any_point_of_an_update_the_computer_has_old_or_new_and_goes_o
     assert journal.read_text() == "commit\n"
 
 
-def test_killed_at_any_point_of_a_rollback_the_next_one_ends_at_the_old_version(bench: Bench) -> None:
+def test_killed_at_any_point_of_a_rollback_the_next_one_ends_at_the_old_version(bench: Bench, tmp_path: Path) -> None:
     install(bench, V1, "")
     work, _ = install(bench, V2, V1)
+    folders = {work.root: tmp_path / "saved-root", work.kept: tmp_path / "saved-kept"}
+    for folder, saved in folders.items():
+        shutil.copytree(folder, saved, symlinks=True)
 
     point = 1
     while killed_at(point, partial(bench.installer.roll_back, work)):
         assert bench.installer.recover(work) in set(OnDisk)
         bench.installer.roll_back(work)
         assert (version_of(bench, work), bench.running()) == (V1, V1)
-        work, _ = install(bench, V2, V1)
+        for folder, saved in folders.items():
+            shutil.rmtree(folder)
+            shutil.copytree(saved, folder, symlinks=True)
         point += 1
 
     assert point > 1

@@ -46,11 +46,18 @@ def _script() -> Installer:
     return ScriptInstaller()
 
 
+def _wheel() -> Installer:
+    from sopwith_agent.adapters.installers.wheel import WheelInstaller
+
+    return WheelInstaller()
+
+
 _OWN: dict[str, Callable[[], Installer]] = {
     "archive": _archive,
     "deb": _deb,
     "rpm": _rpm,
     "script": _script,
+    "wheel": _wheel,
 }
 
 

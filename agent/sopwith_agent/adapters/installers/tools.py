@@ -13,7 +13,7 @@ NEEDED: dict[str, tuple[str, ...]] = {
     "deb": ("dpkg", "dpkg-deb", "dpkg-query"),
     "apt": ("dpkg", "dpkg-deb", "dpkg-query"),
     "rpm": ("rpm",),
-    "wheel": (),
+    "wheel": ("python3",),
     "script": (),
 }
 
