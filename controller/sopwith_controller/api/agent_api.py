@@ -28,6 +28,7 @@ from sopwith_controller.services.access import Access, Caller
 from sopwith_controller.services.advancing import Advancing
 from sopwith_controller.services.dispatch import Dispatch, Reconciliation
 from sopwith_controller.services.enrolment import Enrolment
+from sopwith_controller.services.newcomers import Newcomers
 from sopwith_controller.services.witnesses import Witnesses
 
 HELLO_WITHIN_SECONDS = 10.0
@@ -46,6 +47,7 @@ class AgentTools:
     dispatch: Dispatch
     arrivals: Arrivals
     advancing: Advancing
+    newcomers: Newcomers
     access: Access
     enrolment: Enrolment
     witnesses: Witnesses
@@ -77,6 +79,7 @@ class AgentApi(agent_service_pb2_grpc.AgentServiceServicer):
             await self._greet(stream, hello, found)
             reader = asyncio.create_task(self._read(stream, request_iterator), name=f"reader of {who.id}")
             tools.advancing.poke(*found.rollouts)
+            tools.newcomers.notice([who.id])
             _log.info("computer_connected", computer=who.name, version=hello.version)
             while (message := await stream.next()) is not None:
                 yield message

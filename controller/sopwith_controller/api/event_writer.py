@@ -21,6 +21,7 @@ from sopwith_controller.services.access import Access
 from sopwith_controller.services.advancing import Advancing
 from sopwith_controller.services.agent_reports import Report
 from sopwith_controller.services.incidents import Incidents
+from sopwith_controller.services.newcomers import Newcomers
 from sopwith_controller.services.progress import Progress, Recorded
 from sopwith_controller.services.views import Views
 
@@ -40,6 +41,8 @@ class Listeners:
     incidents: Incidents
     views: Views
     access: Access
+    newcomers: Newcomers | None = None
+    """None: nobody is taken in after a start."""
 
 
 class EventWriter:
@@ -117,6 +120,12 @@ class EventWriter:
             to.watchers.changed(assignment.rollout_id, (assignment,))
         to.advancing.poke(*recorded.rollouts)
         if recorded.measured:
-            await to.advancing.poke_of(recorded.measured)
+            await self._tell_of_measured(recorded)
         if recorded.incidents:
             await to.incidents.after_commit()
+
+    async def _tell_of_measured(self, recorded: Recorded) -> None:
+        """Whoever is ready now may go on, or be taken in."""
+        await self._to.advancing.poke_of(recorded.measured)
+        if self._to.newcomers is not None:
+            self._to.newcomers.notice(recorded.measured)

@@ -5,6 +5,7 @@ from datetime import datetime
 from sopwith.v1 import rollout_pb2, rollout_service_pb2
 from sopwith_controller.api.errors import refusal_message
 from sopwith_controller.api.translate import to_timestamp
+from sopwith_controller.domain.lasting_entities import Baseline
 from sopwith_controller.domain.plan import Plan
 from sopwith_controller.domain.rollout_entities import Assignment, Rollout
 from sopwith_controller.domain.tick import Explanation
@@ -40,7 +41,21 @@ def to_rollout(status: RolloutStatus) -> rollout_pb2.Rollout:
         approved_by=[approval.person for approval in rollout.approvals],
         guidance=status.guidance,
         generation=rollout.generation,
+        dynamic=status.plan.dynamic,
+        joined=status.joined,
+        baseline=_baseline_state(status.baseline),
+        baseline_reason=(status.baseline.ended_reason or status.baseline.waiting) if status.baseline else "",
+        catch_up=status.baseline.catch_up_id if status.baseline else "",
+        origin=rollout.origin,
+        origin_rollout=rollout.origin_id,
+        next_draft_time=to_timestamp(status.repetition.next_time if status.repetition else None),
     )
+
+
+def _baseline_state(baseline: Baseline | None) -> str:
+    if baseline is None:
+        return ""
+    return "ENDED" if baseline.ended_time else "IN_FORCE"
 
 
 def to_stored_plan(rollout: Rollout, plan: Plan) -> rollout_service_pb2.RolloutPlan:

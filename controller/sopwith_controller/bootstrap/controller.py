@@ -42,6 +42,7 @@ class Controller:
         await self._web.start()
         await self._fleet.start()
         await parts.advancing.start()
+        await parts.newcomers.start()
         await parts.freezes.resume_watching()
         await parts.incidents.climb()
         parts.source_renewal.start(parts.scheduler)

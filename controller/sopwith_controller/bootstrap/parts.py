@@ -33,6 +33,8 @@ from sopwith_controller.api.watchers import Watchers
 from sopwith_controller.bootstrap.paths import DataPaths, controller_subject
 from sopwith_controller.config import Config
 from sopwith_controller.domain.entities import Settings
+from sopwith_controller.domain.rollout import ENDED_STATES
+from sopwith_controller.domain.rollout_entities import Assignment, Rollout
 from sopwith_controller.services.access import Access
 from sopwith_controller.services.advance import Advance
 from sopwith_controller.services.advancing import Advancing
@@ -40,10 +42,13 @@ from sopwith_controller.services.enrolment import Enrolment
 from sopwith_controller.services.freezes import Freezes
 from sopwith_controller.services.incidents import Incidents
 from sopwith_controller.services.log_watch import LogWatch
+from sopwith_controller.services.newcomers import Newcomers
 from sopwith_controller.services.notifying import Notifying, SecondChannel
+from sopwith_controller.services.planning import Planner
 from sopwith_controller.services.ports import Clock, Database, Notifier
 from sopwith_controller.services.progress import Progress
 from sopwith_controller.services.rollout_records import RolloutRecords
+from sopwith_controller.services.rollouts import RolloutTools
 from sopwith_controller.services.sops import Sops
 from sopwith_controller.services.source_renewal import SourceRenewal
 from sopwith_controller.services.update_log import UpdateLogs
@@ -106,8 +111,18 @@ class Parts:
             database,
             self.clock,
             self.scheduler,
-            lambda rollout, changed: self.watchers.changed(rollout.id, changed),
+            self._rollout_advanced,
         )
+        self.rollout_tools = RolloutTools(
+            database=database,
+            clock=self.clock,
+            ids=self.ids,
+            planner=Planner(self.source),
+            records=self.records,
+            incidents=self.incidents,
+            changed=self.rollout_changed,
+        )
+        self.newcomers = Newcomers(self.rollout_tools, self.presence, self.scheduler)
         self.log_watch = LogWatch(database, self.clock, self.incidents, self.rollout_changed)
         self.update_logs = UpdateLogs(
             database,
@@ -142,6 +157,7 @@ class Parts:
                 incidents=self.incidents,
                 views=self.views,
                 access=self.access,
+                newcomers=self.newcomers,
             ),
         )
 
@@ -178,6 +194,23 @@ class Parts:
         """Look at a rollout at once, and tell whoever watches it."""
         self.advancing.poke(rollout_id)
         self.watchers.changed(rollout_id)
+        self.newcomers.notice([])
+
+    def computer_changed(self, computer_id: str) -> None:
+        """Look at every running rollout, and at what this computer may have a share in now."""
+        self.advancing.poke_all()
+        self.newcomers.notice([computer_id])
+
+    def release_changed(self) -> None:
+        """Look at every running rollout, and at baselines whose release was withdrawn or permitted again."""
+        self.advancing.poke_all()
+        self.newcomers.notice_everybody()
+
+    def _rollout_advanced(self, rollout: Rollout, changed: list[Assignment]) -> None:
+        """Tell who watches; a rollout that has ended may leave a baseline to others."""
+        self.watchers.changed(rollout.id, changed)
+        if rollout.state in ENDED_STATES:
+            self.newcomers.notice_everybody()
 
 
 def _notifying(database: Database, clock: Clock, config: Config) -> Notifying:

@@ -26,12 +26,11 @@ from sopwith_controller.services.dispatch import Dispatch
 from sopwith_controller.services.doctor import Doctor, Premises
 from sopwith_controller.services.overview import Overviews
 from sopwith_controller.services.people import Roster
-from sopwith_controller.services.planning import Planner
 from sopwith_controller.services.releases import Releases
 from sopwith_controller.services.rollout_retry import RolloutRetry
 from sopwith_controller.services.rollout_start import RolloutStart
 from sopwith_controller.services.rollout_status import RolloutStatuses
-from sopwith_controller.services.rollouts import Rollouts, RolloutTools
+from sopwith_controller.services.rollouts import Rollouts
 from sopwith_controller.services.tokens import Tokens
 
 
@@ -72,6 +71,7 @@ class _Apis:
                 dispatch=dispatch,
                 arrivals=Arrivals(dispatch),
                 advancing=parts.advancing,
+                newcomers=parts.newcomers,
                 access=parts.access,
                 enrolment=parts.enrolment,
                 witnesses=parts.witnesses,
@@ -82,9 +82,7 @@ class _Apis:
     def fleet(self) -> FleetApi:
         """Return the service of computers, freezes and the one screen."""
         parts, config = self._parts, self._parts.config
-        fleet = Fleet(
-            parts.database, parts.clock, parts.access, parts.presence, lambda _computer: parts.advancing.poke_all()
-        )
+        fleet = Fleet(parts.database, parts.clock, parts.access, parts.presence, parts.computer_changed)
         overviews = Overviews(parts.database, parts.clock, parts.presence, parts.source, version=parts.version)
         premises = Premises(
             web_host=config.advertise,
@@ -110,21 +108,13 @@ class _Apis:
     def releases(self) -> ReleaseApi:
         """Return the service of releases and of the source."""
         parts = self._parts
-        releases = Releases(parts.database, parts.clock, parts.source, parts.presence, changed=parts.advancing.poke_all)
+        releases = Releases(parts.database, parts.clock, parts.source, parts.presence, changed=parts.release_changed)
         return ReleaseApi(releases, metadata_url=parts.briefing.metadata_url, files_url=parts.briefing.files_url)
 
     def rollouts(self) -> RolloutApi:
         """Return the rollouts' service."""
         parts = self._parts
-        tools = RolloutTools(
-            database=parts.database,
-            clock=parts.clock,
-            ids=parts.ids,
-            planner=Planner(parts.source),
-            records=parts.records,
-            incidents=parts.incidents,
-            changed=parts.rollout_changed,
-        )
+        tools = parts.rollout_tools
         statuses = RolloutStatuses(parts.database, parts.clock, parts.records, parts.views)
         start = RolloutStart(tools, parts.presence)
         return RolloutApi(

@@ -50,6 +50,7 @@ COLUMNS = (
     Column("CREATED", lambda r: time_text(r, "created_time"), wide=True),
     Column("REQUESTER", lambda r: r.requester, wide=True),
     Column("OPERATOR", lambda r: r.operator, wide=True),
+    Column("BASELINE", lambda r: r.baseline, wide=True),
     Column("TICKET", lambda r: r.ticket, wide=True),
 )
 
@@ -64,7 +65,10 @@ def print_rollout(rollout: rollout_pb2.Rollout) -> None:
             ("Release", rollout.release),
             ("SOP", f"{rollout.sop.id} revision {rollout.sop.revision}"),
             ("Change class", rollout.change_class),
-            ("Audience", rollout.audience or "every accepted computer in scope"),
+            ("Audience", _audience_text(rollout)),
+            ("Baseline", _baseline_text(rollout)),
+            ("Drafted by", _origin_text(rollout)),
+            ("Next draft", time_text(rollout, "next_draft_time")),
             ("Requested by", rollout.requester),
             ("Approved by", ", ".join(rollout.approved_by)),
             ("Started by", rollout.operator),
@@ -79,6 +83,26 @@ def print_rollout(rollout: rollout_pb2.Rollout) -> None:
     print_waves(rollout.waves)
     for note in rollout.guidance:
         print(f"\nGuidance of the IT manager: {escape(note)}")
+
+
+def _audience_text(rollout: rollout_pb2.Rollout) -> str:
+    audience = rollout.audience or "every accepted computer in scope"
+    if not rollout.dynamic:
+        return audience
+    return f"{audience}, also those that come later ({rollout.joined} joined after the start)"
+
+
+def _baseline_text(rollout: rollout_pb2.Rollout) -> str:
+    """Return what it left to computers that come later; empty: nothing."""
+    if rollout.baseline == "IN_FORCE":
+        doing = f"catch-up {rollout.catch_up} brings it to them" if rollout.catch_up else rollout.baseline_reason
+        return f"{rollout.release} is offered to computers that come later{f'; {doing}' if doing else ''}"
+    return f"ended: {rollout.baseline_reason}" if rollout.baseline else ""
+
+
+def _origin_text(rollout: rollout_pb2.Rollout) -> str:
+    what = {"catch_up": "the controller, as a catch-up of", "patch_day": "the controller, on the patch day of"}
+    return f"{what[rollout.origin]} {rollout.origin_rollout}" if rollout.origin in what else ""
 
 
 def print_waves(waves: Any) -> None:

@@ -45,6 +45,7 @@ def write_rollout(path: Path, version: str, waves: str, **more: str) -> Path:
         f"release: lamp@{version}",
         "sop: SU-SOP-001",
         'audience: ""',
+        "baseline: false",
         f"waves: {waves}",
     ]
     lines += [f"{key}: {value}" for key, value in more.items()]

@@ -7,6 +7,7 @@ refuses the plan. Rules:
 - The window of the rollout file beats every group's, where the SOP lets a rollout choose; an emergency has none.
 - A computer in no group has the window of the rollout, else of the SOP.
 - Groups are worked out when the plan is made and stand in it: what people approve says when each computer is updated.
+  The plan of a dynamic audience holds every group, because anybody may join.
 """
 
 from collections.abc import Mapping, Sequence
@@ -53,6 +54,8 @@ def members_of(
         for group in found[:1]:
             used.setdefault(group.name, PlanGroup(group.name, _window(inputs, group)))
         members.append(PlanMember(computer.id, computer.name, found[0].name if found else ""))
+    if inputs.spec.dynamic:
+        used = {group.name: PlanGroup(group.name, _window(inputs, group)) for group in inputs.policy.maintenance_groups}
     in_order = tuple(used[group.name] for group in inputs.policy.maintenance_groups if group.name in used)
     return tuple(members), in_order, _refusals(inputs, claimed)
 

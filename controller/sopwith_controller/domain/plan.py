@@ -83,7 +83,7 @@ class Plan:
     window: Window | None = None
     """Of members in no group; None: always open."""
     groups: tuple[PlanGroup, ...] = ()
-    """Maintenance groups that members belong to."""
+    """Maintenance groups that members belong to; of a dynamic audience all."""
     disruption_budget: DisruptionBudget | None = None
     start_time: str = ""
     """No computer starts before; see `sopwith_formats.start_time`. Empty: at once."""

@@ -84,7 +84,7 @@ def member_waves(plan: Plan) -> tuple[int, ...]:
 
 
 def _refuse_later_keys(spec: RolloutSpec) -> None:
-    for key, asked in (("dynamic", spec.dynamic), ("repeat", spec.repeat), ("reboot_only", spec.reboot_only)):
+    for key, asked in (("repeat", spec.repeat), ("reboot_only", spec.reboot_only)):
         if asked:
             raise InvalidInputError(
                 f"{key} is not carried out by this version of Sopwith", remedy=f"remove {key} from the rollout file"
@@ -142,6 +142,9 @@ def _plan(
         ticket=spec.ticket,
         staging_seconds=int(_or(spec.staging_seconds, policy.limits.staging_seconds.default)),
         bandwidth_max=_bandwidth(inputs),
+        dynamic=spec.dynamic,
+        baseline=spec.baseline and not spec.reboot_only,
+        repeat=spec.repeat or "",
     )
 
 

@@ -167,7 +167,7 @@ def _taken_back(view: RolloutView) -> str:
 def _stood_in_the_way(
     view: RolloutView, assignment: Assignment, computer: ComputerView, rollout_wait: Wait | None, now: datetime
 ) -> str:
-    group = view.plan.groups_of_members.get(computer.id, "")
+    group = view.plan.groups_of_members.get(computer.id, computer.group)
     takes = view.estimates.of(computer.platform).takes
     wait = rollout_wait or of_window(opening(view.plan, group, computer.time_zone, now, takes))
     if wait:

@@ -47,6 +47,8 @@ class ComputerView:
     labels: Mapping[str, str] = field(default_factory=dict)
     platform: str = ""
     """See `durations.platform_of`."""
+    group: str = ""
+    """Maintenance group of one that joined after the start; the plan says it of members."""
     time_zone: str = ""
     """Its own IANA zone, from its facts; empty: UTC."""
 

@@ -60,7 +60,7 @@ class TickState:
 
     def window(self, computer: ComputerView) -> WindowState:
         """Return what window and start time say to a computer now; worked out once per group, zone and platform."""
-        key = (self.plan.groups_of_members.get(computer.id, ""), computer.time_zone, computer.platform)
+        key = (self.plan.groups_of_members.get(computer.id, computer.group), computer.time_zone, computer.platform)
         if (found := self.windows.get(key)) is None:
             takes = self.view.estimates.of(computer.platform).takes
             found = self.windows[key] = opening(self.plan, key[0], key[1], self.now, takes)

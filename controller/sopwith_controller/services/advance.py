@@ -36,6 +36,7 @@ from sopwith_controller.domain.tick import (
     TickDecision,
     UnmarkLost,
 )
+from sopwith_controller.services.baselines import note_completed
 from sopwith_controller.services.incidents import Incidents
 from sopwith_controller.services.ports import AgentGateway, Clock, Database, UnitOfWork
 from sopwith_controller.services.receipts import assignment_draft, end_draft
@@ -254,6 +255,8 @@ class _Tick:
         elif isinstance(action, Complete):
             self.rollout = machine.complete(self.rollout, now=self._now, reason=action.reason)
             await self._log(self._draft(LogKind.ROLLOUT_COMPLETED, f"{self.rollout.name} completed: {action.reason}"))
+            assignments = [self._assignments.get(one.id, one) for one in self._all]
+            await note_completed(self._unit, self.rollout, self._basis.plan, assignments, self._now)
         else:
             self.rollout = machine.finish_abort(self.rollout, now=self._now)
             await self._log(self._draft(LogKind.ROLLOUT_ABORTED, f"{self.rollout.name} is aborted, nothing runs"))

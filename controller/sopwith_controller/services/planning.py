@@ -49,8 +49,11 @@ class Planner:
     def __init__(self, source: SourceStore) -> None:
         self._source = source
 
-    async def draft(self, unit: UnitOfWork, rollout_json: str) -> Drafted:
-        """Return the plan of a rollout file; raise InvalidInputError or NotFoundError where none can be made."""
+    async def draft(self, unit: UnitOfWork, rollout_json: str, *, only: frozenset[str] | None = None) -> Drafted:
+        """Return the plan of a rollout file; raise InvalidInputError or NotFoundError where none can be made.
+
+        `only`: ids of the computers that may be in it; None: the whole fleet.
+        """
         try:
             spec = read_rollout_spec(rollout_json)
             name, version = split_release(spec.release)
@@ -72,11 +75,18 @@ class Planner:
                 raise
             sop, refusals = newest, (error.refusal,)
         policy = read_sop_policy(sop.policy_json)
-        planning, manifest = await self._plan(unit, spec, release, sop, policy)
+        planning, manifest = await self._plan(unit, spec, release, sop, policy, only=only)
         return Drafted(spec, planning, sop, policy, manifest, (*refusals, *planning.refusals))
 
     async def _plan(
-        self, unit: UnitOfWork, spec: RolloutSpec, release: Release, sop: SopRevision, policy: SopPolicy
+        self,
+        unit: UnitOfWork,
+        spec: RolloutSpec,
+        release: Release,
+        sop: SopRevision,
+        policy: SopPolicy,
+        *,
+        only: frozenset[str] | None,
     ) -> tuple[Planning, Manifest]:
         manifest = read_manifest(release.manifest_json.encode())
         settings = await unit.settings()
@@ -88,7 +98,7 @@ class Planner:
             release=release,
             manifest=manifest,
             profile=settings.profile,
-            computers=await unit.computers.all(),
+            computers=await unit.computers.all() if only is None else await unit.computers.many(sorted(only)),
             rolled_back=frozenset(await unit.releases.rolled_back_on(release.name, release.version)),
             source_designated=await self._source.view() is not None,
             estimates=await load_estimates(unit, release.name),

@@ -8,12 +8,10 @@ effect.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from math import ceil
 
 from sopwith_controller.domain import approvals, gates, sop_gates
-from sopwith_controller.domain import assignment as mirror
 from sopwith_controller.domain import rollout as machine
 from sopwith_controller.domain.entities import Computer, ComputerState
 from sopwith_controller.domain.errors import NotFoundError
@@ -26,12 +24,12 @@ from sopwith_controller.domain.readiness import is_ready, needs_measuring
 from sopwith_controller.domain.rollout_entities import Assignment, Rollout
 from sopwith_controller.services.access import Caller
 from sopwith_controller.services.advance import rollout_draft
-from sopwith_controller.services.ports import AgentGateway, UnitOfWork
-from sopwith_controller.services.receipts import end_draft
+from sopwith_controller.services.ports import AgentGateway, Ids, UnitOfWork
 from sopwith_controller.services.requests import done_before, remember
 from sopwith_controller.services.rollouts import RolloutTools, find_rollout
+from sopwith_controller.services.superseding import supersede
 from sopwith_formats.manifest import split_release
-from sopwith_formats.vocabulary import BEFORE_INSTALLING, Outcome, Symptom
+from sopwith_formats.vocabulary import Symptom
 
 MEASURE_WAIT = timedelta(seconds=10)
 
@@ -72,8 +70,8 @@ class RolloutStart:
                 waves=len(plan.waves),
             )
             await unit.rollouts.put(rollout)
-            await unit.assignments.put_all(self._assignments(rollout, plan, members))
-            replaced = await self._supersede(unit, rollout, plan)
+            await unit.assignments.put_all(new_assignments(tools.ids, rollout, plan, members))
+            replaced = await supersede(unit, rollout, {member.id for member in plan.members}, now)
             await unit.update_log.append(
                 rollout_draft(
                     LogKind.ROLLOUT_STARTED,
@@ -138,23 +136,6 @@ class RolloutStart:
         gates.check_ready_quorum(plan, ready)
         return members
 
-    def _assignments(self, rollout: Rollout, plan: Plan, members: Sequence[Computer]) -> list[Assignment]:
-        release, _ = split_release(rollout.release)
-        installed = {computer.id: computer.installed.get(release, "") for computer in members}
-        waves = member_waves(plan)
-        return [
-            Assignment(
-                id=self._tools.ids.new("a"),
-                rollout_id=rollout.id,
-                computer_id=member.id,
-                computer=member.name,
-                position=position,
-                wave=waves[position],
-                version_before=installed.get(member.id, ""),
-            )
-            for position, member in enumerate(plan.members)
-        ]
-
     async def _tell_of_emergency(self, unit: UnitOfWork, rollout: Rollout) -> None:
         """Tell people at once that the emergency door was used (SOP, clause VII): its review is due."""
         await self._tools.incidents.raise_in(
@@ -166,24 +147,21 @@ class RolloutStart:
             rollout=rollout,
         )
 
-    async def _supersede(self, unit: UnitOfWork, newer: Rollout, plan: Plan) -> list[Assignment]:
-        """Take back what older rollouts of the same release name have not begun; return what was offered already."""
-        members = {member.id for member in plan.members}
-        release, _ = split_release(newer.release)
-        offered: list[Assignment] = []
-        for older in await unit.rollouts.in_states(sorted(machine.ACTIVE_STATES)):
-            if older.id == newer.id or split_release(older.release)[0] != release:
-                continue
-            ended: list[Assignment] = []
-            for before in await unit.assignments.of_rollout(older.id):
-                if before.computer_id not in members or before.state not in BEFORE_INSTALLING:
-                    continue
-                detail = f"superseded by {newer.name} ({newer.id})"
-                after = mirror.end(before, Outcome.CANCELLED, now=self._tools.clock.now(), detail=detail).assignment
-                ended.append(after)
-                if before.offered_time is not None:
-                    offered.append(after)
-                draft = end_draft(LogKind.ASSIGNMENT_ENDED, older, after, f"{after.computer}: CANCELLED ({detail})")
-                await unit.update_log.append(replace(draft, outcome=Outcome.CANCELLED))
-            await unit.assignments.put_all(ended)
-        return offered
+
+def new_assignments(ids: Ids, rollout: Rollout, plan: Plan, members: Sequence[Computer]) -> list[Assignment]:
+    """Return one assignment per member of the plan, all PENDING."""
+    release, _ = split_release(rollout.release)
+    installed = {computer.id: computer.installed.get(release, "") for computer in members}
+    waves = member_waves(plan)
+    return [
+        Assignment(
+            id=ids.new("a"),
+            rollout_id=rollout.id,
+            computer_id=member.id,
+            computer=member.name,
+            position=position,
+            wave=waves[position],
+            version_before=installed.get(member.id, ""),
+        )
+        for position, member in enumerate(plan.members)
+    ]

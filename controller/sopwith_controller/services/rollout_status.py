@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sopwith_controller.domain.errors import NotFoundError
+from sopwith_controller.domain.lasting_entities import Baseline, Repetition
 from sopwith_controller.domain.plan import Plan
 from sopwith_controller.domain.planner import explain
 from sopwith_controller.domain.rollout import ACTIVE_STATES
-from sopwith_controller.domain.rollout_entities import Assignment, Rollout
+from sopwith_controller.domain.rollout_entities import PATCH_DAY, Assignment, Rollout, RolloutState
 from sopwith_controller.domain.tick import Explanation
 from sopwith_controller.domain.waves import Counts, WaveView, count, wave_views
 from sopwith_controller.services.ports import Clock, Database, UnitOfWork
@@ -29,6 +30,15 @@ class RolloutStatus:
     waves: tuple[WaveView, ...]
     counts: Counts
     guidance: tuple[str, ...] = ()
+    baseline: Baseline | None = None
+    """The one that it set."""
+    repetition: Repetition | None = None
+    """The patch day that it belongs to, while that is in force."""
+
+    @property
+    def joined(self) -> int:
+        """Return how many computers joined after the start."""
+        return max(0, self.counts.total - len(self.plan.members)) if self.rollout.started_time else 0
 
 
 class RolloutStatuses:
@@ -61,6 +71,7 @@ class RolloutStatuses:
         now = self._clock.now()
         async with self._database.read() as unit:
             rollout = await find_rollout(unit, rollout_id)
+            rollout = await self._catch_up_of(unit, rollout) or rollout
             active = rollout.state in ACTIVE_STATES
             explanations = explain(await self._views.load(unit, rollout, now), now) if active else ()
             if not computer:
@@ -71,6 +82,11 @@ class RolloutStatuses:
         if not chosen and found is None:
             raise NotFoundError(f"there is no computer {computer}", remedy="sopwith computer list")
         return rollout, chosen
+
+    async def _catch_up_of(self, unit: UnitOfWork, rollout: Rollout) -> Rollout | None:
+        """Return the open catch-up of a completed rollout: whoever waits, waits there."""
+        baseline = await unit.baselines.get(rollout.id) if rollout.state is RolloutState.COMPLETED else None
+        return await unit.rollouts.get(baseline.catch_up_id) if baseline and baseline.catch_up_id else None
 
     async def status(self, unit: UnitOfWork, rollout: Rollout) -> RolloutStatus:
         """Return the rollout as it stands in this transaction."""
@@ -83,4 +99,13 @@ class RolloutStatuses:
             for note in incident.notes
             if note.guidance
         ]
-        return RolloutStatus(rollout, plan, wave_views(rollout, plan, shares), count(shares), tuple(guidance))
+        repetition = await unit.repetitions.get(rollout.origin_id if rollout.origin == PATCH_DAY else rollout.id)
+        return RolloutStatus(
+            rollout,
+            plan,
+            wave_views(rollout, plan, shares),
+            count(shares),
+            tuple(guidance),
+            baseline=await unit.baselines.get(rollout.id),
+            repetition=repetition if repetition is not None and repetition.ended_time is None else None,
+        )

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from sopwith_controller.domain.assignment import occupies
 from sopwith_controller.domain.durations import MEASUREMENTS_MAX, Estimates, estimates
 from sopwith_controller.domain.entities import ReleaseState
+from sopwith_controller.domain.joining import groups_of_joiners
 from sopwith_controller.domain.presence import offline_time
 from sopwith_controller.domain.rollout import ACTIVE_STATES
 from sopwith_controller.domain.rollout_entities import Rollout
@@ -44,11 +45,17 @@ class Views:
         unended = [one.computer_id for one in assignments if one.state is not AssignmentState.ENDED]
         name, version = split_release(rollout.release)
         release = await unit.releases.get(name, version)
+        plan, computers = self._records.plan(rollout), await self._computer_views(unit, rollout, unended, now)
+        if plan.dynamic and plan.groups:
+            members = {member.id for member in plan.members}
+            joined = await unit.computers.many([key for key in unended if key not in members])
+            groups = groups_of_joiners(plan, await self._records.policy(unit, rollout), joined)
+            computers |= {key: replace(computers[key], group=group) for key, group in groups.items()}
         return RolloutView(
             rollout=rollout,
-            plan=self._records.plan(rollout),
+            plan=plan,
             assignments=assignments,
-            computers=await self._computer_views(unit, rollout, unended, now),
+            computers=computers,
             freezes=await unit.freezes.active(now),
             release_withdrawn=release is not None and release.state is ReleaseState.WITHDRAWN,
             estimates=await self._estimates_of(unit, rollout, name),

@@ -100,6 +100,14 @@ class Rollout(google.protobuf.message.Message):
     GUIDANCE_FIELD_NUMBER: builtins.int
     GENERATION_FIELD_NUMBER: builtins.int
     STALLED_FIELD_NUMBER: builtins.int
+    DYNAMIC_FIELD_NUMBER: builtins.int
+    JOINED_FIELD_NUMBER: builtins.int
+    BASELINE_FIELD_NUMBER: builtins.int
+    BASELINE_REASON_FIELD_NUMBER: builtins.int
+    CATCH_UP_FIELD_NUMBER: builtins.int
+    ORIGIN_FIELD_NUMBER: builtins.int
+    ORIGIN_ROLLOUT_FIELD_NUMBER: builtins.int
+    NEXT_DRAFT_TIME_FIELD_NUMBER: builtins.int
     id: builtins.str
     """Identifies the rollout."""
     name: builtins.str
@@ -124,6 +132,20 @@ class Rollout(google.protobuf.message.Message):
     """The ticket that it belongs to; empty for none."""
     generation: builtins.int
     """Counts its tries: 1 from the start, one more with each retry."""
+    dynamic: builtins.bool
+    """Whether computers that match the audience after the start join in."""
+    joined: builtins.int
+    """How many computers joined after the start; never negative."""
+    baseline: builtins.str
+    """IN_FORCE or ENDED for the baseline that it set by completing; empty where it set none."""
+    baseline_reason: builtins.str
+    """Why its baseline ended, or why no catch-up could be opened; empty where nothing is to say."""
+    catch_up: builtins.str
+    """Id of the catch-up that brings its baseline to computers that came late; empty while none is open."""
+    origin: builtins.str
+    """catch_up or patch_day for a rollout that the controller drafted; empty where a person did."""
+    origin_rollout: builtins.str
+    """Id of the rollout that it comes from: of a catch-up the one that set the baseline, of a patch day the first one."""
     @property
     def sop(self) -> Global___SopReference:
         """The SOP revision that it follows."""
@@ -164,6 +186,10 @@ class Rollout(google.protobuf.message.Message):
     def stalled(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """Names of computers that are in contact and have told nothing for longer than their state's limit."""
 
+    @property
+    def next_draft_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """When the next rollout is drafted (patch day); unset where its file names no repetition, or that has ended."""
+
     def __init__(
         self,
         *,
@@ -189,9 +215,17 @@ class Rollout(google.protobuf.message.Message):
         guidance: collections.abc.Iterable[builtins.str] | None = ...,
         generation: builtins.int = ...,
         stalled: collections.abc.Iterable[builtins.str] | None = ...,
+        dynamic: builtins.bool = ...,
+        joined: builtins.int = ...,
+        baseline: builtins.str = ...,
+        baseline_reason: builtins.str = ...,
+        catch_up: builtins.str = ...,
+        origin: builtins.str = ...,
+        origin_rollout: builtins.str = ...,
+        next_draft_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["counts", b"counts", "created_time", b"created_time", "deadline_time", b"deadline_time", "ended_time", b"ended_time", "sop", b"sop", "started_time", b"started_time"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["approved_by", b"approved_by", "audience", b"audience", "change_class", b"change_class", "counts", b"counts", "created_time", b"created_time", "deadline_time", b"deadline_time", "ended_time", b"ended_time", "generation", b"generation", "guidance", b"guidance", "id", b"id", "name", b"name", "operator", b"operator", "plan_sha256", b"plan_sha256", "release", b"release", "requester", b"requester", "sop", b"sop", "stalled", b"stalled", "started_time", b"started_time", "state", b"state", "state_reason", b"state_reason", "ticket", b"ticket", "waves", b"waves"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["counts", b"counts", "created_time", b"created_time", "deadline_time", b"deadline_time", "ended_time", b"ended_time", "next_draft_time", b"next_draft_time", "sop", b"sop", "started_time", b"started_time"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["approved_by", b"approved_by", "audience", b"audience", "baseline", b"baseline", "baseline_reason", b"baseline_reason", "catch_up", b"catch_up", "change_class", b"change_class", "counts", b"counts", "created_time", b"created_time", "deadline_time", b"deadline_time", "dynamic", b"dynamic", "ended_time", b"ended_time", "generation", b"generation", "guidance", b"guidance", "id", b"id", "joined", b"joined", "name", b"name", "next_draft_time", b"next_draft_time", "operator", b"operator", "origin", b"origin", "origin_rollout", b"origin_rollout", "plan_sha256", b"plan_sha256", "release", b"release", "requester", b"requester", "sop", b"sop", "stalled", b"stalled", "started_time", b"started_time", "state", b"state", "state_reason", b"state_reason", "ticket", b"ticket", "waves", b"waves"]) -> None: ...
 
 Global___Rollout: typing_extensions.TypeAlias = Rollout
 
