@@ -81,7 +81,7 @@ class SimulatedController:
         self.freezes = Freezes(database, clock, ids, self.streams, timers=self.timers, changed=self.advancing.poke_all)
         self.arrivals = Arrivals(Dispatch(database, clock, self.streams, records, self.incidents))
         tools = RolloutTools(
-            database, clock, ids, Planner(premises.source), records, self.incidents, self.advancing.poke
+            database, clock, ids, Planner(premises.source, clock), records, self.incidents, self.advancing.poke
         )
         self.rollouts = Rollouts(tools)
         self.rollout_start = RolloutStart(tools, self.streams)

@@ -50,17 +50,17 @@ class RolloutApi(rollout_service_pb2_grpc.RolloutServiceServicer):
     async def PlanRollout(self, request: wire.PlanRolloutRequest, context: Any) -> wire.PlanRolloutResponse:
         """Compute a plan."""
         drafted = await self._rollouts.plan(request.rollout_json)
-        return wire.PlanRolloutResponse(plan=to_plan(drafted, self._clock.now()))
+        return wire.PlanRolloutResponse(plan=to_plan(drafted))
 
     async def CreateRollout(self, request: wire.CreateRolloutRequest, context: Any) -> wire.CreateRolloutResponse:
         """Store a draft."""
         rollout, drafted = await self._rollouts.create(caller(context), request.rollout_json)
-        return wire.CreateRolloutResponse(rollout=await self._shown(rollout), plan=to_plan(drafted, self._clock.now()))
+        return wire.CreateRolloutResponse(rollout=await self._shown(rollout), plan=to_plan(drafted))
 
     async def SubmitRollout(self, request: wire.SubmitRolloutRequest, context: Any) -> wire.SubmitRolloutResponse:
         """Freeze the plan."""
         rollout, drafted = await self._rollouts.submit(caller(context), request.id)
-        return wire.SubmitRolloutResponse(rollout=await self._shown(rollout), plan=to_plan(drafted, self._clock.now()))
+        return wire.SubmitRolloutResponse(rollout=await self._shown(rollout), plan=to_plan(drafted))
 
     async def ApproveRollout(self, request: wire.ApproveRolloutRequest, context: Any) -> wire.ApproveRolloutResponse:
         """Record an approval."""

@@ -1,7 +1,5 @@
 """Rollouts, plans, assignments and explanations as they travel: converts, decides nothing."""
 
-from datetime import datetime
-
 from sopwith.v1 import rollout_pb2, rollout_service_pb2
 from sopwith_controller.api.errors import refusal_message
 from sopwith_controller.api.translate import to_timestamp
@@ -69,9 +67,9 @@ def to_stored_plan(rollout: Rollout, plan: Plan) -> rollout_service_pb2.RolloutP
     )
 
 
-def to_plan(drafted: Drafted, now: datetime) -> rollout_service_pb2.RolloutPlan:
+def to_plan(drafted: Drafted) -> rollout_service_pb2.RolloutPlan:
     """Return a fresh plan with what the dry run found."""
-    plan = drafted.planning.plan
+    plan, projection = drafted.planning.plan, drafted.planning.projection
     return rollout_service_pb2.RolloutPlan(
         plan_sha256=plan.sha256(),
         plan_json=plan.to_json(),
@@ -98,7 +96,16 @@ def to_plan(drafted: Drafted, now: datetime) -> rollout_service_pb2.RolloutPlan:
                 )
                 for wave in plan.waves
             ],
-            projected_finish_time=to_timestamp(drafted.projected_finish(now)),
+            projected_finish_time=to_timestamp(projection.finish),
+            wave_times=[
+                rollout_service_pb2.WaveForecast(
+                    wave=wave.name, opens_time=to_timestamp(wave.opens), ends_time=to_timestamp(wave.ends)
+                )
+                for wave in projection.waves
+            ],
+            deadline_time=to_timestamp(projection.deadline),
+            durations_measured=projection.measured,
+            install_seconds=int(projection.longest.total_seconds()),
         ),
     )
 

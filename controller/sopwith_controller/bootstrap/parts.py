@@ -117,7 +117,7 @@ class Parts:
             database=database,
             clock=self.clock,
             ids=self.ids,
-            planner=Planner(self.source),
+            planner=Planner(self.source, self.clock),
             records=self.records,
             incidents=self.incidents,
             changed=self.rollout_changed,

@@ -1,10 +1,11 @@
 """How rollouts, plans and explanations look on a terminal; people read computer, release, rollout, wave, SOP."""
 
+from datetime import timedelta
 from typing import Any
 
 from sopwith.v1 import rollout_pb2, rollout_service_pb2
 from sopwith_controller.cli.output import Column, enum_name, escape, print_facts, print_table, time_text
-from sopwith_formats.units import format_size
+from sopwith_formats.units import format_duration, format_size
 
 OUTCOMES = (
     "succeeded", "failed", "rolled_back", "skipped", "not_ready", "not_started", "unreachable", "cancelled",
@@ -123,12 +124,13 @@ def print_plan(plan: rollout_service_pb2.RolloutPlan) -> None:
             ("Computers", str(forecast.computers)),
             # A stored plan comes without the forecast that it was made with.
             ("Download", f"{format_size(each)} each, {format_size(together)} in all" if each else ""),
-            ("Ends about", finish and f"{finish} if it started now"),
+            ("Ends about", finish and f"{finish} if it started now, at {_install_text(forecast)}"),
+            ("Deadline", time_text(forecast, "deadline_time")),
             ("Plan digest", plan.plan_sha256),
         ]
     )
     print()
-    print_waves(forecast.waves)
+    _print_planned_waves(forecast)
     for material in forecast.materials:
         print(f"{'present' if material.present else 'MISSING':8} {escape(material.name)}: {escape(material.message)}")
     for exclusion in list(forecast.exclusions)[:_LINES_MAX]:
@@ -141,6 +143,32 @@ def print_plan(plan: rollout_service_pb2.RolloutPlan) -> None:
         print(f"REFUSED  by {escape(refusal.gate)} (SOP clause {escape(refusal.clause)}): {escape(refusal.reason)}")
         if refusal.remedy:
             print(f"         to mend it: {escape(refusal.remedy)}")
+
+
+def _install_text(forecast: rollout_service_pb2.PlanForecast) -> str:
+    """Return how long an install takes, and how that is known."""
+    how = "measured" if forecast.durations_measured else "a guess"
+    return f"{format_duration(timedelta(seconds=forecast.install_seconds))} an install ({how})"
+
+
+def _print_planned_waves(forecast: rollout_service_pb2.PlanForecast) -> None:
+    """Print the waves of a fresh plan in time; a stored plan comes without times."""
+    if not forecast.wave_times:
+        print_waves(forecast.waves)
+        return
+    print_table(
+        ["WAVE", "COMPUTERS", "OPENS", "ENDS", "WATCHED FOR"],
+        [
+            [
+                wave.name,
+                str(wave.size),
+                time_text(times, "opens_time") or "never",
+                time_text(times, "ends_time") or "never",
+                format_duration(timedelta(seconds=wave.soak_seconds)),
+            ]
+            for wave, times in zip(forecast.waves, forecast.wave_times, strict=True)
+        ],
+    )
 
 
 def print_explanations(reply: rollout_service_pb2.ExplainRolloutResponse) -> None:

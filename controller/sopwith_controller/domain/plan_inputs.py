@@ -5,12 +5,14 @@ Only shapes stand here; `planning.make_plan` decides.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from sopwith_controller.domain.durations import Estimates
 from sopwith_controller.domain.entities import Computer, Release
 from sopwith_controller.domain.errors import Refusal
 from sopwith_controller.domain.incident_entities import Freeze
 from sopwith_controller.domain.plan import Plan
+from sopwith_controller.domain.projection import Projection
 from sopwith_formats.manifest import Manifest
 from sopwith_formats.rollout_spec import RolloutSpec
 from sopwith_formats.sop_policy import SopPolicy
@@ -48,6 +50,8 @@ class PlanInputs:
     profile: str
     computers: Sequence[Computer]
     """The whole fleet."""
+    now: datetime
+    """The plan itself is the same at any time; its projection begins here."""
     rolled_back: frozenset[str] = frozenset()
     """Ids of computers that rolled this release back and have no permission since."""
     source_designated: bool = True
@@ -62,10 +66,9 @@ class Planning:
     """A plan, and everything that a person should know of it."""
 
     plan: Plan
+    projection: Projection
     exclusions: tuple[Exclusion, ...] = ()
     refusals: tuple[Refusal, ...] = ()
     """Gates that refuse it; `rollout submit` wants none."""
     warnings: tuple[str, ...] = ()
     materials: tuple[Material, ...] = ()
-    minimum_seconds: int = 0
-    """How long its soaks alone take."""

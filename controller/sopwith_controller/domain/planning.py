@@ -6,26 +6,29 @@ section 5):
 
 - A percentage is a share of the whole audience, rounded up, taken from those not yet placed; 100 % is the rest; a wave
   that gets nobody is dropped.
+- A plan that by what is known cannot end by its deadline is refused with its projection (`lateness`).
 - A value outside the SOP's bounds is refused (`sop_bounds`).
 - The change class is the strictest of SOP, release and profile; `emergency: true` is the one door for urgency and
   skips window and prior approval.
 """
 
 from collections.abc import Sequence
-from datetime import timedelta
 from decimal import ROUND_CEILING, Decimal
 
 from sopwith_controller.domain.approvals import change_class_of
 from sopwith_controller.domain.audience import choose, in_order
+from sopwith_controller.domain.entities import Computer
 from sopwith_controller.domain.errors import InvalidInputError, Refusal
+from sopwith_controller.domain.lateness import refusal_of, warning_of
 from sopwith_controller.domain.maintenance import members_of, window_of_rollout
 from sopwith_controller.domain.materials import materials_of, warnings_of
 from sopwith_controller.domain.plan import Plan, PlanGroup, PlanMember, PlanThresholds, PlanWave
 from sopwith_controller.domain.plan_bounds import check_bounds, check_fits_window
 from sopwith_controller.domain.plan_inputs import PlanInputs, Planning
+from sopwith_controller.domain.projection import Projection, project
 from sopwith_formats.rollout_spec import ErrorThresholdSpec, RolloutSpec
 from sopwith_formats.sop_policy import Amount, WaveRule
-from sopwith_formats.units import format_duration, parse_percent
+from sopwith_formats.units import parse_percent
 
 _ALL = Decimal(100)
 
@@ -37,10 +40,10 @@ def make_plan(inputs: PlanInputs) -> Planning:
     rules = _wave_rules(inputs)
     members, groups, claimed_twice = members_of(inputs, in_order(inputs, chosen))
     plan = _plan(inputs, members, groups, place(rules, len(members)))
-    minimum = sum(wave.soak_seconds for wave in plan.waves[:-1])
+    shown, refused = _in_time(inputs, plan, chosen)
     materials = materials_of(inputs, plan)
     refusals += [*claimed_twice, *check_bounds(inputs.spec, inputs.policy, rules)]
-    refusals += [*check_fits_window(plan, inputs.estimates), *_projection(plan, minimum)]
+    refusals += [*check_fits_window(plan, inputs.estimates), *refused]
     refusals += [
         Refusal("sop_step_order", "IV", f"{item.name} is missing: {item.message}")
         for item in materials
@@ -48,12 +51,32 @@ def make_plan(inputs: PlanInputs) -> Planning:
     ]
     return Planning(
         plan=plan,
+        projection=shown,
         exclusions=tuple(exclusions),
         refusals=tuple(refusals),
-        warnings=tuple(warnings_of(inputs, plan)),
+        warnings=(*warnings_of(inputs, plan), *warning_of(shown)),
         materials=materials,
-        minimum_seconds=minimum,
     )
+
+
+def _in_time(inputs: PlanInputs, plan: Plan, chosen: Sequence[Computer]) -> tuple[Projection, list[Refusal]]:
+    """Return the projection to show, and the refusal of a plan that is late by what is known alone."""
+    computers = {computer.id: computer for computer in chosen}
+
+    def projected(*, known_only: bool) -> Projection:
+        return project(
+            plan,
+            computers,
+            inputs.manifest,
+            inputs.estimates,
+            freezes=inputs.freezes,
+            now=inputs.now,
+            known_only=known_only,
+        )
+
+    shown = projected(known_only=False)
+    known = projected(known_only=True) if shown.late and not shown.measured else shown
+    return shown, refusal_of(plan, known)
 
 
 def place(rules: Sequence[WaveRule], audience: int) -> tuple[PlanWave, ...]:
@@ -161,21 +184,3 @@ def _or(value: Amount | None, default: Amount) -> Amount:
 
 def _percent(value: Amount) -> str:
     return value if isinstance(value, str) else f"{value}%"
-
-
-def _projection(plan: Plan, minimum: int) -> list[Refusal]:
-    if minimum < plan.deadline_seconds:
-        return []
-    soaks, deadline = (_duration(seconds) for seconds in (minimum, plan.deadline_seconds))
-    return [
-        Refusal(
-            "sop_bounds",
-            "V.B",
-            f"the waves soak for {soaks} together, so that the rollout cannot end within its deadline of {deadline}",
-            remedy="shorten the soaks or lengthen the deadline in the rollout file",
-        )
-    ]
-
-
-def _duration(seconds: int) -> str:
-    return format_duration(timedelta(seconds=seconds))

@@ -6,14 +6,13 @@ that cannot be made for want of release or SOP names what is missing.
 """
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 
 from sopwith_controller.domain.entities import Release, SopRevision
 from sopwith_controller.domain.errors import InvalidInputError, NotFoundError, Refusal, RefusedError
 from sopwith_controller.domain.gates import check_sop_effective
 from sopwith_controller.domain.plan_inputs import PlanInputs, Planning
 from sopwith_controller.domain.planning import make_plan
-from sopwith_controller.services.ports import SourceStore, UnitOfWork
+from sopwith_controller.services.ports import Clock, SourceStore, UnitOfWork
 from sopwith_controller.services.views import load_estimates
 from sopwith_formats.errors import FormatError
 from sopwith_formats.manifest import Manifest, read_manifest, split_release
@@ -38,16 +37,13 @@ class Drafted:
         """Return the size of the files that one computer downloads at most."""
         return sum(artifact.length for artifact in self.manifest.artifacts)
 
-    def projected_finish(self, now: datetime) -> datetime:
-        """Return the earliest end when started now: what its soaks alone take."""
-        return now + timedelta(seconds=self.planning.minimum_seconds)
-
 
 class Planner:
     """Makes plans from the tables."""
 
-    def __init__(self, source: SourceStore) -> None:
+    def __init__(self, source: SourceStore, clock: Clock) -> None:
         self._source = source
+        self._clock = clock
 
     async def draft(self, unit: UnitOfWork, rollout_json: str, *, only: frozenset[str] | None = None) -> Drafted:
         """Return the plan of a rollout file; raise InvalidInputError or NotFoundError where none can be made.
@@ -99,6 +95,7 @@ class Planner:
             manifest=manifest,
             profile=settings.profile,
             computers=await unit.computers.all() if only is None else await unit.computers.many(sorted(only)),
+            now=self._clock.now(),
             rolled_back=frozenset(await unit.releases.rolled_back_on(release.name, release.version)),
             source_designated=await self._source.view() is not None,
             estimates=await load_estimates(unit, release.name),

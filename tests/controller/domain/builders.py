@@ -139,6 +139,7 @@ def plan_inputs(count: int = 10, **changes: Any) -> PlanInputs:
         manifest=a_manifest(),
         profile="standard",
         computers=[a_computer(f"pc{number}") for number in range(1, count + 1)],
+        now=NOW,
     )
     return replace(inputs, **changes)
 

@@ -306,13 +306,6 @@ def test_bound_without_percent_sign_is_read_as_percent():
     assert make_plan(plan_inputs(policy=policy)).plan.thresholds.success == "95%"
 
 
-def test_plan_that_cannot_end_by_its_deadline_is_refused_with_the_projection():
-    planning = planned(deadline_seconds=3600)
-
-    assert any("soak for 4h30m together" in reason for reason in reasons(planning))
-    assert planning.minimum_seconds == 1800 + 4 * 3600
-
-
 def test_missing_material_is_refused():
     policy = a_policy(contacts=())
     planning = make_plan(

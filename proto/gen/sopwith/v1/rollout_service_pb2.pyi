@@ -63,10 +63,18 @@ class PlanForecast(google.protobuf.message.Message):
     MATERIALS_FIELD_NUMBER: builtins.int
     WAVES_FIELD_NUMBER: builtins.int
     PROJECTED_FINISH_TIME_FIELD_NUMBER: builtins.int
+    WAVE_TIMES_FIELD_NUMBER: builtins.int
+    DEADLINE_TIME_FIELD_NUMBER: builtins.int
+    DURATIONS_MEASURED_FIELD_NUMBER: builtins.int
+    INSTALL_SECONDS_FIELD_NUMBER: builtins.int
     computers: builtins.int
     """Audience size."""
     bytes_per_computer: builtins.int
     """Bytes that each computer downloads at most."""
+    durations_measured: builtins.bool
+    """Tells whether the durations were measured on earlier updates; otherwise they are guessed, and refuse nothing."""
+    install_seconds: builtins.int
+    """How long an install takes on the slowest kind of computer, in seconds."""
     @property
     def exclusions(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___PlanExclusion]:
         """Who is left out, and why."""
@@ -91,6 +99,14 @@ class PlanForecast(google.protobuf.message.Message):
     def projected_finish_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
         """When the last wave is expected to end, if it started now; unset when it cannot be known."""
 
+    @property
+    def wave_times(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___WaveForecast]:
+        """Waves in time, in order, if it started now."""
+
+    @property
+    def deadline_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """When its deadline would be over, if it started now; counted from the start time where that lies ahead."""
+
     def __init__(
         self,
         *,
@@ -102,11 +118,46 @@ class PlanForecast(google.protobuf.message.Message):
         materials: collections.abc.Iterable[Global___PlanMaterial] | None = ...,
         waves: collections.abc.Iterable[sopwith.v1.rollout_pb2.Wave] | None = ...,
         projected_finish_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        wave_times: collections.abc.Iterable[Global___WaveForecast] | None = ...,
+        deadline_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        durations_measured: builtins.bool = ...,
+        install_seconds: builtins.int = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["projected_finish_time", b"projected_finish_time"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["bytes_per_computer", b"bytes_per_computer", "computers", b"computers", "exclusions", b"exclusions", "materials", b"materials", "projected_finish_time", b"projected_finish_time", "refusals", b"refusals", "warnings", b"warnings", "waves", b"waves"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["deadline_time", b"deadline_time", "projected_finish_time", b"projected_finish_time"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["bytes_per_computer", b"bytes_per_computer", "computers", b"computers", "deadline_time", b"deadline_time", "durations_measured", b"durations_measured", "exclusions", b"exclusions", "install_seconds", b"install_seconds", "materials", b"materials", "projected_finish_time", b"projected_finish_time", "refusals", b"refusals", "warnings", b"warnings", "wave_times", b"wave_times", "waves", b"waves"]) -> None: ...
 
 Global___PlanForecast: typing_extensions.TypeAlias = PlanForecast
+
+@typing.final
+class WaveForecast(google.protobuf.message.Message):
+    """WaveForecast is one wave in time."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    WAVE_FIELD_NUMBER: builtins.int
+    OPENS_TIME_FIELD_NUMBER: builtins.int
+    ENDS_TIME_FIELD_NUMBER: builtins.int
+    wave: builtins.str
+    """Name of the wave."""
+    @property
+    def opens_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """When it is expected to open; unset where it finds no time within a year after the deadline."""
+
+    @property
+    def ends_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """When its last computer is expected to have ended; unset as above."""
+
+    def __init__(
+        self,
+        *,
+        wave: builtins.str = ...,
+        opens_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        ends_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["ends_time", b"ends_time", "opens_time", b"opens_time"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["ends_time", b"ends_time", "opens_time", b"opens_time", "wave", b"wave"]) -> None: ...
+
+Global___WaveForecast: typing_extensions.TypeAlias = WaveForecast
 
 @typing.final
 class PlanExclusion(google.protobuf.message.Message):
