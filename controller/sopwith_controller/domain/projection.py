@@ -6,7 +6,7 @@ planner's. Everybody is taken as ready, connected and successful, so that the tr
 - A wave opens when the one before it has ended and soaked and some member's window is open; soak runs on between
   windows, that of the last wave is not waited for.
 - No more computers are under way than `max_concurrency` and, of one group, the disruption budget allow; each takes its
-  place for a download and an install.
+  place for a download and an install, or for the install alone where it fetches the files ahead of its window.
 - An install starts before the cutoff, outside freezes that are known to end, and only where it ends in the window.
 - Where nothing was measured the documented guess shows a time, but it refuses no plan: only what is known does.
 - The deadline counts from the start, or from the start time where that lies ahead.
@@ -29,6 +29,7 @@ from sopwith_formats.manifest import Manifest
 HORIZON = timedelta(days=366)
 """How far beyond its deadline a rollout is followed; then it counts as never finished."""
 _NOTHING = timedelta(0)
+_Alike = tuple[str, str, tuple[str, ...], timedelta, timedelta, timedelta]
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +41,8 @@ class Kind:
     time_zone: str
     budget: tuple[str, ...]
     """Group of the disruption budget."""
+    takes: timedelta
+    """What an install is known to take: it has to end in the window."""
     install: timedelta
     download: timedelta
 
@@ -110,8 +113,8 @@ def _kinds_of_waves(
     """Return how many computers of which kind each wave has, in plan order."""
     asked = sorted({key for artifact in manifest.artifacts for key in artifact.when})
     labels = plan.disruption_budget.group_by if plan.disruption_budget else ()
-    durations: dict[tuple[str, ...], tuple[timedelta, timedelta]] = {}
-    known: dict[tuple[str, str, tuple[str, ...], timedelta, timedelta], Kind] = {}
+    estimated: dict[tuple[str, ...], tuple[timedelta, timedelta, timedelta]] = {}
+    known: dict[_Alike, Kind] = {}
     starts, waves = plan.wave_starts(), []
     for first, end in itertools.pairwise(starts):
         kinds: Counter[Kind] = Counter()
@@ -119,18 +122,26 @@ def _kinds_of_waves(
             computer = computers[member.id]
             facts = computer.facts
             key = (platform_of(facts), *(str(facts.get(name)) for name in asked))
-            if key not in durations:
-                durations[key] = (_NOTHING, _NOTHING)
-                if estimates is not None:
-                    estimate = estimates.of(key[0])
-                    durations[key] = (estimate.install, estimate.download(bytes_for(manifest, facts)))
+            if key not in estimated:
+                estimated[key] = _times(estimates, key[0], bytes_for(manifest, facts))
+            takes, install, download = estimated[key]
+            ahead = plan.staging_seconds > 0 and plan.window_of(member.group) is not None
             budget = tuple(computer.labels.get(label, "") for label in labels)
-            alike = (member.group, str(facts.get("time_zone", "")), budget, *durations[key])
+            zone = str(facts.get("time_zone", ""))
+            alike = (member.group, zone, budget, takes, install, _NOTHING if ahead else download)
             if alike not in known:
                 known[alike] = Kind(*alike)
             kinds[known[alike]] += 1
         waves.append(kinds)
     return waves
+
+
+def _times(estimates: Estimates | None, platform: str, length: int) -> tuple[timedelta, timedelta, timedelta]:
+    """Return what an install is known to take, what it counts as, and what its download counts as."""
+    if estimates is None:
+        return _NOTHING, _NOTHING, _NOTHING
+    estimate = estimates.of(platform)
+    return estimate.takes, estimate.install, estimate.download(length)
 
 
 @dataclass
@@ -207,15 +218,11 @@ class _Walk:
 
     def _look(self, kind: Kind, now: datetime) -> datetime | None:
         while now <= self.horizon:
-            state = opening(self.plan, kind.group, kind.time_zone, now)
+            state = opening(self.plan, kind.group, kind.time_zone, now, kind.takes)
             if not state.open:
                 if state.next_open is None:
                     return None
                 now = state.next_open
-                continue
-            last_start = state.last_start_for(kind.install)
-            if last_start is not None and now >= last_start and state.last_start is not None:
-                now = state.last_start
                 continue
             freeze = next((one for one in self.freezes if one.start_time <= now and _ends(one) > now), None)
             if freeze is None:

@@ -62,12 +62,6 @@ class WindowState:
         """Return when it opens or closes."""
         return self.last_start if self.open else self.next_open
 
-    def last_start_for(self, estimate: timedelta) -> datetime | None:
-        """Return until when an install of this length may start while it is open; None: without limit."""
-        if self.last_start is None or self.closes is None:
-            return self.last_start
-        return min(self.last_start, self.closes - estimate)
-
 
 ALWAYS = WindowState(open=True, last_start=None, next_open=None)
 

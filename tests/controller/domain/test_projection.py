@@ -124,6 +124,12 @@ def test_freeze_over_a_window_leaves_the_next_one():
     assert projected(a_plan(1, window=NIGHT), freezes=[freeze]).waves[0].opens == utc("2026-11-24T22:00")
 
 
+def test_files_that_are_fetched_ahead_of_the_window_take_no_time_in_it():
+    found = projected(a_plan(1, window=NIGHT, staging_seconds=3600))
+
+    assert found.finish == utc("2026-11-23T22:10")
+
+
 def test_disruption_budget_slows_each_of_its_groups():
     free = projected(a_plan(8))
     held = projected(a_plan(8, disruption_budget=DisruptionBudget(("site",), 1)))
@@ -224,8 +230,9 @@ def test_plan_that_never_ends_says_where_it_stops():
     waves = tuple(WaveRule(f"w{number}", 1) for number in range(6))
     slow = Estimates(replace(TEN_MINUTES.overall, install_seconds=5 * 3600))
 
-    (refusal,) = planning(6, estimates=slow, window=NIGHT, waves=waves).refusals
+    too_long, refusal = planning(6, estimates=slow, window=NIGHT, waves=waves).refusals
 
+    assert too_long.gate == "window"
     assert "would not end within 366 days after its deadline" in refusal.reason
     assert "wave w2 finds no time to end in, ..., wave w5 finds no time to end in" in refusal.reason
     assert "soak" not in refusal.reason

@@ -147,11 +147,3 @@ def test_where_occurrences_overlap_the_one_that_ends_last_counts():
 
     assert state.last_start == utc("2026-11-25T03:00")
     assert state.closes == utc("2026-11-25T04:00")
-
-
-def test_no_install_starts_that_by_its_estimate_would_pass_the_end():
-    state = windows.state_at(SATURDAY, utc("2026-11-28T22:00"))
-
-    assert state.last_start_for(10 * MINUTE) == utc("2026-11-29T02:30")
-    assert state.last_start_for(45 * MINUTE) == utc("2026-11-29T02:15")
-    assert windows.ALWAYS.last_start_for(HOUR) is None
