@@ -17,7 +17,6 @@ from sopwith_controller.api.translate_rollout import (
 from sopwith_controller.api.watchers import Watchers
 from sopwith_controller.domain.rollout import ENDED_STATES
 from sopwith_controller.domain.rollout_entities import Rollout
-from sopwith_controller.services.ports import Clock
 from sopwith_controller.services.rollout_retry import RolloutRetry
 from sopwith_controller.services.rollout_start import RolloutStart
 from sopwith_controller.services.rollout_status import RolloutStatuses
@@ -38,14 +37,12 @@ class RolloutApi(rollout_service_pb2_grpc.RolloutServiceServicer):
         statuses: RolloutStatuses,
         *,
         watchers: Watchers,
-        clock: Clock,
     ) -> None:
         self._rollouts = rollouts
         self._start = start
         self._retry = retry
         self._statuses = statuses
         self._watchers = watchers
-        self._clock = clock
 
     async def PlanRollout(self, request: wire.PlanRolloutRequest, context: Any) -> wire.PlanRolloutResponse:
         """Compute a plan."""

@@ -117,6 +117,4 @@ class _Apis:
         tools = parts.rollout_tools
         statuses = RolloutStatuses(parts.database, parts.clock, parts.records, parts.views)
         start = RolloutStart(tools, parts.presence)
-        return RolloutApi(
-            Rollouts(tools), start, RolloutRetry(tools), statuses, watchers=parts.watchers, clock=parts.clock
-        )
+        return RolloutApi(Rollouts(tools), start, RolloutRetry(tools), statuses, watchers=parts.watchers)
