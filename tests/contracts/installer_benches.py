@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from sopwith_agent.adapters.installers.archive import ArchiveInstaller
+from sopwith_agent.adapters.installers.by_name import InstallersByName
 from sopwith_agent.adapters.installers.deb import DebInstaller
 from sopwith_agent.adapters.installers.rpm import RpmInstaller
 from sopwith_agent.adapters.installers.script import ScriptInstaller
 from sopwith_agent.adapters.installers.wheel import WheelInstaller
 from sopwith_agent.steps.installer_port import Installer, InstallWork
+from sopwith_agent.steps.unit import UnitInstaller
 from sopwith_formats.manifest import Artifact
 from tests.agent.archives import archive_work, file_member, hello_archive, tar_bytes
 from tests.agent.packages import build_package, package_work
@@ -226,12 +228,49 @@ class WheelBench:
         return work
 
 
+class UnitBench:
+    """A Debian package and an archive as one unit; it runs a version only when both are there."""
+
+    installer: Installer = UnitInstaller(InstallersByName(others=()))
+    tools: tuple[str, ...] = ()
+
+    def __init__(self, folder: Path) -> None:
+        self.deb, self.archive = DebBench(folder), ArchiveBench(folder)
+
+    def work(self, version: str, before: str) -> InstallWork:
+        return joined(self.deb.work(version, before), self.archive.work(version, before))
+
+    def running(self) -> str:
+        versions = {self.deb.running(), self.archive.running()}
+        return versions.pop() if len(versions) == 1 else f"partly {sorted(versions)}"
+
+    def hostile(self) -> InstallWork:
+        hostile = self.archive.hostile()
+        return joined(self.deb.work(hostile.manifest.version, ""), hostile)
+
+    def elsewhere(self) -> InstallWork:
+        return joined(self.deb.elsewhere(), self.archive.work("9.0", ""))
+
+    def without_way_back(self, work: InstallWork) -> InstallWork:
+        self.archive.without_way_back(work)
+        (work.root / "usr/bin/hello").unlink()
+        return work
+
+
+def joined(first: InstallWork, second: InstallWork) -> InstallWork:
+    """Return the work of both as one release."""
+    artifacts = (*first.artifacts, *second.artifacts)
+    manifest = replace(first.manifest, artifacts=artifacts)
+    return replace(first, manifest=manifest, artifacts=artifacts, files=(*first.files, *second.files))
+
+
 BENCHES: dict[str, Callable[[Path], Bench]] = {
     "archive": ArchiveBench,
     "deb": DebBench,
     "rpm": RpmBench,
     "script": ScriptBench,
     "wheel": WheelBench,
+    "unit": UnitBench,
 }
-NEEDED = {"wheel": ("python3",), "deb": ("dpkg-deb",), "rpm": ("rpm", "rpmbuild")}
+NEEDED = {"unit": ("dpkg-deb",), "wheel": ("python3",), "deb": ("dpkg-deb",), "rpm": ("rpm", "rpmbuild")}
 """Programs without which a bench cannot be set up."""

@@ -113,16 +113,16 @@ def _skip(record: Record, manifest: Manifest, bench: Workbench) -> Done | None:
         wanted = ", ".join(sorted({artifact.installer for artifact in artifacts})) or "no file is for this platform"
         detail = f"{manifest.release} does not apply to this computer ({wanted})."
         return Done(record, Event.NOT_NEEDED, Symptom.NOT_APPLICABLE, detail)
+    refusal = installer.applicable(manifest, artifacts, bench.root)
+    if refusal is not None and refusal.symptom is Symptom.NOT_APPLICABLE:
+        return Done(record, Event.NOT_NEEDED, refusal.symptom, refusal.message)
+    if refusal is not None:
+        raise StepError(refusal.symptom, refusal.message, remedy=refusal.remedy)
     installed = installer.installed_version(manifest, artifacts, bench.root)
     if installed == manifest.version:
         record = replace(record, version_before=installed, manifest_json=manifest.to_json().decode())
         return Done(record, Event.NOT_NEEDED, detail=f"{manifest.release} is installed already.")
-    refusal = installer.applicable(manifest, artifacts, bench.root)
-    if refusal is None:
-        return None
-    if refusal.symptom is Symptom.NOT_APPLICABLE:
-        return Done(record, Event.NOT_NEEDED, refusal.symptom, refusal.message)
-    raise StepError(refusal.symptom, refusal.message, remedy=refusal.remedy)
+    return None
 
 
 def _check_version_policy(manifest: Manifest, installed: str) -> None:

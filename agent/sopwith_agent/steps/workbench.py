@@ -30,6 +30,7 @@ from sopwith_agent.steps.ports import (
     StagedFile,
     WarrantKeys,
 )
+from sopwith_agent.steps.unit import UnitInstaller
 from sopwith_formats.agent_policy import AgentPolicy, read_agent_policy
 from sopwith_formats.errors import FormatError
 from sopwith_formats.manifest import Artifact, Manifest, read_manifest
@@ -119,9 +120,15 @@ class Workbench:
         return artifacts_for(manifest, self.platform)
 
     def installer(self, manifest: Manifest) -> Installer | None:
-        """Return the installer of the release's files; None where they need none, several or an unknown one."""
-        names = {artifact.installer for artifact in self.artifacts(manifest)}
-        return self.installers.by_name(names.pop()) if len(names) == 1 else None
+        """Return the installer of the release's files, one for all of them; None where they need none or an unknown."""
+        artifacts = self.artifacts(manifest)
+        needed = {artifact.installer: self.installers.by_name(artifact.installer) for artifact in artifacts}
+        known = [installer for installer in needed.values() if installer is not None]
+        if not known or len(known) < len(needed):
+            return None
+        return (
+            known[0] if len(artifacts) == 1 or (len(known) == 1 and known[0].joins) else UnitInstaller(self.installers)
+        )
 
     def require_installer(self, manifest: Manifest) -> Installer:
         """Return the installer; raise StepError where this agent has it no more."""
