@@ -43,6 +43,7 @@ class Controller:
         await self._fleet.start()
         await parts.advancing.start()
         await parts.newcomers.start()
+        await parts.patch_days.start(parts.scheduler)
         await parts.freezes.resume_watching()
         await parts.incidents.climb()
         parts.source_renewal.start(parts.scheduler)

@@ -44,6 +44,7 @@ from sopwith_controller.services.incidents import Incidents
 from sopwith_controller.services.log_watch import LogWatch
 from sopwith_controller.services.newcomers import Newcomers
 from sopwith_controller.services.notifying import Notifying, SecondChannel
+from sopwith_controller.services.patch_days import PatchDays
 from sopwith_controller.services.planning import Planner
 from sopwith_controller.services.ports import Clock, Database, Notifier
 from sopwith_controller.services.progress import Progress
@@ -122,6 +123,7 @@ class Parts:
             incidents=self.incidents,
             changed=self.rollout_changed,
         )
+        self.patch_days = PatchDays(database, self.clock, self.ids, self.rollout_tools.planner, self.records)
         self.newcomers = Newcomers(self.rollout_tools, self.presence, self.scheduler)
         self.log_watch = LogWatch(database, self.clock, self.incidents, self.rollout_changed)
         self.update_logs = UpdateLogs(

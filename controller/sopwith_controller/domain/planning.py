@@ -107,7 +107,7 @@ def member_waves(plan: Plan) -> tuple[int, ...]:
 
 
 def _refuse_later_keys(spec: RolloutSpec) -> None:
-    for key, asked in (("repeat", spec.repeat), ("reboot_only", spec.reboot_only)):
+    for key, asked in (("reboot_only", spec.reboot_only),):
         if asked:
             raise InvalidInputError(
                 f"{key} is not carried out by this version of Sopwith", remedy=f"remove {key} from the rollout file"

@@ -11,7 +11,7 @@ from datetime import datetime
 from sopwith_controller.domain import evaluation
 from sopwith_controller.domain.entities import Computer, ComputerState, Settings, SopRevision, SopState
 from sopwith_controller.domain.incident_entities import Incident, IncidentState, Notification
-from sopwith_controller.domain.rollout_entities import Rollout, RolloutState
+from sopwith_controller.domain.rollout_entities import PATCH_DAY, Rollout, RolloutState
 from sopwith_controller.services.ports import AgentGateway, Clock, Database, SourceStore, UnitOfWork
 
 
@@ -123,6 +123,9 @@ def _of_rollouts(rollouts: Sequence[Rollout]) -> list[Attention]:
     }
     found = []
     for rollout in rollouts:
+        if rollout.state is RolloutState.DRAFT and rollout.origin == PATCH_DAY:
+            what = f"patch day: {rollout.name} ({rollout.release}) is drafted and waits for a person"
+            found.append(Attention(3, what, f"sopwith rollout submit {rollout.id}"))
         if rollout.state in waiting:
             severity, what, command = waiting[rollout.state]
             found.append(

@@ -24,6 +24,7 @@ from sopwith_controller.domain.readiness import is_ready, needs_measuring
 from sopwith_controller.domain.rollout_entities import Assignment, Rollout
 from sopwith_controller.services.access import Caller
 from sopwith_controller.services.advance import rollout_draft
+from sopwith_controller.services.patch_days import note_started
 from sopwith_controller.services.ports import AgentGateway, Ids, UnitOfWork
 from sopwith_controller.services.requests import done_before, remember
 from sopwith_controller.services.rollouts import RolloutTools, find_rollout
@@ -70,6 +71,7 @@ class RolloutStart:
                 waves=len(plan.waves),
             )
             await unit.rollouts.put(rollout)
+            await note_started(unit, rollout, plan, now)
             await unit.assignments.put_all(new_assignments(tools.ids, rollout, plan, members))
             replaced = await supersede(unit, rollout, {member.id for member in plan.members}, now)
             await unit.update_log.append(

@@ -19,6 +19,7 @@ from sopwith_controller.domain.rollout_entities import Approval, Rollout, Rollou
 from sopwith_controller.services.access import Caller
 from sopwith_controller.services.advance import rollout_draft
 from sopwith_controller.services.incidents import Incidents, suspension_is_seen, suspension_of
+from sopwith_controller.services.patch_days import note_aborted
 from sopwith_controller.services.planning import Drafted, Planner
 from sopwith_controller.services.ports import Clock, Database, Ids, UnitOfWork
 from sopwith_controller.services.requests import done_before, remember
@@ -188,6 +189,7 @@ class Rollouts:
                 return before
             rollout = machine.abort(before, person=caller.name, reason=reason)
             await self._put(unit, rollout, LogKind.ROLLOUT_ABORTING, rollout.state_reason, caller)
+            await note_aborted(unit, rollout, self._tools.clock.now())
             await unit.commit()
         self._tools.changed(rollout.id)
         return rollout
