@@ -201,6 +201,17 @@ class Desk:
         """Read a rollout."""
         return (await self.rollouts.GetRollout(rollout_service_pb2.GetRolloutRequest(id=identifier))).rollout
 
+    async def until_ended(self, identifier: str, count: int, seconds: float = 20) -> None:
+        """Watch a rollout until so many of its computers have succeeded."""
+        call = self.rollouts.WatchRollout(rollout_service_pb2.WatchRolloutRequest(id=identifier))
+        try:
+            async with asyncio.timeout(seconds):
+                async for update in call:
+                    if update.rollout.counts.succeeded >= count:
+                        return
+        finally:
+            call.cancel()
+
     async def until(self, identifier: str, *states: str, seconds: float = 20) -> Any:
         """Watch a rollout until it stands in one of these states."""
         call = self.rollouts.WatchRollout(rollout_service_pb2.WatchRolloutRequest(id=identifier))
@@ -259,7 +270,7 @@ class SimulatedAgent:
             source_root_sha256="ab" * 32,
             journal=[agent_service_pb2.JournalSummary(assignment_id=one, state=state) for one, state in journal],
         )
-        hello.facts.update({"os": "linux"})
+        hello.facts.update({"os": "linux", **self.computer.facts})
         self._outgoing.put_nowait(agent_service_pb2.AgentMessage(hello=hello))
         self.call = stub.Connect(self._messages())
         self._task = asyncio.create_task(self._listen(self.call))

@@ -118,6 +118,12 @@ def test_freezes_that_are_known_to_end_are_waited_for(freeze: Freeze, opens: dat
     assert projected(a_plan(1), freezes=[freeze]).waves[0].opens == opens
 
 
+def test_freeze_that_outlasts_everything_leaves_no_time():
+    found = projected(a_plan(1), freezes=[frozen(NOW - HOUR, NOW + 3 * 366 * DAY)])
+
+    assert (found.waves[0].opens, found.finish) == (None, None)
+
+
 def test_freeze_over_a_window_leaves_the_next_one():
     freeze = frozen(utc("2026-11-23T21:00"), utc("2026-11-24T12:00"))
 
@@ -134,8 +140,11 @@ def test_disruption_budget_slows_each_of_its_groups():
     free = projected(a_plan(8))
     held = projected(a_plan(8, disruption_budget=DisruptionBudget(("site",), 1)))
 
+    one_place = projected(a_plan(8, disruption_budget=DisruptionBudget(("site",), 1), max_concurrency=1))
+
     assert free.finish == NOW + STEP
     assert held.finish == NOW + 4 * STEP
+    assert one_place.finish == NOW + 8 * STEP
 
 
 def test_start_time_moves_everything_and_the_deadline_with_it():
