@@ -97,6 +97,9 @@ async def test_many_computers_are_put_at_once(database):
         assert list(await unit.computers.all()) == many
 
 
+EVERYTHING_FREEZE = incident_entities.Freeze("f-1", "holidays", "owner", NOON, NOON, "mia", "plant", "u1@x")
+
+
 async def test_everything_put_is_read_back_equal(database):
     async with database.write() as unit:
         await unit.put_settings(make.settings())
@@ -109,7 +112,7 @@ async def test_everything_put_is_read_back_equal(database):
         await unit.sops.put(EVERYTHING_SOP)
         await unit.rollouts.put(EVERYTHING_ROLLOUT)
         await unit.assignments.put_all([EVERYTHING_ASSIGNMENT])
-        await unit.freezes.put(incident_entities.Freeze("f-1", "holidays", "owner", NOON, NOON))
+        await unit.freezes.put(EVERYTHING_FREEZE)
         await unit.incidents.put(EVERYTHING_INCIDENT)
         await unit.notifications.put(make.notification(dispatched_time=NOON, next_try_time=NOON, attempts=2))
         await unit.commit()
@@ -124,7 +127,7 @@ async def test_everything_put_is_read_back_equal(database):
         assert await unit.sops.get("SU-SOP-001", 1) == EVERYTHING_SOP
         assert await unit.rollouts.get("r-1") == EVERYTHING_ROLLOUT
         assert await unit.assignments.get("a-0") == EVERYTHING_ASSIGNMENT
-        assert (await unit.freezes.all())[0] == incident_entities.Freeze("f-1", "holidays", "owner", NOON, NOON)
+        assert (await unit.freezes.all())[0] == EVERYTHING_FREEZE
         assert await unit.incidents.get("i-1") == EVERYTHING_INCIDENT
         sent = make.notification(dispatched_time=NOON, next_try_time=NOON, attempts=2)
         assert await unit.notifications.of_incident("i-1") == [sent]
@@ -554,6 +557,20 @@ async def test_a_freeze_is_active_from_start_to_before_its_end(database):
         assert [one.id for one in await unit.freezes.active(NOON)] == ["f-1"]
         assert [one.id for one in await unit.freezes.active(NOON + timedelta(hours=1))] == ["f-2"]
         assert [one.id for one in await unit.freezes.all()] == ["f-2", "f-1"]
+
+
+async def test_the_next_freeze_is_the_earliest_that_was_not_called_off(database):
+    async with database.write() as unit:
+        for minutes, length in ((9, 5), (7, 0), (0, 60), (8, None)):
+            start = NOON + timedelta(minutes=minutes)
+            end = None if length is None else start + timedelta(minutes=length)
+            await unit.freezes.put(incident_entities.Freeze(f"f-{minutes}", "", "owner", start, end))
+        await unit.commit()
+
+    async with database.read() as unit:
+        assert await unit.freezes.next_start(NOON) == NOON + timedelta(minutes=8)
+        assert await unit.freezes.next_start(NOON + timedelta(minutes=8)) == NOON + timedelta(minutes=9)
+        assert await unit.freezes.next_start(NOON + timedelta(minutes=9)) is None
 
 
 async def test_incidents_are_listed_newest_first_and_resolved_ones_left_out(database):

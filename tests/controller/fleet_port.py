@@ -207,6 +207,14 @@ class Fleet(fleet_service_pb2_grpc.FleetServiceServicer):
         self.freezes.append(freeze)
         return fleet_service_pb2.StartFreezeResponse(freeze=freeze)
 
+    def ImportFreezes(self, request: Any, context: Any) -> Any:
+        self.memory.keep(request, context)
+        freezes = [
+            fleet_service_pb2.FreezeWindow(id=f"f-{number}", reason=one.reason, origin=request.calendar)
+            for number, one in enumerate(request.freezes)
+        ]
+        return fleet_service_pb2.ImportFreezesResponse(freezes=freezes, added=len(freezes))
+
     def EndFreeze(self, request: Any, context: Any) -> Any:
         self.memory.keep(request, context)
         for freeze in self.freezes:

@@ -1,6 +1,7 @@
 """Computers, freezes and incidents from the command line, against real mTLS."""
 
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import click
@@ -161,6 +162,36 @@ def test_freeze_is_started_listed_and_ended(sopwith: Run, owner: Path, fleet: tu
     assert (request.reason, len(request.request_id)) == ("quarter", 36)
     assert "quarter" in listed[1]
     assert json.loads(ended[1])[0]["active"] is False
+
+
+def test_a_freeze_may_begin_later(sopwith: Run, owner: Path, fleet: tuple[str, Memory]) -> None:
+    sopwith("--context", owner, "freeze", "start", "--yes", "--reason", "x", "--at", "2h", "--until", "5h")
+    request = fleet[1].requests[-1]
+
+    assert request.end_time.seconds - request.start_time.seconds == pytest.approx(3 * 3600, abs=5)
+
+
+def test_a_calendar_is_imported_with_its_times(
+    sopwith: Run, owner: Path, fleet: tuple[str, Memory], tmp_path: Path
+) -> None:
+    file = tmp_path / "plant.ics"
+    day = (datetime.now(UTC) + timedelta(days=9)).strftime("%Y%m%d")
+    event = f"BEGIN:VEVENT\nUID:1\nSUMMARY:inventory\nDTSTART;VALUE=DATE:{day}\nEND:VEVENT"
+    file.write_text(f"BEGIN:VCALENDAR\n{event}\nEND:VCALENDAR\n")
+
+    code, out, said = sopwith("--context", owner, "freeze", "import", file, "--yes", "-o", "json")
+    request = fleet[1].requests[-1]
+    file.write_text(f"BEGIN:VCALENDAR\n{event.replace(day, 'soon')}\nEND:VCALENDAR\n")
+    broken = sopwith("--context", owner, "freeze", "import", file, "--dry-run")
+    nowhere = sopwith("--context", owner, "freeze", "import", file, "--time-zone", "Mars")
+
+    assert code == 0
+    assert (request.calendar, [one.reason for one in request.freezes]) == ("plant", ["inventory"])
+    assert json.loads(out)[0]["origin"] == "plant"
+    assert "plant: 1 new" in said
+    assert broken[0] == 1
+    assert f"{file}:5:" in broken[2]
+    assert nowhere[0] == 2
 
 
 def test_freeze_with_an_end_that_is_no_time_ends_with_2(sopwith: Run, owner: Path, fleet: tuple[str, Memory]) -> None:

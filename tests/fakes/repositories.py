@@ -342,6 +342,12 @@ class FakeFreezes:
     async def active(self, now: datetime) -> Sequence[Freeze]:
         return [one for one in await self.all() if one.start_time <= now and not (one.end_time and one.end_time <= now)]
 
+    async def next_start(self, now: datetime) -> datetime | None:
+        coming = [one for one in await self.all() if one.start_time > now]
+        return min(
+            (one.start_time for one in coming if not (one.end_time and one.end_time <= one.start_time)), default=None
+        )
+
     async def put(self, freeze: Freeze) -> None:
         self._shelf.put(freeze.id, freeze)
 

@@ -1,7 +1,7 @@
 """FleetService: the wire's side of computers, freezes, overview and doctor. Converts and calls; decides nothing."""
 # ruff: noqa: N802  gRPC dictates the names of calls
 
-from datetime import timedelta
+from datetime import UTC, timedelta
 from typing import Any
 
 from sopwith.v1 import fleet_service_pb2 as wire
@@ -10,6 +10,7 @@ from sopwith_controller.api.interceptors import caller
 from sopwith_controller.api.translate import from_timestamp, to_computer, to_freeze
 from sopwith_controller.domain.entities import Computer
 from sopwith_controller.domain.errors import InvalidInputError
+from sopwith_controller.domain.freezing import CalendarTime
 from sopwith_controller.services.computers import Fleet
 from sopwith_controller.services.doctor import Doctor
 from sopwith_controller.services.freezes import Freezes
@@ -95,8 +96,29 @@ class FleetApi(fleet_service_pb2_grpc.FleetServiceServicer):
 
     async def StartFreeze(self, request: wire.StartFreezeRequest, context: Any) -> wire.StartFreezeResponse:
         """Forbid new installs."""
-        freeze = await self._freezes.start(caller(context), request.reason, from_timestamp(request, "end_time"))
+        freeze = await self._freezes.start(
+            caller(context),
+            request.reason,
+            from_timestamp(request, "end_time"),
+            start_time=from_timestamp(request, "start_time"),
+        )
         return wire.StartFreezeResponse(freeze=to_freeze(freeze, self._clock.now()))
+
+    async def ImportFreezes(self, request: wire.ImportFreezesRequest, context: Any) -> wire.ImportFreezesResponse:
+        """Bring the freezes of a calendar in line."""
+        times = [
+            CalendarTime(one.uid, one.reason, one.start_time.ToDatetime(UTC), one.end_time.ToDatetime(UTC))
+            for one in request.freezes
+        ]
+        change = await self._freezes.import_calendar(caller(context), request.calendar, times, dry_run=request.dry_run)
+        now = self._clock.now()
+        return wire.ImportFreezesResponse(
+            freezes=[to_freeze(freeze, now) for freeze in change.freezes],
+            added=len(change.added),
+            changed=len(change.changed),
+            removed=len(change.removed),
+            unchanged=change.unchanged,
+        )
 
     async def EndFreeze(self, request: wire.EndFreezeRequest, context: Any) -> wire.EndFreezeResponse:
         """End freezes."""

@@ -41,6 +41,7 @@ _BY_SERVICE: dict[str, dict[str, frozenset[str]]] = {
         "RetireComputer": _RUNNERS,
         "QuarantineComputer": _RUNNERS,
         "StartFreeze": _RUNNERS,
+        "ImportFreezes": _RUNNERS,
         "EndFreeze": _MANAGERS,
         "ListFreezes": _READERS,
         "GetOverview": _READERS,

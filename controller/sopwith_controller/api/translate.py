@@ -12,6 +12,7 @@ from google.protobuf import duration_pb2, struct_pb2, timestamp_pb2
 from sopwith.v1 import computer_pb2, fleet_service_pb2, incident_pb2, people_pb2
 from sopwith_controller.domain.bench import is_benched
 from sopwith_controller.domain.entities import Computer, Person, Readiness, Reason, Token
+from sopwith_controller.domain.freezing import FreezeState, state_of
 from sopwith_controller.domain.incident_entities import Freeze, Incident, Notification
 from sopwith_controller.services.ports import Presence
 
@@ -185,6 +186,7 @@ def to_token(token: Token) -> people_pb2.Token:
 
 def to_freeze(freeze: Freeze, now: datetime) -> fleet_service_pb2.FreezeWindow:
     """Return a freeze as it travels."""
+    state = state_of(freeze, now)
     return fleet_service_pb2.FreezeWindow(
         id=freeze.id,
         reason=freeze.reason,
@@ -192,7 +194,9 @@ def to_freeze(freeze: Freeze, now: datetime) -> fleet_service_pb2.FreezeWindow:
         start_time=to_timestamp(freeze.start_time),
         end_time=to_timestamp(freeze.end_time),
         ended_by=freeze.ended_by,
-        active=freeze.start_time <= now and (freeze.end_time is None or now < freeze.end_time),
+        active=state is FreezeState.IN_FORCE,
+        origin=freeze.origin,
+        state=fleet_service_pb2.FreezeState.Value(f"FREEZE_STATE_{state}"),
     )
 
 

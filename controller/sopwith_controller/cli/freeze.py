@@ -1,22 +1,29 @@
 """`sopwith freeze`: no computer starts to install while a freeze is in force."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import click
 
 from sopwith.v1 import fleet_service_pb2 as pb
-from sopwith_controller.cli.output import Column, emit, time_text
+from sopwith_controller.cli.output import Column, emit, tell, time_text
 from sopwith_controller.cli.verbs import agree, connected, duration, noun, reasoned, state, verb
 
 group = noun("freeze", "Forbid and allow installing on the whole fleet.")
 
+_STATES = {
+    pb.FREEZE_STATE_COMING: "coming",
+    pb.FREEZE_STATE_IN_FORCE: "in force",
+    pb.FREEZE_STATE_OVER: "over",
+}
 _COLUMNS = [
     Column("ID", lambda freeze: freeze.id),
-    Column("ACTIVE", lambda freeze: "yes" if freeze.active else "no"),
+    Column("STATE", lambda freeze: _STATES.get(freeze.state, "")),
     Column("FROM", lambda freeze: time_text(freeze, "start_time")),
     Column("UNTIL", lambda freeze: time_text(freeze, "end_time")),
     Column("STARTED BY", lambda freeze: freeze.started_by),
     Column("ENDED BY", lambda freeze: freeze.ended_by),
+    Column("FROM CALENDAR", lambda freeze: freeze.origin),
     Column("REASON", lambda freeze: freeze.reason),
 ]
 _yes_option = click.option("--yes", is_flag=True, help="Answer the question with yes.")
@@ -26,17 +33,58 @@ _reason_option = click.option("--reason", default="", metavar="TEXT", help="Why;
 @verb(group, "start", example='sopwith freeze start --yes --reason "end of the quarter" --until 2026-12-31T23:00:00Z')
 @_yes_option
 @_reason_option
+@click.option(
+    "--at", "begins", default="", metavar="TIME", help="When it begins, written like --until; now by default."
+)
 @click.option("--until", default="", metavar="TIME", help="When it ends by itself: RFC 3339, or a duration such as 8h.")
 @click.option("--request-id", default="", help="Repeat a request safely: the same id gives the same freeze.")
-def start(yes: bool, reason: str, until: str, request_id: str) -> None:
-    """Forbid every new install of the whole fleet."""
-    agree("Forbid every new install of the whole fleet?", yes=yes)
+def start(yes: bool, reason: str, begins: str, until: str, request_id: str) -> None:
+    """Forbid every new install of the whole fleet, from now or from a later time on."""
+    agree(f"Forbid every new install of the whole fleet{f' from {begins} on' if begins else ''}?", yes=yes)
     request = pb.StartFreezeRequest(reason=reason, request_id=request_id)
+    if begins:
+        request.start_time.FromDatetime(_time(begins, "--at"))
     if until:
-        request.end_time.FromDatetime(_time(until))
+        request.end_time.FromDatetime(_time(until, "--until"))
     with connected() as connection:
         reply = reasoned(connection, connection.fleet.StartFreeze, request)
     emit(state().output, reply.freeze, _COLUMNS, name=lambda freeze: freeze.id)
+
+
+@verb(group, "import", example="sopwith freeze import company-holidays.ics --dry-run")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--calendar", default="", metavar="NAME", help="Name of the calendar; the file's name by default.")
+@click.option("--time-zone", default="", metavar="ZONE", help="Zone of times that name none: IANA; UTC by default.")
+@click.option("--dry-run", is_flag=True, help="Only show what would change.")
+@_yes_option
+def import_calendar(file: Path, calendar: str, time_zone: str, dry_run: bool, yes: bool) -> None:
+    """Bring freezes in line with an iCalendar file, two years ahead.
+
+    An import replaces what an earlier one of the same calendar said: new times are added, moved ones changed, those
+    that it does not name any more called off.
+    """
+    from sopwith_formats.freeze_calendar import read_freeze_calendar
+    from sopwith_formats.time_zones import find_zone
+
+    if time_zone and find_zone(time_zone) is None:
+        raise click.UsageError(f"--time-zone: {time_zone!r} is no time zone; write an IANA name such as Europe/Berlin")
+    events = read_freeze_calendar(file.read_bytes(), str(file), now=datetime.now(UTC), zone=time_zone)
+    name = calendar or file.stem
+    if not dry_run:
+        agree(f"Let the calendar {name} freeze the whole fleet at {len(events)} times?", yes=yes)
+    request = pb.ImportFreezesRequest(calendar=name, dry_run=dry_run)
+    for event in events:
+        added = request.freezes.add(uid=event.uid, reason=event.reason)
+        added.start_time.FromDatetime(event.start)
+        added.end_time.FromDatetime(event.end)
+    with connected() as connection:
+        reply = connection.call(connection.fleet.ImportFreezes, request)
+    emit(state().output, reply.freezes, _COLUMNS, name=lambda row: row.id, empty="Nothing changed.")
+    would = "would be " if dry_run else ""
+    tell(
+        f"{name}: {reply.added} {would}new, {reply.changed} {would}changed, {reply.removed} {would}called off, "
+        f"{reply.unchanged} as before"
+    )
 
 
 @verb(group, "end", example='sopwith freeze end --yes --reason "quarter closed"')
@@ -44,7 +92,7 @@ def start(yes: bool, reason: str, until: str, request_id: str) -> None:
 @_yes_option
 @_reason_option
 def end(freeze: str, yes: bool, reason: str) -> None:
-    """End a freeze, or without its id every open one."""
+    """End a freeze, call one off that is coming, or without its id end every one in force."""
     agree(f"End {freeze or 'every freeze'} and allow installing again?", yes=yes)
     with connected() as connection:
         reply = connection.call(connection.fleet.EndFreeze, pb.EndFreezeRequest(id=freeze, reason=reason))
@@ -59,7 +107,7 @@ def list_freezes() -> None:
     emit(state().output, reply.freezes, _COLUMNS, name=lambda row: row.id, empty="No freeze yet.")
 
 
-def _time(text: str) -> datetime:
+def _time(text: str, option: str) -> datetime:
     from sopwith_formats.errors import FormatError
     from sopwith_formats.units import parse_time
 
@@ -67,5 +115,5 @@ def _time(text: str) -> datetime:
         try:
             return parse_time(text)
         except FormatError as error:
-            raise click.UsageError(f"--until: {error}") from error
-    return datetime.now(UTC) + timedelta(seconds=duration(text, "--until"))
+            raise click.UsageError(f"{option}: {error}") from error
+    return datetime.now(UTC) + timedelta(seconds=duration(text, option))

@@ -25,7 +25,12 @@ class Freeze:
     started_by: str
     start_time: datetime
     end_time: datetime | None = None
+    """When it ended or will; not after `start_time` where it was called off before it began."""
     ended_by: str = ""
+    origin: str = ""
+    """Name of the calendar that it was imported from; empty: a person started it."""
+    uid: str = ""
+    """Identifies it within its calendar."""
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,8 @@ Decides after `wave_progress` has said which wave is open. Rules:
   of it is left. It is taken back at once from a connected computer that may not start any more; one without a stream
   keeps it until it runs out, and gets no new one.
 - A lease ends where the window's last start is, which lies before its end by the cutoff and by what the install is
-  measured to take. Who was staged ahead gets its lease when the window opens, those with all files first.
+  measured to take, and never within a freeze that is known ahead. Who was staged ahead gets its lease when the window
+  opens, those with all files first.
 - An offer needs a ready computer (measured at most 15 minutes ago) with a live stream, an open window, a free place
   among `max_concurrency` and in its disruption group, and no other rollout at work on it; so does the lease of one
   that was parked. Who was offered before and lost its place goes first.
@@ -104,7 +105,8 @@ def _renew(state: TickState, assignment: Assignment, computer: ComputerView) -> 
 
 
 def _lease_until(state: TickState, computer: ComputerView) -> datetime:
-    limits = [state.now + LEASE, state.window(computer).last_start, state.view.rollout.deadline_time]
+    view = state.view
+    limits = [state.now + LEASE, state.window(computer).last_start, view.rollout.deadline_time, view.freeze_begins]
     return min(limit for limit in limits if limit is not None)
 
 

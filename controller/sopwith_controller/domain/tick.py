@@ -68,6 +68,8 @@ class RolloutView:
     release_withdrawn: bool = False
     estimates: Estimates = field(default_factory=Estimates)
     """How long the release's updates take."""
+    freeze_begins: datetime | None = None
+    """When the next freeze begins that is known ahead: no lease reaches into it."""
 
 
 # Actions. Those with an `assignment` name it by id.

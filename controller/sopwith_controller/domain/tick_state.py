@@ -87,6 +87,7 @@ def begin(view: RolloutView, now: datetime, *, explaining: bool) -> TickState:
     state.current = next((index for index, wave in enumerate(progress) if wave.passed_time is None), view.plan.tail)
     if view.plan.bandwidth_max is not None:
         state.downloads_max = max(1, view.plan.bandwidth_max // view.estimates.overall.mean_bytes_per_second)
+    state.at(view.freeze_begins)
     for freeze in view.freezes:
         state.at(freeze.end_time)
     return state

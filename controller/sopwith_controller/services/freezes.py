@@ -1,21 +1,33 @@
 """Freezes: times in which nothing new is installed anywhere (SOP clause V.C).
 
-This module decides when a freeze begins and ends; that no assignment is offered or started meanwhile is the planner's
-rule and the agent's. Rules: a freeze holds from its commit; every connected computer is told at once, so that none
-starts after 10 s; the others' leases run out within 5 min.
+This module decides when a freeze begins and ends, by a person's word or by a calendar's; that no assignment is offered
+or started meanwhile is the planner's rule and the agent's. Rules: a freeze holds from its commit, or from the time that
+it was scheduled for; every connected computer is told at once, so that none starts after 10 s; the others' leases run
+out within 5 min. One timer waits for the next begin or end of any freeze and is set anew after each and after a
+restart, so that what the tables say holds, whatever the process missed.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from datetime import datetime
 
 from sopwith_controller.domain.entities import LogDraft
 from sopwith_controller.domain.errors import InvalidInputError, NotFoundError
+from sopwith_controller.domain.freezing import (
+    CalendarChange,
+    CalendarTime,
+    FreezeState,
+    bring_in_line,
+    check_calendar,
+    end,
+    next_change,
+    state_of,
+)
 from sopwith_controller.domain.incident_entities import Freeze
 from sopwith_controller.domain.log_kinds import LogKind
 from sopwith_controller.services.access import Caller
 from sopwith_controller.services.ports import AgentGateway, Clock, Database, Ids, Timers
 from sopwith_controller.services.requests import done_before, remember
+from sopwith_formats.units import format_time
 
 
 class Freezes:
@@ -38,46 +50,72 @@ class Freezes:
         self._timers = timers
         self._changed = changed
 
-    async def start(self, caller: Caller, reason: str, end_time: datetime | None) -> Freeze:
-        """Forbid new installs from now on; the same request id has no further effect."""
+    async def start(
+        self,
+        caller: Caller,
+        reason: str,
+        end_time: datetime | None,
+        *,
+        start_time: datetime | None = None,
+    ) -> Freeze:
+        """Forbid new installs from now or a later time on; the same request id has no further effect."""
         if not reason.strip():
             raise InvalidInputError("a reason is needed, because it is recorded", remedy='add --reason "TEXT"')
         now = self._clock.now()
-        if end_time is not None and end_time <= now:
+        begins = max(now, start_time or now)
+        if end_time is not None and end_time <= begins:
             raise InvalidInputError("the freeze would be over already", remedy="name a later end, or none")
         async with self._database.write() as unit:
             done = await done_before(unit, caller, LogKind.FREEZE_STARTED)
             if done is not None:
                 return next(freeze for freeze in await unit.freezes.all() if freeze.id == done)
-            freeze = Freeze(self._ids.new("f"), reason.strip(), caller.name, now, end_time)
+            freeze = Freeze(self._ids.new("f"), reason.strip(), caller.name, begins, end_time)
             await unit.freezes.put(freeze)
-            await unit.update_log.append(
-                LogDraft(
-                    kind=LogKind.FREEZE_STARTED,
-                    message=f"{caller.name} froze the fleet: {freeze.reason}",
-                    operator=caller.name,
-                    details={"freeze": freeze.id},
-                )
-            )
+            await unit.update_log.append(_started(freeze, caller, now))
             await remember(unit, caller, LogKind.FREEZE_STARTED, freeze.id, now)
             await unit.commit()
-        await self._gateway.freeze(active=True, reason=freeze.reason)
-        self.watch_end(freeze)
-        self._changed()
+        await self._turn()
         return freeze
 
+    async def import_calendar(
+        self, caller: Caller, calendar: str, times: Sequence[CalendarTime], *, dry_run: bool
+    ) -> CalendarChange:
+        """Bring the freezes of one calendar in line with what it says now; a dry run only tells what would change."""
+        now = self._clock.now()
+        check_calendar(calendar, times, now)
+        async with self._database.write() as unit:
+            change = bring_in_line(
+                await unit.freezes.all(),
+                calendar.strip(),
+                times,
+                now=now,
+                person=caller.name,
+                new_id=lambda: self._ids.new("f"),
+            )
+            if dry_run or not change.freezes:
+                return change
+            for freeze in change.freezes:
+                await unit.freezes.put(freeze)
+            await unit.update_log.append(_imported(calendar.strip(), change, caller))
+            await unit.commit()
+        await self._turn()
+        return change
+
     async def end(self, caller: Caller, freeze_id: str, reason: str) -> list[Freeze]:
-        """End one freeze, or with no id every one in force."""
+        """End one freeze or call it off, or with no id end every one in force."""
         now = self._clock.now()
         async with self._database.write() as unit:
             done = await done_before(unit, caller, LogKind.FREEZE_ENDED)
             if done is not None:
                 return [freeze for freeze in await unit.freezes.all() if freeze.id in done.split(",")]
-            active = await unit.freezes.active(now)
-            chosen = [freeze for freeze in active if freeze_id in ("", freeze.id)]
+            if freeze_id:
+                known = [freeze for freeze in await unit.freezes.all() if freeze.id == freeze_id]
+                chosen = [freeze for freeze in known if state_of(freeze, now) is not FreezeState.OVER]
+            else:
+                chosen = list(await unit.freezes.active(now))
             if freeze_id and not chosen:
-                raise NotFoundError(f"no freeze {freeze_id} is in force", remedy="sopwith freeze list")
-            ended = [replace(freeze, end_time=now, ended_by=caller.name) for freeze in chosen]
+                raise NotFoundError(f"no freeze {freeze_id} is in force or coming", remedy="sopwith freeze list")
+            ended = [end(freeze, now, caller.name) for freeze in chosen]
             for freeze in ended:
                 await unit.freezes.put(freeze)
                 await unit.update_log.append(
@@ -90,7 +128,7 @@ class Freezes:
                 )
             await remember(unit, caller, LogKind.FREEZE_ENDED, ",".join(freeze.id for freeze in ended), now)
             await unit.commit()
-        await self._announce()
+        await self._turn()
         return ended
 
     async def all(self) -> Sequence[Freeze]:
@@ -104,16 +142,53 @@ class Freezes:
             return await unit.freezes.active(self._clock.now())
 
     async def resume_watching(self) -> None:
-        """After a start of the controller: set the timers of freezes that end by themselves."""
-        for freeze in await self.active():
-            self.watch_end(freeze)
+        """After a start of the controller: watch for the next begin or end."""
+        await self._watch()
 
-    def watch_end(self, freeze: Freeze) -> None:
-        """Tell the computers when a freeze ends by itself."""
-        if freeze.end_time is not None:
-            self._timers.at(f"freeze/{freeze.id}", freeze.end_time, self._announce)
-
-    async def _announce(self) -> None:
+    async def _turn(self) -> None:
+        """Tell computers and rollouts what holds now, and watch for the next begin or end."""
         active = await self.active()
         await self._gateway.freeze(active=bool(active), reason=active[0].reason if active else "")
+        await self._watch()
         self._changed()
+
+    async def _watch(self) -> None:
+        following = next_change(await self.all(), self._clock.now())
+        if following is not None:
+            self._timers.at("freeze/next", following, self._turn)
+
+
+def _started(freeze: Freeze, caller: Caller, now: datetime) -> LogDraft:
+    until = f" until {format_time(freeze.end_time)}" if freeze.end_time else ""
+    coming = freeze.start_time > now
+    when = f"from {format_time(freeze.start_time)}{until}" if coming else until.strip()
+    return LogDraft(
+        kind=LogKind.FREEZE_SCHEDULED if coming else LogKind.FREEZE_STARTED,
+        message=f"{caller.name} froze the fleet{f' {when}' if when else ''}: {freeze.reason}",
+        operator=caller.name,
+        details={"freeze": freeze.id},
+    )
+
+
+def _imported(calendar: str, change: CalendarChange, caller: Caller) -> LogDraft:
+    return LogDraft(
+        kind=LogKind.FREEZE_SCHEDULED,
+        message=(
+            f"{caller.name} imported the freeze calendar {calendar}: {len(change.added)} new, "
+            f"{len(change.changed)} changed, {len(change.removed)} called off"
+        ),
+        operator=caller.name,
+        details={
+            "calendar": calendar,
+            "freezes": [
+                {
+                    "freeze": freeze.id,
+                    "reason": freeze.reason,
+                    "start_time": format_time(freeze.start_time),
+                    "end_time": format_time(freeze.end_time) if freeze.end_time else "",
+                    "ended_by": freeze.ended_by,
+                }
+                for freeze in change.freezes
+            ],
+        },
+    )

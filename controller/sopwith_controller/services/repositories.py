@@ -275,6 +275,10 @@ class Freezes(Protocol):
         """Return those in force at a time."""
         ...
 
+    async def next_start(self, now: datetime) -> datetime | None:
+        """Return when the next one begins that is still to come and was not called off."""
+        ...
+
     async def put(self, freeze: Freeze) -> None:
         """Insert or replace."""
         ...

@@ -59,6 +59,7 @@ class Views:
             freezes=await unit.freezes.active(now),
             release_withdrawn=release is not None and release.state is ReleaseState.WITHDRAWN,
             estimates=await self._estimates_of(unit, rollout, name),
+            freeze_begins=await unit.freezes.next_start(now),
         )
 
     def forget(self, rollout_id: str) -> None:

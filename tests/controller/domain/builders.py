@@ -207,6 +207,7 @@ class World:
     computers: dict[str, ComputerView] = field(init=False)
     freezes: tuple[Freeze, ...] = ()
     estimates: Estimates = field(default_factory=Estimates)
+    freeze_begins: datetime | None = None
     withdrawn: bool = False
     decision: TickDecision = field(default_factory=TickDecision)
     log: list[object] = field(default_factory=list)
@@ -244,6 +245,7 @@ class World:
             self.freezes,
             self.withdrawn,
             self.estimates,
+            self.freeze_begins,
         )
 
     def set(self, number: int, **changes: Any) -> None:

@@ -210,6 +210,15 @@ def test_a_freeze_keeps_staged_computers_from_their_lease():
     assert [lease.assignment for lease in of(RenewLease, world.tick())] == ["a0"]
 
 
+def test_no_lease_reaches_into_a_freeze_that_is_known_ahead():
+    world = World(a_plan(1))
+    world.freeze_begins = NOW + 3 * MINUTE
+
+    done = world.tick()
+
+    assert done == [OfferAssignment("a0", "c0", 0, NOW + 3 * MINUTE)]
+
+
 def test_nothing_more_is_fetched_in_a_freeze():
     world = World(a_plan(2, window=AT_NOON, staging_seconds=SIX_HOURS))
     world.freezes = (Freeze("f-1", "year end", "olga", NOW, NOW + HOUR),)

@@ -288,7 +288,7 @@ freezes = Table(
     *_lines("reason", "started_by"),
     *_times("start_time"),
     *_maybe_times("end_time"),
-    *_lines("ended_by"),
+    *_lines("ended_by", "origin", "uid"),
 )
 
 incidents = Table(

@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from sopwith.v1 import computer_pb2 as sopwith_dot_v1_dot_computer__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1esopwith/v1/fleet_service.proto\x12\nsopwith.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19sopwith/v1/computer.proto\"(\n\x14ListComputersRequest\x12\x10\n\x08selector\x18\x01 \x01(\t\"@\n\x15ListComputersResponse\x12\'\n\tcomputers\x18\x01 \x03(\x0b\x32\x14.sopwith.v1.Computer\"&\n\x12GetComputerRequest\x12\x10\n\x08\x63omputer\x18\x01 \x01(\t\"=\n\x13GetComputerResponse\x12&\n\x08\x63omputer\x18\x01 \x01(\x0b\x32\x14.sopwith.v1.Computer\"+\n\x17MeasureReadinessRequest\x12\x10\n\x08\x63omputer\x18\x01 \x01(\t\"Q\n\x18MeasureReadinessResponse\x12&\n\x08\x63omputer\x18\x01 \x01(\x0b\x32\x14.sopwith.v1.Computer\x12\r\n\x05\x66resh\x18\x02 \x01(\x08\"\xb0\x01\n\x14LabelComputerRequest\x12\x10\n\x08\x63omputer\x18\x01 \x01(\t\x12\x36\n\x03set\x18\x02 \x03(\x0b\x32).sopwith.v1.LabelComputerRequest.SetEntry\x12\x0e\n\x06remove\x18\x03 \x03(\t\x12\x12\n\nrequest_id\x18\x04 \x01(\t\x1a*\n\x08SetEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"?\n\x15LabelComputerResponse\x12&\n\x08\x63omputer\x18\x01 \x01(\x0b\x32\x14.sopwith.v1.Computer\"V\n\x15\x41\x63\x63\x65ptComputerRequest\x12\x10\n\x08\x63omputer\x18\x01 \x01(\t\x12\x17\n\x0fkey_fingerprint\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"@\n\x16\x41\x63\x63\x65ptComputerResponse\x12&\n\x08\x63omputer\x18\x01 \x01(\x0b\x32\x14.sopwith.v1.Computer\"M\n\x15RejectComputerRequest\x12\x10\n\x08\x63omputer\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"@\n\x16RejectComputerResponse\x12&\n\x08\x63omputer\x18\x01 \x01(\x0b\x32\x14.sopwith.v1.Computer\"M\n\x15RetireComputerRequest\x12\x10\n\x08\x63omputer\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"@\n\x16RetireComputerResponse\x12&\n\x08\x63omputer\x18\x01 \x01(\x0b\x32\x14.sopwith.v1.Computer\"b\n\x19QuarantineComputerRequest\x12\x10\n\x08\x63omputer\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0f\n\x07release\x18\x03 \x01(\x08\x12\x12\n\nrequest_id\x18\x04 \x01(\t\"D\n\x1aQuarantineComputerResponse\x12&\n\x08\x63omputer\x18\x01 \x01(\x0b\x32\x14.sopwith.v1.Computer\"\xbe\x01\n\x0c\x46reezeWindow\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x12\n\nstarted_by\x18\x03 \x01(\t\x12.\n\nstart_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08\x65nded_by\x18\x06 \x01(\t\x12\x0e\n\x06\x61\x63tive\x18\x07 \x01(\x08\"f\n\x12StartFreezeRequest\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12,\n\x08\x65nd_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"?\n\x13StartFreezeResponse\x12(\n\x06\x66reeze\x18\x01 \x01(\x0b\x32\x18.sopwith.v1.FreezeWindow\"B\n\x10\x45ndFreezeRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\">\n\x11\x45ndFreezeResponse\x12)\n\x07\x66reezes\x18\x01 \x03(\x0b\x32\x18.sopwith.v1.FreezeWindow\"\x14\n\x12ListFreezesRequest\"@\n\x13ListFreezesResponse\x12)\n\x07\x66reezes\x18\x01 \x03(\x0b\x32\x18.sopwith.v1.FreezeWindow\"\x14\n\x12GetOverviewRequest\"\x90\x04\n\x13GetOverviewResponse\x12\x14\n\x0corganization\x18\x01 \x01(\t\x12\x0f\n\x07profile\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\x12\x41\n\tcomputers\x18\x04 \x03(\x0b\x32..sopwith.v1.GetOverviewResponse.ComputersEntry\x12?\n\x08rollouts\x18\x05 \x03(\x0b\x32-.sopwith.v1.GetOverviewResponse.RolloutsEntry\x12\x41\n\tincidents\x18\x06 \x03(\x0b\x32..sopwith.v1.GetOverviewResponse.IncidentsEntry\x12\x0b\n\x03sop\x18\x07 \x01(\t\x12(\n\tattention\x18\x08 \x03(\x0b\x32\x15.sopwith.v1.Attention\x12\x0e\n\x06person\x18\t \x01(\t\x12\r\n\x05roles\x18\n \x03(\t\x12\x0f\n\x07\x62\x61nners\x18\x0b \x03(\t\x1a\x30\n\x0e\x43omputersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\x1a/\n\rRolloutsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\x1a\x30\n\x0eIncidentsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"?\n\tAttention\x12\x10\n\x08severity\x18\x01 \x01(\x05\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x0f\n\x07\x63ommand\x18\x03 \x01(\t\"\x12\n\x10RunDoctorRequest\"H\n\x11RunDoctorResponse\x12%\n\x08\x66indings\x18\x01 \x03(\x0b\x32\x13.sopwith.v1.Finding\x12\x0c\n\x04join\x18\x02 \x01(\t\"H\n\x07\x46inding\x12\r\n\x05\x63heck\x18\x01 \x01(\t\x12\r\n\x05level\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\x0e\n\x06remedy\x18\x04 \x01(\t2\xdd\x08\n\x0c\x46leetService\x12T\n\rListComputers\x12 .sopwith.v1.ListComputersRequest\x1a!.sopwith.v1.ListComputersResponse\x12N\n\x0bGetComputer\x12\x1e.sopwith.v1.GetComputerRequest\x1a\x1f.sopwith.v1.GetComputerResponse\x12]\n\x10MeasureReadiness\x12#.sopwith.v1.MeasureReadinessRequest\x1a$.sopwith.v1.MeasureReadinessResponse\x12T\n\rLabelComputer\x12 .sopwith.v1.LabelComputerRequest\x1a!.sopwith.v1.LabelComputerResponse\x12W\n\x0e\x41\x63\x63\x65ptComputer\x12!.sopwith.v1.AcceptComputerRequest\x1a\".sopwith.v1.AcceptComputerResponse\x12W\n\x0eRejectComputer\x12!.sopwith.v1.RejectComputerRequest\x1a\".sopwith.v1.RejectComputerResponse\x12W\n\x0eRetireComputer\x12!.sopwith.v1.RetireComputerRequest\x1a\".sopwith.v1.RetireComputerResponse\x12\x63\n\x12QuarantineComputer\x12%.sopwith.v1.QuarantineComputerRequest\x1a&.sopwith.v1.QuarantineComputerResponse\x12N\n\x0bStartFreeze\x12\x1e.sopwith.v1.StartFreezeRequest\x1a\x1f.sopwith.v1.StartFreezeResponse\x12H\n\tEndFreeze\x12\x1c.sopwith.v1.EndFreezeRequest\x1a\x1d.sopwith.v1.EndFreezeResponse\x12N\n\x0bListFreezes\x12\x1e.sopwith.v1.ListFreezesRequest\x1a\x1f.sopwith.v1.ListFreezesResponse\x12N\n\x0bGetOverview\x12\x1e.sopwith.v1.GetOverviewRequest\x1a\x1f.sopwith.v1.GetOverviewResponse\x12H\n\tRunDoctor\x12\x1c.sopwith.v1.RunDoctorRequest\x1a\x1d.sopwith.v1.RunDoctorResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1esopwith/v1/fleet_service.proto\x12\nsopwith.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19sopwith/v1/computer.proto\"(\n\x14ListComputersRequest\x12\x10\n\x08selector\x18\x01 \x01(\t\"@\n\x15ListComputersResponse\x12\'\n\tcomputers\x18\x01 \x03(\x0b\x32\x14.sopwith.v1.Computer\"&\n\x12GetComputerRequest\x12\x10\n\x08\x63omputer\x18\x01 \x01(\t\"=\n\x13GetComputerResponse\x12&\n\x08\x63omputer\x18\x01 \x01(\x0b\x32\x14.sopwith.v1.Computer\"+\n\x17MeasureReadinessRequest\x12\x10\n\x08\x63omputer\x18\x01 \x01(\t\"Q\n\x18MeasureReadinessResponse\x12&\n\x08\x63omputer\x18\x01 \x01(\x0b\x32\x14.sopwith.v1.Computer\x12\r\n\x05\x66resh\x18\x02 \x01(\x08\"\xb0\x01\n\x14LabelComputerRequest\x12\x10\n\x08\x63omputer\x18\x01 \x01(\t\x12\x36\n\x03set\x18\x02 \x03(\x0b\x32).sopwith.v1.LabelComputerRequest.SetEntry\x12\x0e\n\x06remove\x18\x03 \x03(\t\x12\x12\n\nrequest_id\x18\x04 \x01(\t\x1a*\n\x08SetEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"?\n\x15LabelComputerResponse\x12&\n\x08\x63omputer\x18\x01 \x01(\x0b\x32\x14.sopwith.v1.Computer\"V\n\x15\x41\x63\x63\x65ptComputerRequest\x12\x10\n\x08\x63omputer\x18\x01 \x01(\t\x12\x17\n\x0fkey_fingerprint\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"@\n\x16\x41\x63\x63\x65ptComputerResponse\x12&\n\x08\x63omputer\x18\x01 \x01(\x0b\x32\x14.sopwith.v1.Computer\"M\n\x15RejectComputerRequest\x12\x10\n\x08\x63omputer\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"@\n\x16RejectComputerResponse\x12&\n\x08\x63omputer\x18\x01 \x01(\x0b\x32\x14.sopwith.v1.Computer\"M\n\x15RetireComputerRequest\x12\x10\n\x08\x63omputer\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"@\n\x16RetireComputerResponse\x12&\n\x08\x63omputer\x18\x01 \x01(\x0b\x32\x14.sopwith.v1.Computer\"b\n\x19QuarantineComputerRequest\x12\x10\n\x08\x63omputer\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0f\n\x07release\x18\x03 \x01(\x08\x12\x12\n\nrequest_id\x18\x04 \x01(\t\"D\n\x1aQuarantineComputerResponse\x12&\n\x08\x63omputer\x18\x01 \x01(\x0b\x32\x14.sopwith.v1.Computer\"\xf6\x01\n\x0c\x46reezeWindow\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x12\n\nstarted_by\x18\x03 \x01(\t\x12.\n\nstart_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08\x65nded_by\x18\x06 \x01(\t\x12\x0e\n\x06\x61\x63tive\x18\x07 \x01(\x08\x12\x0e\n\x06origin\x18\x08 \x01(\t\x12&\n\x05state\x18\t \x01(\x0e\x32\x17.sopwith.v1.FreezeState\"\x96\x01\n\x12StartFreezeRequest\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12,\n\x08\x65nd_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12.\n\nstart_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x8b\x01\n\x0e\x43\x61lendarFreeze\x12\x0b\n\x03uid\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12.\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"f\n\x14ImportFreezesRequest\x12\x10\n\x08\x63\x61lendar\x18\x01 \x01(\t\x12+\n\x07\x66reezes\x18\x02 \x03(\x0b\x32\x1a.sopwith.v1.CalendarFreeze\x12\x0f\n\x07\x64ry_run\x18\x03 \x01(\x08\"\x86\x01\n\x15ImportFreezesResponse\x12)\n\x07\x66reezes\x18\x01 \x03(\x0b\x32\x18.sopwith.v1.FreezeWindow\x12\r\n\x05\x61\x64\x64\x65\x64\x18\x02 \x01(\x05\x12\x0f\n\x07\x63hanged\x18\x03 \x01(\x05\x12\x0f\n\x07removed\x18\x04 \x01(\x05\x12\x11\n\tunchanged\x18\x05 \x01(\x05\"?\n\x13StartFreezeResponse\x12(\n\x06\x66reeze\x18\x01 \x01(\x0b\x32\x18.sopwith.v1.FreezeWindow\"B\n\x10\x45ndFreezeRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\">\n\x11\x45ndFreezeResponse\x12)\n\x07\x66reezes\x18\x01 \x03(\x0b\x32\x18.sopwith.v1.FreezeWindow\"\x14\n\x12ListFreezesRequest\"@\n\x13ListFreezesResponse\x12)\n\x07\x66reezes\x18\x01 \x03(\x0b\x32\x18.sopwith.v1.FreezeWindow\"\x14\n\x12GetOverviewRequest\"\x90\x04\n\x13GetOverviewResponse\x12\x14\n\x0corganization\x18\x01 \x01(\t\x12\x0f\n\x07profile\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\x12\x41\n\tcomputers\x18\x04 \x03(\x0b\x32..sopwith.v1.GetOverviewResponse.ComputersEntry\x12?\n\x08rollouts\x18\x05 \x03(\x0b\x32-.sopwith.v1.GetOverviewResponse.RolloutsEntry\x12\x41\n\tincidents\x18\x06 \x03(\x0b\x32..sopwith.v1.GetOverviewResponse.IncidentsEntry\x12\x0b\n\x03sop\x18\x07 \x01(\t\x12(\n\tattention\x18\x08 \x03(\x0b\x32\x15.sopwith.v1.Attention\x12\x0e\n\x06person\x18\t \x01(\t\x12\r\n\x05roles\x18\n \x03(\t\x12\x0f\n\x07\x62\x61nners\x18\x0b \x03(\t\x1a\x30\n\x0e\x43omputersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\x1a/\n\rRolloutsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\x1a\x30\n\x0eIncidentsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"?\n\tAttention\x12\x10\n\x08severity\x18\x01 \x01(\x05\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x0f\n\x07\x63ommand\x18\x03 \x01(\t\"\x12\n\x10RunDoctorRequest\"H\n\x11RunDoctorResponse\x12%\n\x08\x66indings\x18\x01 \x03(\x0b\x32\x13.sopwith.v1.Finding\x12\x0c\n\x04join\x18\x02 \x01(\t\"H\n\x07\x46inding\x12\r\n\x05\x63heck\x18\x01 \x01(\t\x12\r\n\x05level\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\x0e\n\x06remedy\x18\x04 \x01(\t*v\n\x0b\x46reezeState\x12\x1c\n\x18\x46REEZE_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13\x46REEZE_STATE_COMING\x10\x01\x12\x19\n\x15\x46REEZE_STATE_IN_FORCE\x10\x02\x12\x15\n\x11\x46REEZE_STATE_OVER\x10\x03\x32\xb3\t\n\x0c\x46leetService\x12T\n\rListComputers\x12 .sopwith.v1.ListComputersRequest\x1a!.sopwith.v1.ListComputersResponse\x12N\n\x0bGetComputer\x12\x1e.sopwith.v1.GetComputerRequest\x1a\x1f.sopwith.v1.GetComputerResponse\x12]\n\x10MeasureReadiness\x12#.sopwith.v1.MeasureReadinessRequest\x1a$.sopwith.v1.MeasureReadinessResponse\x12T\n\rLabelComputer\x12 .sopwith.v1.LabelComputerRequest\x1a!.sopwith.v1.LabelComputerResponse\x12W\n\x0e\x41\x63\x63\x65ptComputer\x12!.sopwith.v1.AcceptComputerRequest\x1a\".sopwith.v1.AcceptComputerResponse\x12W\n\x0eRejectComputer\x12!.sopwith.v1.RejectComputerRequest\x1a\".sopwith.v1.RejectComputerResponse\x12W\n\x0eRetireComputer\x12!.sopwith.v1.RetireComputerRequest\x1a\".sopwith.v1.RetireComputerResponse\x12\x63\n\x12QuarantineComputer\x12%.sopwith.v1.QuarantineComputerRequest\x1a&.sopwith.v1.QuarantineComputerResponse\x12N\n\x0bStartFreeze\x12\x1e.sopwith.v1.StartFreezeRequest\x1a\x1f.sopwith.v1.StartFreezeResponse\x12T\n\rImportFreezes\x12 .sopwith.v1.ImportFreezesRequest\x1a!.sopwith.v1.ImportFreezesResponse\x12H\n\tEndFreeze\x12\x1c.sopwith.v1.EndFreezeRequest\x1a\x1d.sopwith.v1.EndFreezeResponse\x12N\n\x0bListFreezes\x12\x1e.sopwith.v1.ListFreezesRequest\x1a\x1f.sopwith.v1.ListFreezesResponse\x12N\n\x0bGetOverview\x12\x1e.sopwith.v1.GetOverviewRequest\x1a\x1f.sopwith.v1.GetOverviewResponse\x12H\n\tRunDoctor\x12\x1c.sopwith.v1.RunDoctorRequest\x1a\x1d.sopwith.v1.RunDoctorResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,6 +41,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETOVERVIEWRESPONSE_ROLLOUTSENTRY']._serialized_options = b'8\001'
   _globals['_GETOVERVIEWRESPONSE_INCIDENTSENTRY']._loaded_options = None
   _globals['_GETOVERVIEWRESPONSE_INCIDENTSENTRY']._serialized_options = b'8\001'
+  _globals['_FREEZESTATE']._serialized_start=3159
+  _globals['_FREEZESTATE']._serialized_end=3277
   _globals['_LISTCOMPUTERSREQUEST']._serialized_start=106
   _globals['_LISTCOMPUTERSREQUEST']._serialized_end=146
   _globals['_LISTCOMPUTERSRESPONSE']._serialized_start=148
@@ -76,37 +78,43 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_QUARANTINECOMPUTERRESPONSE']._serialized_start=1233
   _globals['_QUARANTINECOMPUTERRESPONSE']._serialized_end=1301
   _globals['_FREEZEWINDOW']._serialized_start=1304
-  _globals['_FREEZEWINDOW']._serialized_end=1494
-  _globals['_STARTFREEZEREQUEST']._serialized_start=1496
-  _globals['_STARTFREEZEREQUEST']._serialized_end=1598
-  _globals['_STARTFREEZERESPONSE']._serialized_start=1600
-  _globals['_STARTFREEZERESPONSE']._serialized_end=1663
-  _globals['_ENDFREEZEREQUEST']._serialized_start=1665
-  _globals['_ENDFREEZEREQUEST']._serialized_end=1731
-  _globals['_ENDFREEZERESPONSE']._serialized_start=1733
-  _globals['_ENDFREEZERESPONSE']._serialized_end=1795
-  _globals['_LISTFREEZESREQUEST']._serialized_start=1797
-  _globals['_LISTFREEZESREQUEST']._serialized_end=1817
-  _globals['_LISTFREEZESRESPONSE']._serialized_start=1819
-  _globals['_LISTFREEZESRESPONSE']._serialized_end=1883
-  _globals['_GETOVERVIEWREQUEST']._serialized_start=1885
-  _globals['_GETOVERVIEWREQUEST']._serialized_end=1905
-  _globals['_GETOVERVIEWRESPONSE']._serialized_start=1908
-  _globals['_GETOVERVIEWRESPONSE']._serialized_end=2436
-  _globals['_GETOVERVIEWRESPONSE_COMPUTERSENTRY']._serialized_start=2289
-  _globals['_GETOVERVIEWRESPONSE_COMPUTERSENTRY']._serialized_end=2337
-  _globals['_GETOVERVIEWRESPONSE_ROLLOUTSENTRY']._serialized_start=2339
-  _globals['_GETOVERVIEWRESPONSE_ROLLOUTSENTRY']._serialized_end=2386
-  _globals['_GETOVERVIEWRESPONSE_INCIDENTSENTRY']._serialized_start=2388
-  _globals['_GETOVERVIEWRESPONSE_INCIDENTSENTRY']._serialized_end=2436
-  _globals['_ATTENTION']._serialized_start=2438
-  _globals['_ATTENTION']._serialized_end=2501
-  _globals['_RUNDOCTORREQUEST']._serialized_start=2503
-  _globals['_RUNDOCTORREQUEST']._serialized_end=2521
-  _globals['_RUNDOCTORRESPONSE']._serialized_start=2523
-  _globals['_RUNDOCTORRESPONSE']._serialized_end=2595
-  _globals['_FINDING']._serialized_start=2597
-  _globals['_FINDING']._serialized_end=2669
-  _globals['_FLEETSERVICE']._serialized_start=2672
-  _globals['_FLEETSERVICE']._serialized_end=3789
+  _globals['_FREEZEWINDOW']._serialized_end=1550
+  _globals['_STARTFREEZEREQUEST']._serialized_start=1553
+  _globals['_STARTFREEZEREQUEST']._serialized_end=1703
+  _globals['_CALENDARFREEZE']._serialized_start=1706
+  _globals['_CALENDARFREEZE']._serialized_end=1845
+  _globals['_IMPORTFREEZESREQUEST']._serialized_start=1847
+  _globals['_IMPORTFREEZESREQUEST']._serialized_end=1949
+  _globals['_IMPORTFREEZESRESPONSE']._serialized_start=1952
+  _globals['_IMPORTFREEZESRESPONSE']._serialized_end=2086
+  _globals['_STARTFREEZERESPONSE']._serialized_start=2088
+  _globals['_STARTFREEZERESPONSE']._serialized_end=2151
+  _globals['_ENDFREEZEREQUEST']._serialized_start=2153
+  _globals['_ENDFREEZEREQUEST']._serialized_end=2219
+  _globals['_ENDFREEZERESPONSE']._serialized_start=2221
+  _globals['_ENDFREEZERESPONSE']._serialized_end=2283
+  _globals['_LISTFREEZESREQUEST']._serialized_start=2285
+  _globals['_LISTFREEZESREQUEST']._serialized_end=2305
+  _globals['_LISTFREEZESRESPONSE']._serialized_start=2307
+  _globals['_LISTFREEZESRESPONSE']._serialized_end=2371
+  _globals['_GETOVERVIEWREQUEST']._serialized_start=2373
+  _globals['_GETOVERVIEWREQUEST']._serialized_end=2393
+  _globals['_GETOVERVIEWRESPONSE']._serialized_start=2396
+  _globals['_GETOVERVIEWRESPONSE']._serialized_end=2924
+  _globals['_GETOVERVIEWRESPONSE_COMPUTERSENTRY']._serialized_start=2777
+  _globals['_GETOVERVIEWRESPONSE_COMPUTERSENTRY']._serialized_end=2825
+  _globals['_GETOVERVIEWRESPONSE_ROLLOUTSENTRY']._serialized_start=2827
+  _globals['_GETOVERVIEWRESPONSE_ROLLOUTSENTRY']._serialized_end=2874
+  _globals['_GETOVERVIEWRESPONSE_INCIDENTSENTRY']._serialized_start=2876
+  _globals['_GETOVERVIEWRESPONSE_INCIDENTSENTRY']._serialized_end=2924
+  _globals['_ATTENTION']._serialized_start=2926
+  _globals['_ATTENTION']._serialized_end=2989
+  _globals['_RUNDOCTORREQUEST']._serialized_start=2991
+  _globals['_RUNDOCTORREQUEST']._serialized_end=3009
+  _globals['_RUNDOCTORRESPONSE']._serialized_start=3011
+  _globals['_RUNDOCTORRESPONSE']._serialized_end=3083
+  _globals['_FINDING']._serialized_start=3085
+  _globals['_FINDING']._serialized_end=3157
+  _globals['_FLEETSERVICE']._serialized_start=3280
+  _globals['_FLEETSERVICE']._serialized_end=4483
 # @@protoc_insertion_point(module_scope)

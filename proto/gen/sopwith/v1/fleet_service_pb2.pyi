@@ -7,6 +7,7 @@ import builtins
 import collections.abc
 import google.protobuf.descriptor
 import google.protobuf.internal.containers
+import google.protobuf.internal.enum_type_wrapper
 import google.protobuf.message
 import google.protobuf.timestamp_pb2
 import sopwith.v1.computer_pb2
@@ -19,6 +20,34 @@ else:
     import typing_extensions
 
 DESCRIPTOR: google.protobuf.descriptor.FileDescriptor
+
+class _FreezeState:
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: typing_extensions.TypeAlias = ValueType
+
+class _FreezeStateEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[_FreezeState.ValueType], builtins.type):
+    DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
+    FREEZE_STATE_UNSPECIFIED: _FreezeState.ValueType  # 0
+    """Unknown."""
+    FREEZE_STATE_COMING: _FreezeState.ValueType  # 1
+    """It begins later."""
+    FREEZE_STATE_IN_FORCE: _FreezeState.ValueType  # 2
+    """It forbids installing now."""
+    FREEZE_STATE_OVER: _FreezeState.ValueType  # 3
+    """It has ended, or was called off."""
+
+class FreezeState(_FreezeState, metaclass=_FreezeStateEnumTypeWrapper):
+    """FreezeState tells where a freeze stands now."""
+
+FREEZE_STATE_UNSPECIFIED: FreezeState.ValueType  # 0
+"""Unknown."""
+FREEZE_STATE_COMING: FreezeState.ValueType  # 1
+"""It begins later."""
+FREEZE_STATE_IN_FORCE: FreezeState.ValueType  # 2
+"""It forbids installing now."""
+FREEZE_STATE_OVER: FreezeState.ValueType  # 3
+"""It has ended, or was called off."""
+Global___FreezeState: typing_extensions.TypeAlias = FreezeState
 
 @typing.final
 class ListComputersRequest(google.protobuf.message.Message):
@@ -416,6 +445,8 @@ class FreezeWindow(google.protobuf.message.Message):
     END_TIME_FIELD_NUMBER: builtins.int
     ENDED_BY_FIELD_NUMBER: builtins.int
     ACTIVE_FIELD_NUMBER: builtins.int
+    ORIGIN_FIELD_NUMBER: builtins.int
+    STATE_FIELD_NUMBER: builtins.int
     id: builtins.str
     """Identifies the freeze."""
     reason: builtins.str
@@ -426,6 +457,10 @@ class FreezeWindow(google.protobuf.message.Message):
     """Who ended it; empty before."""
     active: builtins.bool
     """Tells whether it is in force now."""
+    origin: builtins.str
+    """Calendar that it was imported from; empty for one that a person started."""
+    state: Global___FreezeState.ValueType
+    """COMING, IN_FORCE or OVER."""
     @property
     def start_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
         """When it began."""
@@ -444,9 +479,11 @@ class FreezeWindow(google.protobuf.message.Message):
         end_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
         ended_by: builtins.str = ...,
         active: builtins.bool = ...,
+        origin: builtins.str = ...,
+        state: Global___FreezeState.ValueType = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["end_time", b"end_time", "start_time", b"start_time"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["active", b"active", "end_time", b"end_time", "ended_by", b"ended_by", "id", b"id", "reason", b"reason", "start_time", b"start_time", "started_by", b"started_by"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["active", b"active", "end_time", b"end_time", "ended_by", b"ended_by", "id", b"id", "origin", b"origin", "reason", b"reason", "start_time", b"start_time", "started_by", b"started_by", "state", b"state"]) -> None: ...
 
 Global___FreezeWindow: typing_extensions.TypeAlias = FreezeWindow
 
@@ -459,6 +496,7 @@ class StartFreezeRequest(google.protobuf.message.Message):
     REASON_FIELD_NUMBER: builtins.int
     END_TIME_FIELD_NUMBER: builtins.int
     REQUEST_ID_FIELD_NUMBER: builtins.int
+    START_TIME_FIELD_NUMBER: builtins.int
     reason: builtins.str
     """Why."""
     request_id: builtins.str
@@ -467,17 +505,121 @@ class StartFreezeRequest(google.protobuf.message.Message):
     def end_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
         """When it ends by itself; unset for never."""
 
+    @property
+    def start_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """When it begins; unset for now."""
+
     def __init__(
         self,
         *,
         reason: builtins.str = ...,
         end_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
         request_id: builtins.str = ...,
+        start_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["end_time", b"end_time"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["end_time", b"end_time", "reason", b"reason", "request_id", b"request_id"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["end_time", b"end_time", "start_time", b"start_time"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["end_time", b"end_time", "reason", b"reason", "request_id", b"request_id", "start_time", b"start_time"]) -> None: ...
 
 Global___StartFreezeRequest: typing_extensions.TypeAlias = StartFreezeRequest
+
+@typing.final
+class CalendarFreeze(google.protobuf.message.Message):
+    """CalendarFreeze is one time of a calendar in which installing is forbidden."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    UID_FIELD_NUMBER: builtins.int
+    REASON_FIELD_NUMBER: builtins.int
+    START_TIME_FIELD_NUMBER: builtins.int
+    END_TIME_FIELD_NUMBER: builtins.int
+    uid: builtins.str
+    """Identifies it within its calendar, whatever its times become."""
+    reason: builtins.str
+    """What the calendar calls it."""
+    @property
+    def start_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """When it begins."""
+
+    @property
+    def end_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """When it ends."""
+
+    def __init__(
+        self,
+        *,
+        uid: builtins.str = ...,
+        reason: builtins.str = ...,
+        start_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        end_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["end_time", b"end_time", "start_time", b"start_time"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["end_time", b"end_time", "reason", b"reason", "start_time", b"start_time", "uid", b"uid"]) -> None: ...
+
+Global___CalendarFreeze: typing_extensions.TypeAlias = CalendarFreeze
+
+@typing.final
+class ImportFreezesRequest(google.protobuf.message.Message):
+    """ImportFreezesRequest carries everything that a calendar says from now on."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CALENDAR_FIELD_NUMBER: builtins.int
+    FREEZES_FIELD_NUMBER: builtins.int
+    DRY_RUN_FIELD_NUMBER: builtins.int
+    calendar: builtins.str
+    """Name of the calendar; an import of the same name replaces what it said before."""
+    dry_run: builtins.bool
+    """Only tells what would change."""
+    @property
+    def freezes(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___CalendarFreeze]:
+        """The times, at most 1,000, at most two years ahead."""
+
+    def __init__(
+        self,
+        *,
+        calendar: builtins.str = ...,
+        freezes: collections.abc.Iterable[Global___CalendarFreeze] | None = ...,
+        dry_run: builtins.bool = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["calendar", b"calendar", "dry_run", b"dry_run", "freezes", b"freezes"]) -> None: ...
+
+Global___ImportFreezesRequest: typing_extensions.TypeAlias = ImportFreezesRequest
+
+@typing.final
+class ImportFreezesResponse(google.protobuf.message.Message):
+    """ImportFreezesResponse tells what changed."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    FREEZES_FIELD_NUMBER: builtins.int
+    ADDED_FIELD_NUMBER: builtins.int
+    CHANGED_FIELD_NUMBER: builtins.int
+    REMOVED_FIELD_NUMBER: builtins.int
+    UNCHANGED_FIELD_NUMBER: builtins.int
+    added: builtins.int
+    """How many are new."""
+    changed: builtins.int
+    """How many have other times or another reason."""
+    removed: builtins.int
+    """How many were called off or ended."""
+    unchanged: builtins.int
+    """How many stayed as they were."""
+    @property
+    def freezes(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___FreezeWindow]:
+        """Freezes that are new or have changed, and those that the calendar does not name any more."""
+
+    def __init__(
+        self,
+        *,
+        freezes: collections.abc.Iterable[Global___FreezeWindow] | None = ...,
+        added: builtins.int = ...,
+        changed: builtins.int = ...,
+        removed: builtins.int = ...,
+        unchanged: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["added", b"added", "changed", b"changed", "freezes", b"freezes", "removed", b"removed", "unchanged", b"unchanged"]) -> None: ...
+
+Global___ImportFreezesResponse: typing_extensions.TypeAlias = ImportFreezesResponse
 
 @typing.final
 class StartFreezeResponse(google.protobuf.message.Message):

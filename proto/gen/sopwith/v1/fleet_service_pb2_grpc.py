@@ -80,6 +80,11 @@ class FleetServiceStub(object):
                 request_serializer=sopwith_dot_v1_dot_fleet__service__pb2.StartFreezeRequest.SerializeToString,
                 response_deserializer=sopwith_dot_v1_dot_fleet__service__pb2.StartFreezeResponse.FromString,
                 _registered_method=True)
+        self.ImportFreezes = channel.unary_unary(
+                '/sopwith.v1.FleetService/ImportFreezes',
+                request_serializer=sopwith_dot_v1_dot_fleet__service__pb2.ImportFreezesRequest.SerializeToString,
+                response_deserializer=sopwith_dot_v1_dot_fleet__service__pb2.ImportFreezesResponse.FromString,
+                _registered_method=True)
         self.EndFreeze = channel.unary_unary(
                 '/sopwith.v1.FleetService/EndFreeze',
                 request_serializer=sopwith_dot_v1_dot_fleet__service__pb2.EndFreezeRequest.SerializeToString,
@@ -169,8 +174,15 @@ class FleetServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ImportFreezes(self, request, context):
+        """ImportFreezes brings the freezes of one calendar in line with what the calendar says now.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def EndFreeze(self, request, context):
-        """EndFreeze ends a freeze.
+        """EndFreeze ends a freeze, or calls one off that is still to come.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -244,6 +256,11 @@ def add_FleetServiceServicer_to_server(servicer, server):
                     servicer.StartFreeze,
                     request_deserializer=sopwith_dot_v1_dot_fleet__service__pb2.StartFreezeRequest.FromString,
                     response_serializer=sopwith_dot_v1_dot_fleet__service__pb2.StartFreezeResponse.SerializeToString,
+            ),
+            'ImportFreezes': grpc.unary_unary_rpc_method_handler(
+                    servicer.ImportFreezes,
+                    request_deserializer=sopwith_dot_v1_dot_fleet__service__pb2.ImportFreezesRequest.FromString,
+                    response_serializer=sopwith_dot_v1_dot_fleet__service__pb2.ImportFreezesResponse.SerializeToString,
             ),
             'EndFreeze': grpc.unary_unary_rpc_method_handler(
                     servicer.EndFreeze,
@@ -510,6 +527,33 @@ class FleetService(object):
             '/sopwith.v1.FleetService/StartFreeze',
             sopwith_dot_v1_dot_fleet__service__pb2.StartFreezeRequest.SerializeToString,
             sopwith_dot_v1_dot_fleet__service__pb2.StartFreezeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ImportFreezes(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sopwith.v1.FleetService/ImportFreezes',
+            sopwith_dot_v1_dot_fleet__service__pb2.ImportFreezesRequest.SerializeToString,
+            sopwith_dot_v1_dot_fleet__service__pb2.ImportFreezesResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -169,6 +169,22 @@ _FleetServiceStartFreezeType = typing_extensions.TypeVar(
     ],
 )
 
+_FleetServiceImportFreezesType = typing_extensions.TypeVar(
+    '_FleetServiceImportFreezesType',
+    grpc.UnaryUnaryMultiCallable[
+        sopwith.v1.fleet_service_pb2.ImportFreezesRequest,
+        sopwith.v1.fleet_service_pb2.ImportFreezesResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sopwith.v1.fleet_service_pb2.ImportFreezesRequest,
+        sopwith.v1.fleet_service_pb2.ImportFreezesResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sopwith.v1.fleet_service_pb2.ImportFreezesRequest,
+        sopwith.v1.fleet_service_pb2.ImportFreezesResponse,
+    ],
+)
+
 _FleetServiceEndFreezeType = typing_extensions.TypeVar(
     '_FleetServiceEndFreezeType',
     grpc.UnaryUnaryMultiCallable[
@@ -233,7 +249,7 @@ _FleetServiceRunDoctorType = typing_extensions.TypeVar(
     ],
 )
 
-class FleetServiceStub(typing.Generic[_FleetServiceListComputersType, _FleetServiceGetComputerType, _FleetServiceMeasureReadinessType, _FleetServiceLabelComputerType, _FleetServiceAcceptComputerType, _FleetServiceRejectComputerType, _FleetServiceRetireComputerType, _FleetServiceQuarantineComputerType, _FleetServiceStartFreezeType, _FleetServiceEndFreezeType, _FleetServiceListFreezesType, _FleetServiceGetOverviewType, _FleetServiceRunDoctorType]):
+class FleetServiceStub(typing.Generic[_FleetServiceListComputersType, _FleetServiceGetComputerType, _FleetServiceMeasureReadinessType, _FleetServiceLabelComputerType, _FleetServiceAcceptComputerType, _FleetServiceRejectComputerType, _FleetServiceRetireComputerType, _FleetServiceQuarantineComputerType, _FleetServiceStartFreezeType, _FleetServiceImportFreezesType, _FleetServiceEndFreezeType, _FleetServiceListFreezesType, _FleetServiceGetOverviewType, _FleetServiceRunDoctorType]):
     """FleetService is where people look after computers."""
 
     @typing.overload
@@ -273,6 +289,10 @@ class FleetServiceStub(typing.Generic[_FleetServiceListComputersType, _FleetServ
         grpc.UnaryUnaryMultiCallable[
             sopwith.v1.fleet_service_pb2.StartFreezeRequest,
             sopwith.v1.fleet_service_pb2.StartFreezeResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sopwith.v1.fleet_service_pb2.ImportFreezesRequest,
+            sopwith.v1.fleet_service_pb2.ImportFreezesResponse,
         ],
         grpc.UnaryUnaryMultiCallable[
             sopwith.v1.fleet_service_pb2.EndFreezeRequest,
@@ -331,6 +351,10 @@ class FleetServiceStub(typing.Generic[_FleetServiceListComputersType, _FleetServ
             sopwith.v1.fleet_service_pb2.StartFreezeResponse,
         ],
         grpc.aio.UnaryUnaryMultiCallable[
+            sopwith.v1.fleet_service_pb2.ImportFreezesRequest,
+            sopwith.v1.fleet_service_pb2.ImportFreezesResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
             sopwith.v1.fleet_service_pb2.EndFreezeRequest,
             sopwith.v1.fleet_service_pb2.EndFreezeResponse,
         ],
@@ -375,8 +399,11 @@ class FleetServiceStub(typing.Generic[_FleetServiceListComputersType, _FleetServ
     StartFreeze: _FleetServiceStartFreezeType
     """StartFreeze forbids every new install of the fleet."""
 
+    ImportFreezes: _FleetServiceImportFreezesType
+    """ImportFreezes brings the freezes of one calendar in line with what the calendar says now."""
+
     EndFreeze: _FleetServiceEndFreezeType
-    """EndFreeze ends a freeze."""
+    """EndFreeze ends a freeze, or calls one off that is still to come."""
 
     ListFreezes: _FleetServiceListFreezesType
     """ListFreezes reads freezes, ended ones too."""
@@ -423,6 +450,10 @@ FleetServiceAsyncStub: typing_extensions.TypeAlias = FleetServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         sopwith.v1.fleet_service_pb2.StartFreezeRequest,
         sopwith.v1.fleet_service_pb2.StartFreezeResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sopwith.v1.fleet_service_pb2.ImportFreezesRequest,
+        sopwith.v1.fleet_service_pb2.ImportFreezesResponse,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
         sopwith.v1.fleet_service_pb2.EndFreezeRequest,
@@ -518,12 +549,20 @@ class FleetServiceServicer(metaclass=abc.ABCMeta):
         """StartFreeze forbids every new install of the fleet."""
 
     @abc.abstractmethod
+    def ImportFreezes(
+        self,
+        request: sopwith.v1.fleet_service_pb2.ImportFreezesRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sopwith.v1.fleet_service_pb2.ImportFreezesResponse, collections.abc.Awaitable[sopwith.v1.fleet_service_pb2.ImportFreezesResponse]]:
+        """ImportFreezes brings the freezes of one calendar in line with what the calendar says now."""
+
+    @abc.abstractmethod
     def EndFreeze(
         self,
         request: sopwith.v1.fleet_service_pb2.EndFreezeRequest,
         context: _ServicerContext,
     ) -> typing.Union[sopwith.v1.fleet_service_pb2.EndFreezeResponse, collections.abc.Awaitable[sopwith.v1.fleet_service_pb2.EndFreezeResponse]]:
-        """EndFreeze ends a freeze."""
+        """EndFreeze ends a freeze, or calls one off that is still to come."""
 
     @abc.abstractmethod
     def ListFreezes(

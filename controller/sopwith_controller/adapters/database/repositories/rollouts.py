@@ -133,6 +133,14 @@ class SqlFreezes:
         newest = in_force.order_by(freezes.c.start_time.desc(), freezes.c.id.desc())
         return await self._transaction.entities(newest, Freeze)
 
+    async def next_start(self, now: datetime) -> datetime | None:
+        """Return when the next one begins that is still to come and was not called off."""
+        coming = _FREEZES.where(
+            freezes.c.start_time > now, or_(freezes.c.end_time.is_(None), freezes.c.end_time > freezes.c.start_time)
+        )
+        first = await self._transaction.entity(coming.order_by(freezes.c.start_time).limit(1), Freeze)
+        return first.start_time if first else None
+
     async def put(self, freeze: Freeze) -> None:
         """Insert or replace."""
         await self._transaction.put(freezes, [vars(freeze)])
