@@ -342,7 +342,8 @@ def _without_progress(answer: Any) -> Any:
         if one in answer.DESCRIPTOR.fields_by_name:
             found = getattr(answer, one)
             if one == "plan":
-                found.forecast.ClearField("projected_finish_time")
+                for field in ("projected_finish_time", "wave_times", "deadline_time"):
+                    found.forecast.ClearField(field)
             else:
                 for field in ("waves", "counts", "state_reason"):
                     found.ClearField(field)
