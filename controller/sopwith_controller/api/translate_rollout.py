@@ -5,6 +5,7 @@ from sopwith_controller.api.errors import refusal_message
 from sopwith_controller.api.translate import to_timestamp
 from sopwith_controller.domain.lasting_entities import Baseline
 from sopwith_controller.domain.plan import Plan
+from sopwith_controller.domain.planning import member_waves
 from sopwith_controller.domain.rollout_entities import Assignment, Rollout
 from sopwith_controller.domain.tick import Explanation
 from sopwith_controller.domain.waves import Counts, WaveView, wave_views
@@ -77,7 +78,7 @@ def to_plan(drafted: Drafted) -> rollout_service_pb2.RolloutPlan:
             computers=len(plan.members),
             bytes_per_computer=drafted.bytes_per_computer,
             exclusions=[
-                rollout_service_pb2.PlanExclusion(computer=item.computer, reason=item.reason)
+                rollout_service_pb2.PlanExclusion(computer=item.computer, reason=item.reason, remedy=item.remedy)
                 for item in drafted.planning.exclusions
             ],
             refusals=[refusal_message(refusal) for refusal in drafted.refusals],
@@ -106,6 +107,13 @@ def to_plan(drafted: Drafted) -> rollout_service_pb2.RolloutPlan:
             deadline_time=to_timestamp(projection.deadline),
             durations_measured=projection.measured,
             install_seconds=int(projection.longest.total_seconds()),
+            bytes_total=drafted.bytes_per_computer * len(plan.members),
+            members=[
+                rollout_service_pb2.PlannedComputer(computer=member.name, wave=plan.wave_name(wave))
+                for member, wave in zip(plan.members, member_waves(plan), strict=True)
+            ],
+            risk=rollout_service_pb2.PlanRisk(level=drafted.risk.level, reasons=drafted.risk.reasons),
+            approvals_missing=drafted.approvals_missing,
         ),
     )
 

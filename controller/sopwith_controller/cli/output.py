@@ -67,9 +67,11 @@ def emit_document(output: str, document: Any) -> None:
         print(json.dumps(document, ensure_ascii=False, indent=2))
 
 
-def print_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print an aligned table; coloured titles on a terminal."""
+def print_table(titles: Sequence[str], rows: Sequence[Sequence[str]], *, wrap: int | None = None) -> None:
+    """Print an aligned table; coloured titles on a terminal. The column `wrap` goes on in further lines if need be."""
     cells = [[escape(cell) for cell in row] for row in rows]
+    if wrap is not None:
+        cells = _wrapped(titles, cells, wrap)
     widths = [max(len(title), *(len(row[i]) for row in cells), 0) for i, title in enumerate(titles)]
     head = "  ".join(title.ljust(width) for title, width in zip(titles, widths, strict=True)).rstrip()
     print(f"\033[1m{head}\033[0m" if sys.stdout.isatty() else head)
@@ -77,12 +79,39 @@ def print_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
+def terminal_width() -> int:
+    """Return how wide a line may be: the terminal's width, between 80 and 120."""
+    import shutil
+
+    return min(max(shutil.get_terminal_size((100, 24)).columns, 80), 120)
+
+
+def _wrapped(titles: Sequence[str], rows: Sequence[list[str]], column: int) -> list[list[str]]:
+    """Return rows in which one column is no wider than what the others leave, in as many lines as it takes."""
+    import textwrap
+
+    others = [max(len(row[i]) for row in [list(titles), *rows]) + 2 for i in range(len(titles)) if i != column]
+    room = max(terminal_width() - sum(others), 24)
+    lines: list[list[str]] = []
+    for row in rows:
+        for number, text in enumerate(
+            textwrap.wrap(row[column], room, break_on_hyphens=False, break_long_words=False) or [""]
+        ):
+            rest = row if number == 0 else [""] * len(row)
+            lines.append([text if i == column else cell for i, cell in enumerate(rest)])
+    return lines
+
+
 def print_facts(pairs: Sequence[tuple[str, str]]) -> None:
-    """Print named facts, one a line, leaving empty ones out."""
+    """Print named facts, leaving empty ones out; long ones go on in further lines on a terminal."""
+    import textwrap
+
     shown = [(label, escape(value)) for label, value in pairs if value]
     width = max((len(label) for label, _ in shown), default=0)
+    room = max(terminal_width() - width - 2, 24) if sys.stdout.isatty() else sys.maxsize
     for label, value in shown:
-        print(f"{label.ljust(width)}  {value}")
+        for number, line in enumerate(textwrap.wrap(value, room, break_on_hyphens=False, break_long_words=False)):
+            print(f"{'' if number else label:{width}}  {line}")
 
 
 def tell(message: str) -> None:

@@ -6,8 +6,10 @@ from typing import Any
 import click
 
 from sopwith.v1 import rollout_service_pb2 as pb
+from sopwith_controller.cli.explain_view import print_explanations
 from sopwith_controller.cli.output import Column, emit, emit_document, tell, to_document
-from sopwith_controller.cli.rollout_views import COLUMNS, print_explanations, print_plan, print_rollout
+from sopwith_controller.cli.plan_view import print_plan
+from sopwith_controller.cli.rollout_views import COLUMNS, print_rollout
 from sopwith_controller.cli.rollout_watch import show_status
 from sopwith_controller.cli.verbs import agree, connected, duration, noun, reasoned, state, verb
 
@@ -17,13 +19,15 @@ START_TIMEOUT_SECONDS = 20.0
 file_option = click.option(
     "-f", "--file", "file", required=True, type=click.Path(path_type=Path), help="Rollout file (YAML)."
 )
+all_option = click.option("--all", "everything", is_flag=True, help="Every computer in a line of its own.")
 yes_option = click.option("--yes", is_flag=True, help="Answer the question with yes.")
 reason_option = click.option("--reason", default="", metavar="TEXT", help="Why; it is recorded.")
 
 
 @verb(group, "plan", example="sopwith rollout plan -f rollout.yaml")
 @file_option
-def plan(file: Path) -> None:
+@all_option
+def plan(file: Path, everything: bool = False) -> None:
     """Compute a plan and change nothing."""
     with connected() as connection:
         request = pb.PlanRolloutRequest(rollout_json=read_rollout_file(file))
@@ -33,7 +37,7 @@ def plan(file: Path) -> None:
     elif state().output in ("json", "yaml"):
         emit_document(state().output, to_document(reply.plan))
     else:
-        print_plan(reply.plan)
+        print_plan(reply.plan, everything=everything or state().output == "wide")
 
 
 @verb(group, "create", example="sopwith rollout create -f rollout.yaml")
@@ -215,7 +219,8 @@ def status(rollout: str, wait: bool, watch: bool, timeout: str) -> None:
 @verb(group, "explain", example="sopwith rollout explain r-7k2m9qx4 --computer pc1")
 @click.argument("rollout")
 @click.option("--computer", default="", metavar="NAME", help="Only this computer.")
-def explain(rollout: str, computer: str) -> None:
+@all_option
+def explain(rollout: str, computer: str, everything: bool) -> None:
     """Say what each waiting computer waits for."""
     with connected() as connection:
         request = pb.ExplainRolloutRequest(id=rollout, computer=computer)
@@ -226,7 +231,7 @@ def explain(rollout: str, computer: str) -> None:
         for item in reply.explanations:
             print(item.computer)
     else:
-        print_explanations(reply)
+        print_explanations(reply, everything=everything or state().output == "wide")
 
 
 _ASSIGNMENT_COLUMNS = (

@@ -1,24 +1,22 @@
-"""How rollouts, plans and explanations look on a terminal; people read computer, release, rollout, wave, SOP."""
+"""How rollouts look on a terminal; people read computer, release, rollout, wave, SOP."""
 
-from datetime import timedelta
 from typing import Any
 
-from sopwith.v1 import rollout_pb2, rollout_service_pb2
+from sopwith.v1 import rollout_pb2
 from sopwith_controller.cli.output import Column, enum_name, escape, print_facts, print_table, time_text
-from sopwith_formats.units import format_duration, format_size
+from sopwith_controller.cli.plan_view import soak_text
 
 OUTCOMES = (
     "succeeded", "failed", "rolled_back", "skipped", "not_ready", "not_started", "unreachable", "cancelled",
 )  # fmt: skip
 _ENDED_STATES = ("COMPLETED", "ABORTED")
 _NEEDS_PERSON_STATES = ("PAUSED", "SUSPENDED")
-_LINES_MAX = 40
 
 
 def counts_text(counts: rollout_pb2.Counts) -> str:
     """Return the counts that are not zero, for example "4 succeeded, 1 rolled back"."""
     parts = [
-        f"{getattr(counts, name)} {name.replace('_', ' ')}"
+        f"{getattr(counts, name):,} {name.replace('_', ' ')}"
         for name in (*OUTCOMES, "active", "pending")
         if getattr(counts, name)
     ]
@@ -63,6 +61,7 @@ def print_rollout(rollout: rollout_pb2.Rollout) -> None:
             ("Rollout", f"{rollout.name} ({rollout.id})"),
             ("State", enum_name(rollout, "state")),
             ("Because", rollout.state_reason),
+            ("Computers", counts_text(rollout.counts) if rollout.HasField("started_time") else ""),
             ("Release", rollout.release),
             ("SOP", f"{rollout.sop.id} revision {rollout.sop.revision}"),
             ("Change class", rollout.change_class),
@@ -109,80 +108,7 @@ def _origin_text(rollout: rollout_pb2.Rollout) -> str:
 def print_waves(waves: Any) -> None:
     """Print the waves of a rollout or a plan."""
     print_table(
-        ["WAVE", "STATE", "COMPUTERS", "RESULT", "WATCHED FOR"],
-        [[w.name, w.state, str(w.size), counts_text(w.counts), f"{w.soak_seconds} s"] for w in waves],
+        ["WAVE", "STATE", "COMPUTERS", "WATCHED FOR", "RESULT"],
+        [[w.name, w.state, f"{w.size:,}", soak_text(w.soak_seconds), counts_text(w.counts)] for w in waves],
+        wrap=4,
     )
-
-
-def print_plan(plan: rollout_service_pb2.RolloutPlan) -> None:
-    """Print what a dry run found: who, what, when, how much, what is missing."""
-    forecast = plan.forecast
-    finish = time_text(forecast, "projected_finish_time")
-    each, together = forecast.bytes_per_computer, forecast.bytes_per_computer * forecast.computers
-    print_facts(
-        [
-            ("Computers", str(forecast.computers)),
-            # A stored plan comes without the forecast that it was made with.
-            ("Download", f"{format_size(each)} each, {format_size(together)} in all" if each else ""),
-            ("Ends about", finish and f"{finish} if it started now, at {_install_text(forecast)}"),
-            ("Deadline", time_text(forecast, "deadline_time")),
-            ("Plan digest", plan.plan_sha256),
-        ]
-    )
-    print()
-    _print_planned_waves(forecast)
-    for material in forecast.materials:
-        print(f"{'present' if material.present else 'MISSING':8} {escape(material.name)}: {escape(material.message)}")
-    for exclusion in list(forecast.exclusions)[:_LINES_MAX]:
-        print(f"left out {escape(exclusion.computer)}: {escape(exclusion.reason)}")
-    if len(forecast.exclusions) > _LINES_MAX:
-        print(f"left out {len(forecast.exclusions) - _LINES_MAX} more; -o json lists all")
-    for warning in forecast.warnings:
-        print(f"note     {escape(warning)}")
-    for refusal in forecast.refusals:
-        print(f"REFUSED  by {escape(refusal.gate)} (SOP clause {escape(refusal.clause)}): {escape(refusal.reason)}")
-        if refusal.remedy:
-            print(f"         to mend it: {escape(refusal.remedy)}")
-
-
-def _install_text(forecast: rollout_service_pb2.PlanForecast) -> str:
-    """Return how long an install takes, and how that is known."""
-    how = "measured" if forecast.durations_measured else "a guess"
-    return f"{format_duration(timedelta(seconds=forecast.install_seconds))} an install ({how})"
-
-
-def _print_planned_waves(forecast: rollout_service_pb2.PlanForecast) -> None:
-    """Print the waves of a fresh plan in time; a stored plan comes without times."""
-    if not forecast.wave_times:
-        print_waves(forecast.waves)
-        return
-    print_table(
-        ["WAVE", "COMPUTERS", "OPENS", "ENDS", "WATCHED FOR"],
-        [
-            [
-                wave.name,
-                str(wave.size),
-                time_text(times, "opens_time") or "never",
-                time_text(times, "ends_time") or "never",
-                format_duration(timedelta(seconds=wave.soak_seconds)),
-            ]
-            for wave, times in zip(forecast.waves, forecast.wave_times, strict=True)
-        ],
-    )
-
-
-def print_explanations(reply: rollout_service_pb2.ExplainRolloutResponse) -> None:
-    """Print what each waiting computer waits for; equal reasons of many computers stand together."""
-    state = enum_name(reply, "state")
-    print(f"The rollout is {state}{': ' + escape(reply.state_reason) if reply.state_reason else ''}.")
-    if not reply.explanations:
-        print("No computer waits.")
-        return
-    groups: dict[tuple[str, str, str], list[str]] = {}
-    for item in reply.explanations:
-        groups.setdefault((item.waits_for, item.message, item.remedy), []).append(item.computer)
-    rows = []
-    for (waits_for, message, remedy), computers in groups.items():
-        names = ", ".join(computers[:5]) + (f" and {len(computers) - 5} more" if len(computers) > 5 else "")  # noqa: PLR2004  five names fit a line
-        rows.append([names, waits_for, message, remedy])
-    print_table(["COMPUTERS", "WAIT FOR", "WHY", "WHAT HELPS"], rows)

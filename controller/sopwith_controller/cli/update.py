@@ -17,9 +17,9 @@ import click
 from sopwith.v1 import release_service_pb2, rollout_service_pb2, sop_service_pb2
 from sopwith_controller.cli.output import enum_name, tell
 from sopwith_controller.cli.passphrases import Passphrases, passphrase_option
+from sopwith_controller.cli.plan_view import print_plan
 from sopwith_controller.cli.release import UploadBars
 from sopwith_controller.cli.rollout import START_TIMEOUT_SECONDS
-from sopwith_controller.cli.rollout_views import print_plan
 from sopwith_controller.cli.rollout_watch import show_status
 from sopwith_controller.cli.verbs import Verb, agree, connected, duration, state
 from sopwith_controller.desk.errors import DeskError

@@ -9,7 +9,7 @@ seconds, percentages text ("2%"), times RFC 3339.
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from itertools import accumulate
 
 from sopwith_formats import typed_json
@@ -124,19 +124,23 @@ class Plan:
         """Return the position of each wave's first member, and at the end the number of members."""
         return (0, *accumulate(wave.size for wave in self.waves))
 
-    def to_json(self) -> str:
-        """Return the canonical text."""
+    @cached_property
+    def _text(self) -> str:
         return typed_json.write_document(self, version=FORMAT).decode()
+
+    @cached_property
+    def _digest(self) -> str:
+        return hashlib.sha256(self._text.encode()).hexdigest()
+
+    def to_json(self) -> str:
+        """Return the canonical text; written once, a plan never changes."""
+        return self._text
 
     def sha256(self) -> str:
         """Return the plan digest, 64 hexadecimal digits."""
-        return hashlib.sha256(self.to_json().encode()).hexdigest()
+        return self._digest
 
 
-@lru_cache(maxsize=16)
 def read_plan(plan_json: str) -> Plan:
-    """Return the plan of its canonical text; raise FormatError when anything breaks the format.
-
-    Plans are immutable, and a tick reads the same one again and again: the last few are kept.
-    """
+    """Return the plan of its canonical text; raise FormatError when anything breaks the format."""
     return typed_json.read_document(Plan, plan_json.encode(), version=FORMAT, size_max=SIZE_MAX)

@@ -11,6 +11,7 @@ from sopwith_controller.domain.entities import Release, SopRevision
 from sopwith_controller.domain.errors import InvalidInputError, NotFoundError, Refusal, RefusedError
 from sopwith_controller.domain.gates import check_sop_effective
 from sopwith_controller.domain.plan_inputs import PlanInputs, Planning
+from sopwith_controller.domain.plan_risk import Risk, approvals_missing, assess
 from sopwith_controller.domain.planning import make_plan
 from sopwith_controller.services.ports import Clock, SourceStore, UnitOfWork
 from sopwith_controller.services.views import load_estimates
@@ -31,6 +32,9 @@ class Drafted:
     manifest: Manifest
     refusals: tuple[Refusal, ...]
     """Everything that would refuse a submission now, the SOP's state first."""
+    risk: Risk
+    approvals_missing: tuple[str, ...]
+    """What has to be approved before the start; empty: nothing."""
 
     @property
     def bytes_per_computer(self) -> int:
@@ -72,7 +76,17 @@ class Planner:
             sop, refusals = newest, (error.refusal,)
         policy = read_sop_policy(sop.policy_json)
         planning, manifest = await self._plan(unit, spec, release, sop, policy, only=only)
-        return Drafted(spec, planning, sop, policy, manifest, (*refusals, *planning.refusals))
+        settings = await unit.settings()
+        return Drafted(
+            spec,
+            planning,
+            sop,
+            policy,
+            manifest,
+            refusals=(*refusals, *planning.refusals),
+            risk=assess(planning.plan, has_health_checks=bool(manifest.health_checks)),
+            approvals_missing=approvals_missing(policy, planning.plan.change_class, settings.profile, 0),
+        )
 
     async def _plan(
         self,

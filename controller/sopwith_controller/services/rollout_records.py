@@ -30,6 +30,11 @@ class RolloutRecords:
             raise NotFoundError(f"there is no rollout {rollout_id}", remedy="sopwith rollout list")
         return rollout
 
+    def keep_plan(self, plan: Plan) -> None:
+        """Keep a plan that was just made: reading a large one back takes seconds."""
+        self._plans[plan.sha256()] = plan
+        _forget_oldest(self._plans)
+
     def plan(self, rollout: Rollout) -> Plan:
         """Return the rollout's plan."""
         if rollout.plan_sha256 not in self._plans:

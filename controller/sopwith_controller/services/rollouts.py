@@ -59,6 +59,7 @@ class Rollouts:
             if done is not None:
                 return await self._repeated(unit, done, rollout_json), drafted
             plan = drafted.planning.plan
+            self._tools.records.keep_plan(plan)
             now = self._tools.clock.now()
             rollout = Rollout(
                 id=self._tools.ids.new("r"),
@@ -93,6 +94,7 @@ class Rollouts:
             drafted = await self._tools.planner.draft(unit, before.spec_json)
             gates.check_refusals(drafted.refusals)
             plan = drafted.planning.plan
+            self._tools.records.keep_plan(plan)
             settings = await unit.settings()
             check_life(settings, self._tools.clock.now())
             needed = approvals.approvers_needed(drafted.policy, plan.change_class, settings.profile)

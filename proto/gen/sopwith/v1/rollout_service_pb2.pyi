@@ -67,6 +67,10 @@ class PlanForecast(google.protobuf.message.Message):
     DEADLINE_TIME_FIELD_NUMBER: builtins.int
     DURATIONS_MEASURED_FIELD_NUMBER: builtins.int
     INSTALL_SECONDS_FIELD_NUMBER: builtins.int
+    BYTES_TOTAL_FIELD_NUMBER: builtins.int
+    MEMBERS_FIELD_NUMBER: builtins.int
+    RISK_FIELD_NUMBER: builtins.int
+    APPROVALS_MISSING_FIELD_NUMBER: builtins.int
     computers: builtins.int
     """Audience size."""
     bytes_per_computer: builtins.int
@@ -75,6 +79,8 @@ class PlanForecast(google.protobuf.message.Message):
     """Tells whether the durations were measured on earlier updates; otherwise they are guessed, and refuse nothing."""
     install_seconds: builtins.int
     """How long an install takes on the slowest kind of computer, in seconds."""
+    bytes_total: builtins.int
+    """Bytes that all computers download together at most."""
     @property
     def exclusions(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___PlanExclusion]:
         """Who is left out, and why."""
@@ -107,6 +113,18 @@ class PlanForecast(google.protobuf.message.Message):
     def deadline_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
         """When its deadline would be over, if it started now; counted from the start time where that lies ahead."""
 
+    @property
+    def members(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___PlannedComputer]:
+        """Everybody in plan order; empty for a stored plan, whose plan_json has them."""
+
+    @property
+    def risk(self) -> Global___PlanRisk:
+        """How much the plan dares; unset for a stored plan."""
+
+    @property
+    def approvals_missing(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Approvals that must stand before the start, one sentence each; empty where none is missing."""
+
     def __init__(
         self,
         *,
@@ -122,9 +140,13 @@ class PlanForecast(google.protobuf.message.Message):
         deadline_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
         durations_measured: builtins.bool = ...,
         install_seconds: builtins.int = ...,
+        bytes_total: builtins.int = ...,
+        members: collections.abc.Iterable[Global___PlannedComputer] | None = ...,
+        risk: Global___PlanRisk | None = ...,
+        approvals_missing: collections.abc.Iterable[builtins.str] | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["deadline_time", b"deadline_time", "projected_finish_time", b"projected_finish_time"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["bytes_per_computer", b"bytes_per_computer", "computers", b"computers", "deadline_time", b"deadline_time", "durations_measured", b"durations_measured", "exclusions", b"exclusions", "install_seconds", b"install_seconds", "materials", b"materials", "projected_finish_time", b"projected_finish_time", "refusals", b"refusals", "warnings", b"warnings", "wave_times", b"wave_times", "waves", b"waves"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["deadline_time", b"deadline_time", "projected_finish_time", b"projected_finish_time", "risk", b"risk"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["approvals_missing", b"approvals_missing", "bytes_per_computer", b"bytes_per_computer", "bytes_total", b"bytes_total", "computers", b"computers", "deadline_time", b"deadline_time", "durations_measured", b"durations_measured", "exclusions", b"exclusions", "install_seconds", b"install_seconds", "materials", b"materials", "members", b"members", "projected_finish_time", b"projected_finish_time", "refusals", b"refusals", "risk", b"risk", "warnings", b"warnings", "wave_times", b"wave_times", "waves", b"waves"]) -> None: ...
 
 Global___PlanForecast: typing_extensions.TypeAlias = PlanForecast
 
@@ -167,19 +189,69 @@ class PlanExclusion(google.protobuf.message.Message):
 
     COMPUTER_FIELD_NUMBER: builtins.int
     REASON_FIELD_NUMBER: builtins.int
+    REMEDY_FIELD_NUMBER: builtins.int
     computer: builtins.str
     """Name of the computer."""
     reason: builtins.str
     """Says in one sentence why."""
+    remedy: builtins.str
+    """Command that would let it in; empty where none does."""
     def __init__(
         self,
         *,
         computer: builtins.str = ...,
         reason: builtins.str = ...,
+        remedy: builtins.str = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["computer", b"computer", "reason", b"reason"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["computer", b"computer", "reason", b"reason", "remedy", b"remedy"]) -> None: ...
 
 Global___PlanExclusion: typing_extensions.TypeAlias = PlanExclusion
+
+@typing.final
+class PlannedComputer(google.protobuf.message.Message):
+    """PlannedComputer is one member of the plan."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    COMPUTER_FIELD_NUMBER: builtins.int
+    WAVE_FIELD_NUMBER: builtins.int
+    computer: builtins.str
+    """Name of the computer."""
+    wave: builtins.str
+    """Name of the wave that it is planned in."""
+    def __init__(
+        self,
+        *,
+        computer: builtins.str = ...,
+        wave: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["computer", b"computer", "wave", b"wave"]) -> None: ...
+
+Global___PlannedComputer: typing_extensions.TypeAlias = PlannedComputer
+
+@typing.final
+class PlanRisk(google.protobuf.message.Message):
+    """PlanRisk is how much a plan dares."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    LEVEL_FIELD_NUMBER: builtins.int
+    REASONS_FIELD_NUMBER: builtins.int
+    level: builtins.str
+    """low, moderate or high."""
+    @property
+    def reasons(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Why, one sentence each; the last says how far a bad release gets before a gate."""
+
+    def __init__(
+        self,
+        *,
+        level: builtins.str = ...,
+        reasons: collections.abc.Iterable[builtins.str] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["level", b"level", "reasons", b"reasons"]) -> None: ...
+
+Global___PlanRisk: typing_extensions.TypeAlias = PlanRisk
 
 @typing.final
 class PlanMaterial(google.protobuf.message.Message):
