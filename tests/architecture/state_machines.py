@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from sopwith_agent.domain import assignment as agent_assignment
+from sopwith_agent.steps.troubleshooting import CATALOGUE, Remedy
 from sopwith_controller.domain import assignment as mirror
-from sopwith_controller.domain import incident, rollout, sop
+from sopwith_controller.domain import incident, rollout, sop, time_limits
 from sopwith_controller.services import computers
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -67,7 +68,7 @@ MACHINES: tuple[tuple[str, str, str, Mapping[Any, str]], ...] = (
 
 def render() -> str:
     """Return the page."""
-    return "\n".join([_HEAD, *(_machine(*machine) for machine in MACHINES)])
+    return "\n".join([_HEAD, *(_machine(*machine) for machine in MACHINES), _limits(), _remedies()])
 
 
 def _machine(title: str, module: str, remark: str, table: Mapping[Any, str]) -> str:
@@ -91,6 +92,74 @@ def _machine(title: str, module: str, remark: str, table: Mapping[Any, str]) -> 
             "| from | command or event | to |",
             "|---|---|---|",
             *lines,
+            "",
+        ]
+    )
+
+
+def _text(words: str) -> str:
+    return textwrap.fill(" ".join(words.split()), 120)
+
+
+def _limits() -> str:
+    """Return the page's table of how long an assignment may stay in each state."""
+    rows = []
+    for state, limit in time_limits.LIMITS.items():
+        parts = [f"{limit.installs} x `install_timeout`"] if limit.installs else []
+        parts += [f"{int(limit.fixed.total_seconds()) // 60} min"] if limit.fixed else []
+        length = " + ".join(parts) or "none of its own"
+        stalled = f"stalled after {length}: incident TIMEOUT, severity 2" if limit.stalls else "waits for others"
+        rows.append(f"| {state} | {length} | {stalled} | {limit.at_deadline} |")
+    return "\n".join(
+        [
+            "## How long an assignment may stay where it is",
+            "",
+            _text(
+                """`controller/sopwith_controller/domain/time_limits.py`: Nothing stays active for ever. The rollout's
+                deadline ends what has not begun to install; without contact three missed heartbeats are
+                LOST_CONTACT (severity 1) while a computer is being changed; in contact, but without a word for the
+                state's limit, a computer is stalled, which `rollout status` and `rollout explain` say with the
+                remedy. A later receipt corrects what was concluded without one. `install_timeout` is the SOP's, 30
+                min as shipped."""
+            ),
+            "",
+            "| state | limit without a word, in contact | before the deadline | at the deadline |",
+            "|---|---|---|---|",
+            *rows,
+            "",
+        ]
+    )
+
+
+def _remedies() -> str:
+    """Return the page's table of error classes: what is tried again, what waits, what is final."""
+    classes = {
+        Remedy.RETRY: "tried again after a pause",
+        Remedy.DEFER: "measured and tried again",
+        Remedy.WAIT: "waits, spends no try",
+        Remedy.REFUSE: "final: refused",
+        Remedy.FAIL: "final: failed",
+    }
+    rows = [
+        f"| {classes[remedy]} | {', '.join(sorted(s for s, row in CATALOGUE.items() if row.remedy is remedy))} |"
+        for remedy in classes
+    ]
+    return "\n".join(
+        [
+            "## What follows a failed try",
+            "",
+            _text(
+                """`agent/sopwith_agent/steps/troubleshooting.py`: While nothing of the computer was changed. Tries of
+                download and install together are bounded by the plan's `attempts_max`; the pause before the next
+                one has full jitter, is at most 1 s after the first, doubles, and is at most a minute; `rollout show
+                --computers` and `rollout explain` tell the try and when the next one comes. Whatever may have
+                changed the computer is rolled back, and ROLLED_BACK is never tried again without `release permit`
+                by a second person."""
+            ),
+            "",
+            "| class | symptoms |",
+            "|---|---|",
+            *rows,
             "",
         ]
     )

@@ -277,6 +277,9 @@ class FakeAssignments:
         theirs = [one for one in self._shelf.all() if names and one.rollout_id in names]
         return [(one, names[one.rollout_id]) for one in theirs if one.state not in waiting]
 
+    async def stalled(self, rollout_id: str) -> Sequence[str]:
+        return [one.computer for one in await self.of_rollout(rollout_id) if one.stalled_time]
+
     async def shares(self, rollout_id: str) -> Sequence[WaveShare]:
         mine = [one for one in self._shelf.all() if one.rollout_id == rollout_id and not one.replaced]
         numbers = Counter((one.wave, one.state, one.outcome) for one in mine)

@@ -48,6 +48,7 @@ def to_rollout(status: RolloutStatus) -> rollout_pb2.Rollout:
         origin=rollout.origin,
         origin_rollout=rollout.origin_id,
         next_draft_time=to_timestamp(status.repetition.next_time if status.repetition else None),
+        stalled=status.stalled,
     )
 
 
@@ -136,6 +137,7 @@ def to_assignment(assignment: Assignment, plan: Plan) -> rollout_pb2.Assignment:
         attempts_max=plan.attempts_max,
         next_try_time=to_timestamp(assignment.next_try_time),
         generation=assignment.generation,
+        stalled_time=to_timestamp(assignment.stalled_time),
     )
 
 

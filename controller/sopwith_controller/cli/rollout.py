@@ -7,7 +7,7 @@ import click
 
 from sopwith.v1 import rollout_service_pb2 as pb
 from sopwith_controller.cli.explain_view import print_explanations
-from sopwith_controller.cli.output import Column, emit, emit_document, tell, to_document
+from sopwith_controller.cli.output import Column, emit, emit_document, tell, time_text, to_document
 from sopwith_controller.cli.plan_view import print_plan
 from sopwith_controller.cli.rollout_views import COLUMNS, print_rollout
 from sopwith_controller.cli.rollout_watch import show_status
@@ -234,14 +234,23 @@ def explain(rollout: str, computer: str, everything: bool) -> None:
         print_explanations(reply, everything=everything or state().output == "wide")
 
 
+def _tries(assignment: Any) -> str:
+    """Return for example "2 of 3, next at 2026-11-23T10:00:05Z"; empty before the first try."""
+    if not assignment.attempts:
+        return ""
+    text = f"{assignment.attempts} of {assignment.attempts_max}"
+    following = time_text(assignment, "next_try_time")
+    return f"{text}, next at {following}" if following and not assignment.outcome else text
+
+
 _ASSIGNMENT_COLUMNS = (
     Column("COMPUTER", lambda a: a.computer),
     Column("WAVE", lambda a: a.wave),
-    Column("STATE", lambda a: a.outcome or a.state),
+    Column("STATE", lambda a: a.outcome or (f"{a.state} (stalled)" if a.HasField("stalled_time") else a.state)),
     Column("SYMPTOM", lambda a: a.symptom),
     Column("BEFORE", lambda a: a.version_before),
     Column("AFTER", lambda a: a.version_after),
-    Column("TRIES", lambda a: str(a.attempts), wide=True),
+    Column("TRIES", _tries),
     Column("DETAIL", lambda a: a.detail),
 )
 

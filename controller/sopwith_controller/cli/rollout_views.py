@@ -62,6 +62,7 @@ def print_rollout(rollout: rollout_pb2.Rollout) -> None:
             ("State", enum_name(rollout, "state")),
             ("Because", rollout.state_reason),
             ("Computers", counts_text(rollout.counts) if rollout.HasField("started_time") else ""),
+            ("Stalled", ", ".join(rollout.stalled)),
             ("Release", rollout.release),
             ("SOP", f"{rollout.sop.id} revision {rollout.sop.revision}"),
             ("Change class", rollout.change_class),

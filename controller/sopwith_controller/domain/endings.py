@@ -7,16 +7,18 @@ corrects it (`assignment.end`). Rules (architecture, section 4):
   be told, or left the fleet; else when the lease that it holds has run out.
 - Deadline before INSTALLING: UNREACHABLE without contact (or silent since it was offered), NOT_READY where it is not
   ready, NOT_STARTED with the reason where it was ready.
-- Deadline from INSTALLING on: UNREACHABLE of severity 1 for a computer out of contact; one in contact goes on.
+- Deadline from INSTALLING on: UNREACHABLE of severity 1 for a computer out of contact; one in contact goes on for one
+  limit of its state without a word (`time_limits`), then it ends FAILED.
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sopwith_controller.domain.readiness import READY
 from sopwith_controller.domain.rollout_entities import Assignment
 from sopwith_controller.domain.standing import is_offline
 from sopwith_controller.domain.tick import ComputerView, EndAssignment
+from sopwith_controller.domain.time_limits import given_up_at
 from sopwith_formats.units import format_time
 from sopwith_formats.vocabulary import BEFORE_INSTALLING, AssignmentState, Outcome, Symptom
 
@@ -39,16 +41,17 @@ def conclude(
     now: datetime,
     started_time: datetime | None,
     taken_back: str,
-    deadline_passed: bool,
+    deadline: datetime | None,
+    install_timeout: timedelta,
     stood_in_the_way: str,
 ) -> Conclusion:
-    """Return how an unended assignment ends now. `taken_back`: why, empty when it is not."""
+    """Return how an unended assignment ends now. `taken_back`: why, empty when not; `deadline`: one that passed."""
     reason = taken_back or ("" if computer.in_service else computer.out_of_service_reason or "it left the fleet")
     if assignment.state not in BEFORE_INSTALLING:
-        return _mid_install(assignment, computer, now) if deadline_passed else GOES_ON
+        return _mid_install(assignment, computer, now, deadline, install_timeout) if deadline else GOES_ON
     if reason:
         return _take_back(assignment, computer, now, reason)
-    if not deadline_passed:
+    if deadline is None:
         return GOES_ON
     return Conclusion(_at_deadline(assignment, computer, started_time, stood_in_the_way))
 
@@ -61,9 +64,17 @@ def _take_back(assignment: Assignment, computer: ComputerView, now: datetime, re
     return Conclusion(_end(assignment, Outcome.CANCELLED, "", reason))
 
 
-def _mid_install(assignment: Assignment, computer: ComputerView, now: datetime) -> Conclusion:
+def _mid_install(
+    assignment: Assignment, computer: ComputerView, now: datetime, deadline: datetime, install_timeout: timedelta
+) -> Conclusion:
     if computer.connected:
-        return GOES_ON
+        patience = given_up_at(assignment, deadline, install_timeout)
+        if patience > now:
+            return Conclusion(look_again=patience)
+        awaits = assignment.state is AssignmentState.AWAITING_REBOOT
+        symptom = Symptom.PENDING_REBOOT if awaits else Symptom.TIMEOUT
+        text = f"in contact, but told nothing more of being {assignment.state}, and the deadline passed"
+        return Conclusion(_end(assignment, Outcome.FAILED, symptom, text, severity=1))
     if not computer.asleep and not is_offline(computer, now):
         return Conclusion(look_again=computer.offline_time)
     text = f"fell silent while {assignment.state}, {_since(computer)}, and the deadline passed"

@@ -13,6 +13,7 @@ from sopwith_controller.domain.standing import (
     of_computer,
     of_connection,
     of_nothing,
+    of_progress,
     of_window,
 )
 from sopwith_controller.domain.tick import Explanation
@@ -56,13 +57,14 @@ def _explanation(state: TickState, assignment: Assignment, wave: int) -> Explana
 
 
 def _wait(state: TickState, assignment: Assignment, wave: int) -> Wait:
-    if assignment.state not in BEFORE_INSTALLING:
-        return of_nothing(assignment)
+    doing = of_progress(assignment, state.plan.attempts_max)
+    if assignment.state not in BEFORE_INSTALLING or assignment.stalled_time:
+        return doing
     if state.rollout_wait:
         return state.rollout_wait
     computer = state.computer(assignment)
     if assignment.state is not AssignmentState.PENDING:
-        return state.waits.get(assignment.id) or of_connection(computer) or of_nothing(assignment)
+        return state.waits.get(assignment.id) or of_connection(computer) or doing
     return _wait_of_pending(state, assignment, wave)
 
 

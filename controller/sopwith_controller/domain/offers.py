@@ -16,6 +16,7 @@ Decides after `wave_progress` has said which wave is open. Rules:
 from datetime import datetime, timedelta
 
 from sopwith_controller.domain.assignment import occupies
+from sopwith_controller.domain.not_started import group_of
 from sopwith_controller.domain.readiness import needs_measuring
 from sopwith_controller.domain.rollout_entities import Assignment
 from sopwith_controller.domain.standing import (
@@ -31,7 +32,7 @@ from sopwith_controller.domain.standing import (
     of_staging,
     of_window,
 )
-from sopwith_controller.domain.survey import downloads, group_of
+from sopwith_controller.domain.survey import downloads
 from sopwith_controller.domain.tick import ComputerView, HoldLease, OfferAssignment, RenewLease
 from sopwith_controller.domain.tick_state import TickState
 from sopwith_controller.domain.wave_progress import ask, look_again

@@ -180,6 +180,22 @@ _DOING = {
 }
 
 
+def of_progress(assignment: Assignment, attempts_max: int) -> Wait:
+    """Return what an assignment does, or that it tells nothing any more though its computer is in contact."""
+    doing = of_nothing(assignment)
+    if assignment.attempts > 1 or assignment.next_try_time:
+        doing = replace(doing, message=f"{doing.message}; attempt {assignment.attempts} of {attempts_max}")
+    if assignment.next_try_time:
+        doing = replace(doing, message=f"{doing.message}, next try at {_say(assignment.next_try_time)}")
+    if assignment.stalled_time is None:
+        return doing
+    name = assignment.computer
+    remedy = f"see what the agent on {name} does (sopwith-agent status there), start it again, "
+    remedy += f"or take it out: sopwith computer quarantine {name} --reason TEXT"
+    since = f"stalled: in contact, but no word since {_say(assignment.stalled_time)}"
+    return Wait("stalled", f"{doing.message}; {since}", remedy)
+
+
 def of_nothing(assignment: Assignment) -> Wait:
     """Return what an assignment does that waits for nothing."""
     percent = f" ({assignment.percent} %)" if assignment.percent else ""

@@ -9,11 +9,20 @@ from datetime import datetime, timedelta
 
 from sopwith_controller.domain.assignment import MAY_BE_LOST, occupies
 from sopwith_controller.domain.endings import conclude
-from sopwith_controller.domain.openings import opening
+from sopwith_controller.domain.not_started import group_of, groups_at_work, stood_in_the_way
 from sopwith_controller.domain.readiness import READY
 from sopwith_controller.domain.rollout_entities import Assignment, RolloutState
-from sopwith_controller.domain.standing import Wait, of_window
-from sopwith_controller.domain.tick import Action, ComputerView, EndAssignment, MarkLost, RolloutView, UnmarkLost
+from sopwith_controller.domain.standing import Wait
+from sopwith_controller.domain.tick import (
+    Action,
+    ComputerView,
+    EndAssignment,
+    MarkLost,
+    MarkStalled,
+    RolloutView,
+    UnmarkLost,
+)
+from sopwith_controller.domain.time_limits import heard_time, stalls_at
 from sopwith_controller.domain.waves import Tally, is_unsafe
 from sopwith_formats.vocabulary import BEFORE_INSTALLING, AssignmentState, Outcome
 
@@ -71,6 +80,7 @@ def survey(view: RolloutView, now: datetime, rollout_wait: Wait | None) -> Surve
     deadline_passed = deadline is not None and deadline <= now
     taken_back = _taken_back(view)
     concluding = deadline_passed or bool(taken_back)
+    groups = groups_at_work(view, now) if deadline_passed else {}
     computers, tallies, members = view.computers, found.tallies, found.members
     for assignment in view.assignments:
         state = assignment.state
@@ -85,8 +95,11 @@ def survey(view: RolloutView, now: datetime, rollout_wait: Wait | None) -> Surve
                 now=now,
                 started_time=rollout.started_time,
                 taken_back=taken_back,
-                deadline_passed=deadline_passed,
-                stood_in_the_way=_stood_in_the_way(view, assignment, computer, rollout_wait, now),
+                deadline=deadline if deadline_passed else None,
+                install_timeout=view.install_timeout,
+                stood_in_the_way=stood_in_the_way(
+                    view, assignment, computer, rollout_wait=rollout_wait, groups=groups, now=now
+                ),
             )
             if conclusion.action:
                 _add_end(found, tallies[assignment.wave], assignment, conclusion.action)
@@ -133,11 +146,13 @@ def _add_active(found: Survey, tally: Tally, view: RolloutView, assignment: Assi
         if assignment.state is AssignmentState.PREPARING or may_leave:
             found.doubtful[assignment.wave].append(assignment)
         found.downloading += computer.connected and downloads(assignment)
+        _watch_progress(found, view, assignment, computer, now)
         if not occupies(assignment, now):
             return
     else:
         found.installing += 1
         _watch(found, assignment, computer, now, view.rollout.counted_from)
+        _watch_progress(found, view, assignment, computer, now)
         tally.awaiting_reboot += assignment.state is AssignmentState.AWAITING_REBOOT
     found.occupied += 1
     if view.plan.disruption_budget:
@@ -152,35 +167,10 @@ def downloads(assignment: Assignment) -> bool:
     return assignment.state is AssignmentState.DOWNLOADING
 
 
-def group_of(view: RolloutView, computer: ComputerView) -> tuple[str, ...]:
-    """Return the group of the disruption budget that a computer belongs to."""
-    budget = view.plan.disruption_budget
-    return tuple(computer.labels.get(label, "") for label in (budget.group_by if budget else ()))
-
-
 def _taken_back(view: RolloutView) -> str:
     if view.rollout.state is RolloutState.ABORTING:
         return view.rollout.state_reason or "the rollout was aborted"
     return f"{view.plan.release} was withdrawn" if view.release_withdrawn else ""
-
-
-def _stood_in_the_way(
-    view: RolloutView, assignment: Assignment, computer: ComputerView, rollout_wait: Wait | None, now: datetime
-) -> str:
-    group = view.plan.groups_of_members.get(computer.id, computer.group)
-    takes = view.estimates.of(computer.platform).takes
-    wait = rollout_wait or of_window(opening(view.plan, group, computer.time_zone, now, takes))
-    if wait:
-        return wait.message
-    if computer.busy_with:
-        return f"rollout {computer.busy_with} was updating it"
-    name, waves = view.plan.wave_name(assignment.wave), view.rollout.waves
-    if assignment.wave < len(waves) and waves[assignment.wave].opened_time is None:
-        return f"wave {name} was not opened"
-    if assignment.state is AssignmentState.PENDING:
-        return f"no place among the {view.plan.max_concurrency} that are updated at once came free"
-    held = assignment.waiting if assignment.start_until_time is None else ""
-    return held or f"it was {assignment.state}"
 
 
 def _add_end(found: Survey, tally: Tally, assignment: Assignment, action: EndAssignment) -> None:
@@ -210,6 +200,21 @@ def _watch(
     found.unsafe = True
     if counted_from is None or since > counted_from:
         found.lost.append(assignment.computer)
+
+
+def _watch_progress(
+    found: Survey, view: RolloutView, assignment: Assignment, computer: ComputerView, now: datetime
+) -> None:
+    """Notice a computer that is in contact and tells nothing of what it does."""
+    if not computer.connected or assignment.stalled_time is not None:
+        return
+    stalls = stalls_at(assignment, view.install_timeout)
+    if stalls is None:
+        return
+    if stalls > now:
+        found.times.append(stalls)
+        return
+    found.actions.append(MarkStalled(assignment.id, assignment.computer_id, heard_time(assignment) or now))
 
 
 def _silent_time(assignment: Assignment, computer: ComputerView) -> datetime | None:

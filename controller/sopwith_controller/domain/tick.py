@@ -7,13 +7,14 @@ the same view and time give the same decision, and carrying a decision out twice
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sopwith_controller.domain.durations import Estimates
 from sopwith_controller.domain.entities import Readiness
 from sopwith_controller.domain.incident_entities import Freeze
 from sopwith_controller.domain.plan import Plan
 from sopwith_controller.domain.rollout_entities import Assignment, Rollout
+from sopwith_controller.domain.time_limits import INSTALL_TIMEOUT
 from sopwith_formats.vocabulary import Outcome
 
 
@@ -70,6 +71,8 @@ class RolloutView:
     """How long the release's updates take."""
     freeze_begins: datetime | None = None
     """When the next freeze begins that is known ahead: no lease reaches into it."""
+    install_timeout: timedelta = INSTALL_TIMEOUT
+    """After so long a computer ends an attempt to install; of the SOP revision that the rollout cited."""
 
 
 # Actions. Those with an `assignment` name it by id.
@@ -148,6 +151,15 @@ class UnmarkLost:
 
 
 @dataclass(frozen=True)
+class MarkStalled:
+    """Its computer is in contact and told nothing since, longer than its state allows; raise the incident TIMEOUT."""
+
+    assignment: str
+    computer: str
+    since: datetime
+
+
+@dataclass(frozen=True)
 class MeasureReadiness:
     """Ask these connected computers for fresh readiness; each answer is worth a tick."""
 
@@ -215,6 +227,7 @@ Action = (
     | EndAssignment
     | MarkLost
     | UnmarkLost
+    | MarkStalled
     | MeasureReadiness
     | OpenWave
     | MarkWaveEnded
@@ -259,6 +272,7 @@ WAITS = (
     "paused",
     "suspended",
     "superseded",
+    "stalled",
     "none",
 )
 

@@ -24,6 +24,7 @@ from sopwith_controller.domain.tick import (
     FinishAbort,
     HoldLease,
     MarkLost,
+    MarkStalled,
     MarkWaveEnded,
     MeasureReadiness,
     MoveAssignment,
@@ -174,6 +175,8 @@ class _Tick:
             await self._lead(action)
         elif isinstance(action, EndAssignment):
             await self._end(action)
+        elif isinstance(action, MarkStalled):
+            await self._stalled(action)
         elif isinstance(action, (MarkLost, UnmarkLost)):
             await self._lost(action)
         elif isinstance(action, MeasureReadiness):
@@ -228,6 +231,14 @@ class _Tick:
             self._later(lambda: self._gateway.withdraw(after.computer_id, after.id, action.detail))
         if action.severity:
             await self._raise(action.symptom or Symptom.UNKNOWN, action.severity, message, (after.computer,))
+
+    async def _stalled(self, action: MarkStalled) -> None:
+        before = self._assignments[action.assignment]
+        self.acted = True
+        self._put(replace(before, stalled_time=action.since))
+        doing = f"{before.state} {self.rollout.release}"
+        summary = f"{before.computer} is in contact and tells nothing more of {doing}"
+        await self._raise(Symptom.TIMEOUT, 2, summary, (before.computer,))
 
     async def _lost(self, action: MarkLost | UnmarkLost) -> None:
         before = self._assignments[action.assignment]

@@ -243,6 +243,10 @@ class Assignments(Protocol):
         """Return what is offered and not ended in rollouts in these states but one, each with its rollout's name."""
         ...
 
+    async def stalled(self, rollout_id: str) -> Sequence[str]:
+        """Return the names of computers whose assignments in a rollout are stalled, in plan order."""
+        ...
+
     async def shares(self, rollout_id: str) -> Sequence[WaveShare]:
         """Return how many of a rollout's assignments stand alike, by wave, state and outcome."""
         ...

@@ -3,7 +3,7 @@
 This module loads, lets `domain.retry` choose and `domain.rollout` decide, records and commits; offering is the
 planner's. Rules: the plan and its approvals stay, so that a retry needs no new approval while they hold; a rollout that
 completed begins anew only while its SOP revision is the effective one, its release is not withdrawn, and no newer
-rollout of the same release name was started since; the same request id has no further effect.
+rollout brings another version of its release since; the same request id has no further effect.
 """
 
 from collections.abc import Sequence
@@ -109,7 +109,7 @@ class RolloutRetry:
         name, began = split_release(rollout.release)[0], rollout.started_time
         for other in await unit.rollouts.all():
             newer = other.started_time is not None and began is not None and other.started_time > began
-            if newer and split_release(other.release)[0] == name:
+            if newer and split_release(other.release)[0] == name and other.release != rollout.release:
                 raise ConflictError(
                     f"{other.name} ({other.id}) of {other.release} was started since and is the newer word",
                     remedy=f"sopwith rollout retry {other.id}, or sopwith rollout create -f FILE",

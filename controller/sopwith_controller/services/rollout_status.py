@@ -34,6 +34,8 @@ class RolloutStatus:
     """The one that it set."""
     repetition: Repetition | None = None
     """The patch day that it belongs to, while that is in force."""
+    stalled: tuple[str, ...] = ()
+    """Names of computers in contact that tell nothing more."""
 
     @property
     def joined(self) -> int:
@@ -92,6 +94,7 @@ class RolloutStatuses:
         """Return the rollout as it stands in this transaction."""
         plan = self._records.plan(rollout)
         shares = await unit.assignments.shares(rollout.id) if rollout.started_time else ()
+        stalled = tuple(await unit.assignments.stalled(rollout.id)) if rollout.state in ACTIVE_STATES else ()
         guidance = [
             note.text
             for incident in await unit.incidents.all()
@@ -106,6 +109,7 @@ class RolloutStatuses:
             wave_views(rollout, plan, shares),
             count(shares),
             tuple(guidance),
+            stalled=stalled,
             baseline=await unit.baselines.get(rollout.id),
             repetition=repetition if repetition is not None and repetition.ended_time is None else None,
         )

@@ -19,6 +19,7 @@ from sopwith_controller.domain.tick import ComputerView, RolloutView
 from sopwith_controller.services.mirrors import AssignmentMirror, ComputerMirror
 from sopwith_controller.services.ports import AgentGateway, UnitOfWork
 from sopwith_controller.services.rollout_records import RolloutRecords
+from sopwith_formats.agent_policy import read_agent_policy
 from sopwith_formats.manifest import split_release
 from sopwith_formats.vocabulary import AssignmentState
 
@@ -60,6 +61,7 @@ class Views:
             release_withdrawn=release is not None and release.state is ReleaseState.WITHDRAWN,
             estimates=await self._estimates_of(unit, rollout, name),
             freeze_begins=await unit.freezes.next_start(now),
+            install_timeout=await self._install_timeout(unit, rollout),
         )
 
     def forget(self, rollout_id: str) -> None:
@@ -91,6 +93,10 @@ class Views:
                     measure_asked_time=self.measure_asked.get(key),
                 )
         return views
+
+    async def _install_timeout(self, unit: UnitOfWork, rollout: Rollout) -> timedelta:
+        policy = await self._records.policy(unit, rollout)
+        return timedelta(seconds=read_agent_policy(policy.readiness).install_timeout_seconds)
 
     async def _estimates_of(self, unit: UnitOfWork, rollout: Rollout, release_name: str) -> Estimates:
         """Return what the release's updates take: learned once, and again whenever a wave has passed."""

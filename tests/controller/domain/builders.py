@@ -24,6 +24,7 @@ from sopwith_controller.domain.tick import (
     FinishAbort,
     HoldLease,
     MarkLost,
+    MarkStalled,
     MarkWaveEnded,
     MeasureReadiness,
     MoveAssignment,
@@ -322,6 +323,8 @@ class World:
                 self.put(mirror.end(assignment, outcome, now=self.now, symptom=symptom, detail=detail).assignment)
             case MarkLost(since=since):
                 self.put(replace(assignment, lost_time=since))
+            case MarkStalled(since=since):
+                self.put(replace(assignment, stalled_time=since))
             case UnmarkLost():
                 self.put(replace(assignment, lost_time=None))
             case _:

@@ -15,11 +15,13 @@ from sopwith_controller.domain.tick import (
     EndAssignment,
     FinishAbort,
     MarkLost,
+    MarkStalled,
     RolloutView,
     Suspend,
     TickDecision,
     UnmarkLost,
 )
+from sopwith_controller.domain.time_limits import INSTALL_TIMEOUT
 from sopwith_formats.sop_policy import Window
 from sopwith_formats.vocabulary import AssignmentState, Outcome
 from tests.controller.domain.builders import (
@@ -186,7 +188,10 @@ def test_install_in_contact_goes_on_beyond_the_deadline():
     world.tick()
     world.reports(0, AssignmentState.CONFIRMING)
 
-    assert world.tick(DAY) == []
+    world.now += DAY - HOUR
+    world.reports(0, AssignmentState.CONFIRMING, percent=50)
+
+    assert world.tick(HOUR) == []
     world.set(0, connected=False, offline_time=NOW + DAY + MINUTE)
     assert world.tick() == []
     assert world.decision.next_time == NOW + DAY + MINUTE
@@ -246,7 +251,7 @@ def test_rebooting_computer_with_a_stream_is_not_lost():
     world.tick()
     world.reports(0, AssignmentState.REBOOTING)
 
-    assert world.tick(HOUR) == []
+    assert world.tick(HOUR) == [MarkStalled("a0", "c0", NOW)]
 
 
 def test_lost_computers_suspend_at_their_limit_with_severity_1():
@@ -402,7 +407,8 @@ def test_assignment_that_nothing_ends_goes_on():
         now=NOW,
         started_time=NOW,
         taken_back="",
-        deadline_passed=False,
+        deadline=None,
+        install_timeout=INSTALL_TIMEOUT,
         stood_in_the_way="",
     )
 

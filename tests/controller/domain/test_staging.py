@@ -79,6 +79,8 @@ def test_the_wave_that_opens_next_downloads_ahead_of_its_window():
     assert done == [OfferAssignment("a0", "c0", 0, None)]
     assert world.why(0).message == "pc0 was asked to fetch the files ahead of the window, opens 2026-11-23T12:00:00Z"
     assert world.why(1).waits_for == "window"
+    world.reports(0, AssignmentState.STAGED)
+    world.tick()
     assert world.decision.next_time == NOW + 2 * HOUR
 
 

@@ -100,6 +100,13 @@ class SqlAssignments:
         )
         return [(Assignment(*row), name) for name, *row in await self._transaction.rows(theirs)]
 
+    async def stalled(self, rollout_id: str) -> Sequence[str]:
+        """Return the names of computers whose assignments in a rollout are stalled, in plan order."""
+        mine = select(assignments.c.computer).where(
+            assignments.c.rollout_id == rollout_id, assignments.c.stalled_time.is_not(None)
+        )
+        return [name for (name,) in await self._transaction.rows(mine.order_by(assignments.c.position))]
+
     async def shares(self, rollout_id: str) -> Sequence[WaveShare]:
         """Return how many of a rollout's assignments stand alike, by wave, state and outcome."""
         alike = (assignments.c.wave, assignments.c.state, assignments.c.outcome)
