@@ -83,6 +83,7 @@ class Session:
             ports.link, ports.certificates, ports.clock, connected=lambda: self._connected, renewed=self._dial_now
         )
         self._measure_now = asyncio.Event()
+        self._told_facts: tuple[dict[str, Any], dict[str, str]] = ({}, {})
         self._status_changed = asyncio.Event()
         self._acknowledged = asyncio.Event()
         self._background: set[asyncio.Task[None]] = set()
@@ -190,7 +191,7 @@ class Session:
     async def _hello(self) -> m.Hello:
         ports = self._ports
         records = await asyncio.to_thread(ports.journal.records)
-        facts, installed = await asyncio.to_thread(ports.inventory.take)
+        facts, installed = self._told_facts = await asyncio.to_thread(ports.inventory.take)
         return m.Hello(
             version=ports.version,
             process_nonce=self._nonce,
@@ -302,8 +303,11 @@ class Session:
             self._in_background(self._report_facts())
             self._measure_now.set()
 
-    async def _report_facts(self) -> None:
+    async def _report_facts(self, *, changed_only: bool = False) -> None:
         facts, installed = await asyncio.to_thread(self._ports.inventory.take)
+        if changed_only and (facts, installed) == self._told_facts:
+            return
+        self._told_facts = (facts, installed)
         self._say(m.FactsMeasured(facts, installed))
         self._status_changed.set()
 
@@ -317,6 +321,7 @@ class Session:
             await at_most(limits.readiness_interval_seconds, self._measure_now)
             self._measure_now.clear()
             await self._measure()
+            await self._report_facts(changed_only=True)
 
     async def _publish_status(self) -> None:
         while True:

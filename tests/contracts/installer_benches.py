@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
+from sopwith_agent.adapters.installers.apt import AptInstaller
 from sopwith_agent.adapters.installers.archive import ArchiveInstaller
 from sopwith_agent.adapters.installers.by_name import InstallersByName
 from sopwith_agent.adapters.installers.deb import DebInstaller
@@ -123,6 +124,27 @@ class DebBench:
             return ready
         built = build_package(self.folder, version, **changes)
         return built.rename(built.with_name(built.name.replace("other_", "hello_")))
+
+
+class AptBench(DebBench):
+    """The apt installer: a set of one package, on the real dpkg."""
+
+    installer: Installer = AptInstaller()
+
+    def work(self, version: str, before: str) -> InstallWork:
+        return self._set(super().work(version, before), version)
+
+    def hostile(self) -> InstallWork:
+        return self._set(super().hostile(), "9.0")
+
+    def elsewhere(self) -> InstallWork:
+        return self._set(super().elsewhere(), "9.0")
+
+    def _set(self, work: InstallWork, version: str) -> InstallWork:
+        work = with_options(work, package="hello", version=version)
+        work = replace(work, manifest=replace(work.manifest, downgrade="allowed"))
+        found = self.installer.installed_version(work.manifest, work.artifacts, work.root)
+        return replace(work, version_before=found if work.version_before else "")
 
 
 class RpmBench:
@@ -267,10 +289,17 @@ def joined(first: InstallWork, second: InstallWork) -> InstallWork:
 BENCHES: dict[str, Callable[[Path], Bench]] = {
     "archive": ArchiveBench,
     "deb": DebBench,
+    "apt": AptBench,
     "rpm": RpmBench,
     "script": ScriptBench,
     "wheel": WheelBench,
     "unit": UnitBench,
 }
-NEEDED = {"unit": ("dpkg-deb",), "wheel": ("python3",), "deb": ("dpkg-deb",), "rpm": ("rpm", "rpmbuild")}
+NEEDED = {
+    "deb": ("dpkg-deb",),
+    "apt": ("dpkg-deb",),
+    "rpm": ("rpm", "rpmbuild"),
+    "wheel": ("python3",),
+    "unit": ("dpkg-deb",),
+}
 """Programs without which a bench cannot be set up."""

@@ -54,6 +54,36 @@ def new(file: Path, out: Path | None) -> None:
     tell(f"wrote {path}; next: read it, then sopwith release publish {path.parent} --keys DIR")
 
 
+@verb(group, "gather", example="sopwith release gather --from-apt --like pc1 --out os-updates")
+@click.option("--from-apt", is_flag=True, help="Take the updates that a computer's apt would install.")
+@click.option("--like", required=True, metavar="COMPUTER", help="The computer whose pending updates are meant.")
+@click.option("--out", required=True, type=click.Path(path_type=Path, file_okay=False), help="Folder to write.")
+@click.option("--name", default="os-updates", help="Name of the release; default: os-updates.")
+@click.option("--version", default="", help="Version of the release; default: today, as 2026.11.22.")
+@click.option(
+    "--apt-folder",
+    default="/etc/apt",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    help="Where the distribution's sources and keys are written down; default: /etc/apt.",
+)
+def gather(from_apt: bool, like: str, out: Path, name: str, version: str, apt_folder: Path) -> None:
+    """Fetch a computer's pending updates, verified by the distribution's own keys, as one release."""
+    if not from_apt:
+        raise click.UsageError("say where the updates come from: --from-apt")
+    from google.protobuf.json_format import MessageToDict
+
+    from sopwith.v1.fleet_service_pb2 import GetComputerRequest
+    from sopwith_controller.desk.apt_gathering import gather_updates, read_pending
+
+    with connected() as connection:
+        computer = connection.call(connection.fleet.GetComputer, GetComputerRequest(computer=like)).computer
+    path = gather_updates(read_pending(computer.name, MessageToDict(computer.facts)), out, name, version, apt_folder)
+    if state().output in ("json", "yaml"):
+        emit_document(state().output, {"file": str(path)})
+        return
+    tell(f"wrote {path}; next: read it, then sopwith release publish {path.parent} --keys DIR")
+
+
 @verb(group, "lint", example="sopwith release lint hello-2.10-3")
 @click.argument("folder", type=click.Path(path_type=Path))
 def lint(folder: Path) -> None:

@@ -52,9 +52,16 @@ def _wheel() -> Installer:
     return WheelInstaller()
 
 
+def _apt() -> Installer:
+    from sopwith_agent.adapters.installers.apt import AptInstaller
+
+    return AptInstaller()
+
+
 _OWN: dict[str, Callable[[], Installer]] = {
     "archive": _archive,
     "deb": _deb,
+    "apt": _apt,
     "rpm": _rpm,
     "script": _script,
     "wheel": _wheel,

@@ -37,6 +37,7 @@ class DebInstaller:
 
     name = "deb"
     joins = True
+    options: tuple[str, ...] = ("package",)
 
     def available(self) -> bool:
         """Tell whether dpkg is here."""
@@ -48,15 +49,16 @@ class DebInstaller:
             message = f"{', '.join(tools.missing(self.name))} is not on this computer"
             return Refusal(Symptom.NOT_APPLICABLE, message, "give the artifact a `when` with its distribution")
         for artifact in artifacts:
-            if artifact.options.keys() - {"package"} or not _PACKAGE.fullmatch(_package(manifest, artifact)):
-                message = f"options of {artifact.file} may only hold package, the name of a Debian package"
+            if artifact.options.keys() - set(self.options) or not _PACKAGE.fullmatch(package_name(manifest, artifact)):
+                allowed = " and ".join(self.options)
+                message = f"options of {artifact.file} may only hold {allowed} of a Debian package"
                 return Refusal(Symptom.CONTENT_REFUSED, message, "mend the release")
         return None
 
     def installed_version(self, manifest: Manifest, artifacts: tuple[Artifact, ...], root: Path) -> str:
         """Return the first package's version from dpkg's database; empty unless all packages are whole."""
         dpkg = Dpkg(root)
-        states = [dpkg.state(_package(manifest, artifact)) for artifact in artifacts]
+        states = [dpkg.state(package_name(manifest, artifact)) for artifact in artifacts]
         return states[0].version if all(state.whole for state in states) else ""
 
     def prepare(self, work: InstallWork) -> WayBack:
@@ -134,12 +136,12 @@ class DebInstaller:
     def _check_package(self, work: InstallWork, dpkg: Dpkg, artifact: Artifact) -> Control:
         """Keep a verified copy, and compare what it says with what the release says."""
         control, path = keep_package(work, work.staged(artifact))
-        wanted = _package(work.manifest, artifact)
+        wanted = package_name(work.manifest, artifact)
         says = ""
         if control.package != wanted:
             says = f"is the package {control.package}, and the release says {wanted}"
-        elif artifact is work.artifacts[0] and control.version != work.manifest.version:
-            says = f"is version {control.version}, and the release says {work.manifest.version}"
+        elif (version := self._wanted_version(work, artifact)) and control.version != version:
+            says = f"is version {control.version}, and the release says {version}"
         if says:
             path.unlink()
             remedy = "publish it with its own name and version (or options.package)"
@@ -149,6 +151,10 @@ class DebInstaller:
             message = f"{artifact.file} is for {control.architecture}, which this computer cannot run"
             raise StepError(Symptom.NOT_APPLICABLE, message, remedy="give the artifact a `when` with its arch")
         return control
+
+    def _wanted_version(self, work: InstallWork, artifact: Artifact) -> str:
+        """Return the version that the package must have; empty: any."""
+        return work.manifest.version if artifact is work.artifacts[0] else ""
 
     def _finish_interrupted(self, work: InstallWork, dpkg: Dpkg, ours: set[str]) -> None:
         if not dpkg.unfinished():
@@ -205,7 +211,8 @@ class DebInstaller:
             time.sleep(_POLL_SECONDS)
 
 
-def _package(manifest: Manifest, artifact: Artifact) -> str:
+def package_name(manifest: Manifest, artifact: Artifact) -> str:
+    """Return the name of the package that an artifact brings."""
     named = artifact.options.get("package")
     if named is not None:
         return str(named)

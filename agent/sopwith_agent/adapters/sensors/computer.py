@@ -21,6 +21,7 @@ from sopwith_agent.adapters.sensors.load import load_percent
 from sopwith_agent.adapters.sensors.memory import memory_available
 from sopwith_agent.adapters.sensors.metered import metered
 from sopwith_agent.adapters.sensors.pending_reboot import pending_reboot
+from sopwith_agent.adapters.sensors.pending_updates import PendingUpdates
 from sopwith_agent.adapters.sensors.power import power
 from sopwith_agent.adapters.sensors.source_reach import source_reach
 from sopwith_agent.adapters.sensors.user_sessions import user_sessions
@@ -43,6 +44,7 @@ class ComputerSensors:
         self._root = root
         self._installers = tuple(installers)
         self._now = now
+        self._pending_updates = PendingUpdates(root)
 
     def measure(self, question: Question) -> Measurements:
         """Return everything measured now."""
@@ -67,7 +69,7 @@ class ComputerSensors:
 
     def facts(self) -> dict[str, Any]:
         """Return the inventory."""
-        return facts(self._root, self._installers)
+        return {**facts(self._root, self._installers), **self._pending_updates.facts()}
 
 
 def _answer(ask: Callable[[], _Answer]) -> _Answer | None:
