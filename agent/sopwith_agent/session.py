@@ -257,7 +257,11 @@ class Session:
                 await asyncio.to_thread(ports.outbox.acknowledge, message.sequence)
                 self._acknowledged.set()
             case m.LeaseRenewed(assignment_id=key) if ports.worker.knows(key):
-                await self._obey(lambda: ports.orders.lease(key, message.start_until_time, message.reason))
+                await self._obey(
+                    lambda: ports.orders.lease(
+                        key, message.start_until_time, message.reason, despite_freeze=message.despite_freeze
+                    )
+                )
             case m.Withdrawn(assignment_id=key) if ports.worker.knows(key):
                 await self._obey(lambda: ports.orders.withdraw(key, message.reason))
             case m.FreezeSet():

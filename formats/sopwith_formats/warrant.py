@@ -54,6 +54,8 @@ class Warrant:
     approvals_needed: int = 0
     approvals: list[dict[str, str]] = field(default_factory=list)
     """The evidence: `envelope` (DSSE, JSON) and `certificate` (PEM) of each approval."""
+    despite_freeze: str = ""
+    """Id of the deviation by which no freeze holds this assignment under its first lease; empty: none."""
 
     def payload(self) -> bytes:
         """Return the canonical bytes that are signed."""

@@ -12,7 +12,7 @@ from typing import Any
 from sopwith_agent.domain import assignment as agent_assignment
 from sopwith_agent.steps.troubleshooting import CATALOGUE, Remedy
 from sopwith_controller.domain import assignment as mirror
-from sopwith_controller.domain import incident, rollout, sop, time_limits
+from sopwith_controller.domain import deviation, incident, rollout, sop, time_limits
 from sopwith_controller.services import computers
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -28,8 +28,9 @@ MACHINES: tuple[tuple[str, str, str, Mapping[Any, str]], ...] = (
     (
         "Rollout",
         "controller/sopwith_controller/domain/rollout.py",
-        """Machines stop, people decide: OPEN_WAVE, SUSPEND, COMPLETE and FINISH_ABORT come from the planner, everything
-        else from a person. SUBMIT_PREAPPROVED is the submit of a change class that needs nobody's approval.""",
+        """Machines stop, people decide: OPEN_WAVE, SUSPEND, COMPLETE and FINISH_ABORT come from the planner, REPLAN and
+        CLEAR from a start that found another plan than the approved one, everything else from a person.
+        SUBMIT_PREAPPROVED is the submit of a change class that needs nobody's approval.""",
         rollout.TRANSITIONS,
     ),
     (
@@ -44,6 +45,13 @@ MACHINES: tuple[tuple[str, str, str, Mapping[Any, str]], ...] = (
         """A report may skip states that passed while nobody listened; it never goes back, except to PREPARING. ENDED
         goes with exactly one outcome, which a later receipt may correct where the controller had concluded alone.""",
         mirror.TRANSITIONS,
+    ),
+    (
+        "Deviation",
+        "controller/sopwith_controller/domain/deviation.py",
+        """EXPIRE comes from the clock, everything else from a person: APPROVE never from who asked. One whose time is
+        over opens nothing, whether or not anybody wrote EXPIRED down yet.""",
+        deviation.TRANSITIONS,
     ),
     (
         "SOP revision",

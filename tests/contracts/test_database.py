@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from sopwith_controller.domain import entities, incident_entities, rollout_entities
+from sopwith_controller.domain import deviation, entities, incident_entities, rollout_entities
 from sopwith_controller.domain.durations import Measurement
 from sopwith_controller.domain.errors import ConflictError, NotFoundError
 from sopwith_controller.domain.lasting_entities import Baseline, Repetition
@@ -86,6 +86,43 @@ EVERYTHING_INCIDENT = make.incident(
 )
 
 
+EVERYTHING_DEVIATION = deviation.Deviation(
+    id="d-1",
+    gate="window",
+    state=deviation.DeviationState.APPROVED,
+    reason="the vendor's engineer is here today only",
+    measure="two people watch the canary",
+    requester="otto",
+    sop_id="SU-SOP-001",
+    created_time=NOON,
+    expires_time=NOON + timedelta(days=7),
+    rollout_id="r-1",
+    plan_sha256="ab" * 32,
+    selector="site=berlin",
+    approver="mia",
+    approved_time=NOON,
+    closed_by="mia",
+    closed_time=NOON,
+    closing_reason="done",
+)
+
+
+async def test_deviations_are_found_by_age_and_by_what_still_lives(database):
+    async with database.write() as unit:
+        for number, state in enumerate(deviation.DeviationState):
+            await unit.deviations.put(
+                replace(
+                    EVERYTHING_DEVIATION, id=f"d-{number}", state=state, created_time=NOON + timedelta(hours=number)
+                )
+            )
+        await unit.commit()
+
+    async with database.read() as unit:
+        assert [one.id for one in await unit.deviations.all()] == ["d-3", "d-2", "d-1", "d-0"]
+        assert [one.id for one in await unit.deviations.unended()] == ["d-1", "d-0"]
+        assert await unit.deviations.get("d-9") is None
+
+
 async def test_many_computers_are_put_at_once(database):
     many = [make.computer(f"pc{number}", last_seen_time=NOON if number % 2 else None) for number in range(3)]
     async with database.write() as unit:
@@ -113,6 +150,7 @@ async def test_everything_put_is_read_back_equal(database):
         await unit.rollouts.put(EVERYTHING_ROLLOUT)
         await unit.assignments.put_all([EVERYTHING_ASSIGNMENT])
         await unit.freezes.put(EVERYTHING_FREEZE)
+        await unit.deviations.put(EVERYTHING_DEVIATION)
         await unit.incidents.put(EVERYTHING_INCIDENT)
         await unit.notifications.put(make.notification(dispatched_time=NOON, next_try_time=NOON, attempts=2))
         await unit.commit()
@@ -128,6 +166,7 @@ async def test_everything_put_is_read_back_equal(database):
         assert await unit.rollouts.get("r-1") == EVERYTHING_ROLLOUT
         assert await unit.assignments.get("a-0") == EVERYTHING_ASSIGNMENT
         assert (await unit.freezes.all())[0] == EVERYTHING_FREEZE
+        assert await unit.deviations.get("d-1") == EVERYTHING_DEVIATION
         assert await unit.incidents.get("i-1") == EVERYTHING_INCIDENT
         sent = make.notification(dispatched_time=NOON, next_try_time=NOON, attempts=2)
         assert await unit.notifications.of_incident("i-1") == [sent]

@@ -244,6 +244,14 @@ async def _retry(scene: Scene) -> Made:
     return scene.operator.rollouts.RetryRollout, request
 
 
+async def _review(scene: Scene) -> Made:
+    agent = await scene.computer()
+    await agent.connect()
+    identifier = await scene.operator.started("1", emergency=True)
+    request = rollout_service_pb2.ReviewRolloutRequest(id=identifier, note="the leak is closed")
+    return scene.boss.rollouts.ReviewRollout, request
+
+
 CALLS: dict[str, Callable[[Scene], Awaitable[Made]]] = {
     "LabelComputer": _label,
     "AcceptComputer": _accept,
@@ -266,6 +274,7 @@ CALLS: dict[str, Callable[[Scene], Awaitable[Made]]] = {
     "ResumeRollout": _resume,
     "AbortRollout": _abort,
     "RetryRollout": _retry,
+    "ReviewRollout": _review,
 }
 
 

@@ -134,6 +134,7 @@ class FakeUnitOfWork:
         self.baselines = fakes.FakeBaselines(self.shelf("baselines"))
         self.repetitions = fakes.FakeRepetitions(self.shelf("repetitions"))
         self.freezes = fakes.FakeFreezes(self.shelf("freezes"))
+        self.deviations = fakes.FakeDeviations(self.shelf("deviations"))
         self.incidents = fakes.FakeIncidents(self.shelf("incidents"))
         self.notifications = fakes.FakeNotifications(self.shelf("notifications"))
         self.agent_messages = fakes.FakeAgentMessages(self.shelf("agent_messages"))

@@ -7,6 +7,7 @@ from datetime import datetime
 from operator import attrgetter
 from typing import Any
 
+from sopwith_controller.domain.deviation import Deviation, DeviationState
 from sopwith_controller.domain.durations import Measurement
 from sopwith_controller.domain.entities import (
     Certificate,
@@ -353,6 +354,25 @@ class FakeFreezes:
 
     async def put(self, freeze: Freeze) -> None:
         self._shelf.put(freeze.id, freeze)
+
+
+class FakeDeviations:
+    def __init__(self, shelf: Any) -> None:
+        self._shelf = shelf
+
+    async def get(self, deviation_id: str) -> Deviation | None:
+        found: Deviation | None = self._shelf.get(deviation_id)
+        return found
+
+    async def all(self) -> Sequence[Deviation]:
+        return sorted(self._shelf.all(), key=lambda one: (one.created_time, one.id), reverse=True)
+
+    async def unended(self) -> Sequence[Deviation]:
+        living = (DeviationState.OPEN, DeviationState.APPROVED)
+        return [one for one in await self.all() if one.state in living]
+
+    async def put(self, deviation: Deviation) -> None:
+        self._shelf.put(deviation.id, deviation)
 
 
 class FakeIncidents:

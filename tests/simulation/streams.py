@@ -123,7 +123,13 @@ class Streams:
         self._send(computer_id, messages.WarrantSent(warrant.payload()))
 
     async def renew_lease(
-        self, computer_id: str, assignment_id: str, start_until: datetime | None, reason: str = ""
+        self,
+        computer_id: str,
+        assignment_id: str,
+        start_until: datetime | None,
+        reason: str = "",
+        *,
+        despite_freeze: str = "",
     ) -> None:
         self._send(computer_id, messages.LeaseRenewal(assignment_id, start_until, reason))
 

@@ -143,7 +143,7 @@ def _time(timestamp: Timestamp) -> datetime:
 
 def _lease(lease: pb.LeaseRenewal) -> m.LeaseRenewed:
     until = _time(lease.start_until_time) if lease.HasField("start_until_time") else None
-    return m.LeaseRenewed(lease.assignment_id, until, lease.reason)
+    return m.LeaseRenewed(lease.assignment_id, until, lease.reason, bool(lease.despite_freeze))
 
 
 _READERS: dict[str, Callable[[Any], m.Incoming]] = {

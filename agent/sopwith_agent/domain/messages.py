@@ -110,6 +110,8 @@ class LeaseRenewed:
     assignment_id: str
     start_until_time: datetime | None
     reason: str = ""
+    despite_freeze: bool = False
+    """A deviation lets it start although a freeze is in force."""
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,9 @@ This module decides whether an install may start now, and is the one place where
 neither waits for the other.
 
 Rules: no lease, no start; a lease is a time of the controller's clock; a freeze stops every start, whatever a lease
-says; once an install was started here, a withdrawal has no effect. Orders survive a restart: a frozen computer that
-starts again stays frozen until the controller says otherwise.
+says, unless the lease itself says that a deviation lets it start (that word does not survive a restart); once an
+install was started here, a withdrawal has no effect. Orders survive a restart: a frozen computer that starts again
+stays frozen until the controller says otherwise.
 """
 
 import threading
@@ -33,6 +34,7 @@ class Orders:
         self._keep = keep
         self._leases: dict[str, datetime | None] = {}
         self._reasons: dict[str, str] = {}
+        self._despite_freeze: set[str] = set()
         self._marks: dict[str, int] = {}
         self._withdrawn: dict[str, str] = {}
         self._started: set[str] = set()
@@ -47,21 +49,25 @@ class Orders:
         with self._lock:
             return self._frozen
 
-    def lease(self, assignment_id: str, start_until: datetime | None, reason: str = "") -> None:
+    def lease(
+        self, assignment_id: str, start_until: datetime | None, reason: str = "", *, despite_freeze: bool = False
+    ) -> None:
         """Set until when the assignment may start; None holds it, for the reason."""
         with self._lock:
-            self._set(assignment_id, start_until, reason)
+            self._set(assignment_id, start_until, reason, despite_freeze=despite_freeze)
 
     def mark(self, assignment_id: str) -> int:
         """Return how often the assignment's lease was set: what a warrant is compared with when it was verified."""
         with self._lock:
             return self._marks.get(assignment_id, 0)
 
-    def first_lease(self, assignment_id: str, start_until: datetime | None, mark: int) -> None:
+    def first_lease(
+        self, assignment_id: str, start_until: datetime | None, mark: int, *, despite_freeze: bool = False
+    ) -> None:
         """Set the lease that a verified warrant brings, unless a newer word about it came since the mark."""
         with self._lock:
             if self._marks.get(assignment_id, 0) == mark:
-                self._set(assignment_id, start_until, "")
+                self._set(assignment_id, start_until, "", despite_freeze=despite_freeze)
 
     def withdraw(self, assignment_id: str, reason: str) -> bool:
         """Take the assignment back; False when its install has started and goes on."""
@@ -110,21 +116,26 @@ class Orders:
             self._leases.pop(assignment_id, None)
             self._reasons.pop(assignment_id, None)
             self._marks.pop(assignment_id, None)
+            self._despite_freeze.discard(assignment_id)
             self._withdrawn.pop(assignment_id, None)
             self._started.discard(assignment_id)
             if known:
                 self._save()
 
-    def _set(self, assignment_id: str, start_until: datetime | None, reason: str) -> None:
+    def _set(self, assignment_id: str, start_until: datetime | None, reason: str, *, despite_freeze: bool) -> None:
         self._marks[assignment_id] = self._marks.get(assignment_id, 0) + 1
         self._leases[assignment_id] = start_until
         self._reasons[assignment_id] = reason
+        if despite_freeze:
+            self._despite_freeze.add(assignment_id)
+        else:
+            self._despite_freeze.discard(assignment_id)
         self._save()
 
     def _hindrance(self, assignment_id: str, fleet_now: datetime) -> str:
         if assignment_id in self._withdrawn:
             return "it was withdrawn"
-        if self._frozen:
+        if self._frozen and assignment_id not in self._despite_freeze:
             return self._freeze_reason or "a freeze is in force"
         until = self._leases.get(assignment_id)
         if until is None:

@@ -170,7 +170,12 @@ class Worker:
                 return None
             record = record.step("warrant", now, "replaced", f"generation {warrant.generation}")
         bench.journal.save(record)
-        bench.orders.first_lease(warrant.assignment_id, warrant.start_until_time, offer.mark)
+        bench.orders.first_lease(
+            warrant.assignment_id,
+            warrant.start_until_time,
+            offer.mark,
+            despite_freeze=bool(warrant.despite_freeze),
+        )
         _log.info("warrant_accepted", assignment=warrant.assignment_id, release=f"{warrant.release}@{warrant.version}")
         return record
 
@@ -189,7 +194,9 @@ class Worker:
         if known.ended:
             self._bench.outbox.repeat_receipt(warrant.assignment_id, generation)
         else:
-            self._bench.orders.first_lease(warrant.assignment_id, warrant.start_until_time, mark)
+            self._bench.orders.first_lease(
+                warrant.assignment_id, warrant.start_until_time, mark, despite_freeze=bool(warrant.despite_freeze)
+            )
             self.wake()
         return False
 

@@ -224,11 +224,20 @@ class PresenceRegister:
         self._send(computer_id, Message(warrant=signed))
 
     async def renew_lease(
-        self, computer_id: str, assignment_id: str, start_until: datetime | None, reason: str = ""
+        self,
+        computer_id: str,
+        assignment_id: str,
+        start_until: datetime | None,
+        reason: str = "",
+        *,
+        despite_freeze: str = "",
     ) -> None:
-        """Say until when it may start; None says hold."""
+        """Say until when it may start, None says hold; and the deviation by which no freeze holds it."""
         renewal = agent_service_pb2.LeaseRenewal(
-            assignment_id=assignment_id, start_until_time=to_timestamp(start_until), reason=reason
+            assignment_id=assignment_id,
+            start_until_time=to_timestamp(start_until),
+            reason=reason,
+            despite_freeze=despite_freeze,
         )
         self._send(computer_id, Message(lease_renewal=renewal))
 

@@ -87,11 +87,18 @@ _BY_SERVICE: dict[str, dict[str, frozenset[str]]] = {
         "ResumeRollout": _RUNNERS,
         "AbortRollout": _RUNNERS,
         "RetryRollout": _RUNNERS,
+        "ReviewRollout": _RUNNERS,
         "GetRollout": _READERS,
         "ListRollouts": _READERS,
         "ListAssignments": _READERS,
         "WatchRollout": _READERS,
         "ExplainRollout": _READERS,
+    },
+    "sopwith.v1.DeviationService": {
+        "OpenDeviation": _RUNNERS,
+        "ApproveDeviation": _MANAGERS,
+        "CloseDeviation": _RUNNERS,
+        "ListDeviations": _READERS,
     },
     "sopwith.v1.IncidentService": {
         "ListIncidents": _READERS,

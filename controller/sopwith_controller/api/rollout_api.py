@@ -18,6 +18,7 @@ from sopwith_controller.api.watchers import Watchers
 from sopwith_controller.domain.rollout import ENDED_STATES
 from sopwith_controller.domain.rollout_entities import Rollout
 from sopwith_controller.services.rollout_retry import RolloutRetry
+from sopwith_controller.services.rollout_review import RolloutReviews
 from sopwith_controller.services.rollout_start import RolloutStart
 from sopwith_controller.services.rollout_status import RolloutStatuses
 from sopwith_controller.services.rollouts import Rollouts
@@ -34,6 +35,7 @@ class RolloutApi(rollout_service_pb2_grpc.RolloutServiceServicer):
         rollouts: Rollouts,
         start: RolloutStart,
         retry: RolloutRetry,
+        reviews: RolloutReviews,
         statuses: RolloutStatuses,
         *,
         watchers: Watchers,
@@ -41,6 +43,7 @@ class RolloutApi(rollout_service_pb2_grpc.RolloutServiceServicer):
         self._rollouts = rollouts
         self._start = start
         self._retry = retry
+        self._reviews = reviews
         self._statuses = statuses
         self._watchers = watchers
 
@@ -105,6 +108,11 @@ class RolloutApi(rollout_service_pb2_grpc.RolloutServiceServicer):
             computers=chosen,
             exclusions=[wire.PlanExclusion(computer=one.computer, reason=one.reason) for one in exclusions],
         )
+
+    async def ReviewRollout(self, request: wire.ReviewRolloutRequest, context: Any) -> wire.ReviewRolloutResponse:
+        """Record the review of an emergency."""
+        rollout = await self._reviews.review(caller(context), request.id, request.note)
+        return wire.ReviewRolloutResponse(rollout=await self._shown(rollout))
 
     async def GetRollout(self, request: wire.GetRolloutRequest, context: Any) -> wire.GetRolloutResponse:
         """Read one rollout and its plan."""

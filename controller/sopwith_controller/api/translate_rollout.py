@@ -3,6 +3,7 @@
 from sopwith.v1 import rollout_pb2, rollout_service_pb2
 from sopwith_controller.api.errors import refusal_message
 from sopwith_controller.api.translate import to_timestamp
+from sopwith_controller.api.translate_deviation import to_deviation
 from sopwith_controller.domain.lasting_entities import Baseline
 from sopwith_controller.domain.plan import Plan
 from sopwith_controller.domain.planning import member_waves
@@ -49,6 +50,11 @@ def to_rollout(status: RolloutStatus) -> rollout_pb2.Rollout:
         origin_rollout=rollout.origin_id,
         next_draft_time=to_timestamp(status.repetition.next_time if status.repetition else None),
         stalled=status.stalled,
+        deviations=[to_deviation(deviation) for deviation in status.deviations],
+        review_due_time=to_timestamp(status.review_due_time),
+        reviewed_by=rollout.reviewed_by,
+        reviewed_time=to_timestamp(rollout.reviewed_time),
+        review_note=rollout.review_note,
     )
 
 
@@ -83,7 +89,8 @@ def to_plan(drafted: Drafted) -> rollout_service_pb2.RolloutPlan:
                 for item in drafted.planning.exclusions
             ],
             refusals=[refusal_message(refusal) for refusal in drafted.refusals],
-            warnings=drafted.planning.warnings,
+            warnings=drafted.warnings,
+            deviations=[to_deviation(deviation) for deviation in drafted.deviations],
             materials=[
                 rollout_service_pb2.PlanMaterial(name=item.name, present=item.present, message=item.message)
                 for item in drafted.planning.materials

@@ -38,6 +38,7 @@ from sopwith_controller.domain.rollout_entities import Assignment, Rollout
 from sopwith_controller.services.access import Access
 from sopwith_controller.services.advance import Advance
 from sopwith_controller.services.advancing import Advancing
+from sopwith_controller.services.deviations import Deviations
 from sopwith_controller.services.enrolment import Enrolment
 from sopwith_controller.services.freezes import Freezes
 from sopwith_controller.services.incidents import Incidents
@@ -49,6 +50,7 @@ from sopwith_controller.services.planning import Planner
 from sopwith_controller.services.ports import Clock, Database, Notifier
 from sopwith_controller.services.progress import Progress
 from sopwith_controller.services.rollout_records import RolloutRecords
+from sopwith_controller.services.rollout_review import RolloutReviews
 from sopwith_controller.services.rollouts import RolloutTools
 from sopwith_controller.services.sops import Sops
 from sopwith_controller.services.source_renewal import SourceRenewal
@@ -63,6 +65,8 @@ CERTIFICATE_LOOK_EVERY = timedelta(hours=12)
 LOG_SHOWN_WITHIN = timedelta(seconds=1)
 LOG_SHOWN_EVERY = timedelta(seconds=60)
 SOP_LOOK_EVERY = timedelta(seconds=30)
+DEVIATIONS_LOOK_EVERY = timedelta(seconds=30)
+REVIEWS_LOOK_EVERY = timedelta(seconds=60)
 HEARTBEAT = timedelta(seconds=30)
 
 
@@ -98,6 +102,7 @@ class Parts:
         )
         self.witnesses = Witnesses(database, self.incidents, key=self.log_key.verifier, verify=verify_checkpoint)
         self.source_renewal = SourceRenewal(database, self.clock, self.source, self.incidents)
+        self.planner = Planner(self.source, self.clock)
         self.views = Views(self.presence, self.records, HEARTBEAT)
         advance = Advance(
             database,
@@ -118,7 +123,7 @@ class Parts:
             database=database,
             clock=self.clock,
             ids=self.ids,
-            planner=Planner(self.source, self.clock),
+            planner=self.planner,
             records=self.records,
             incidents=self.incidents,
             changed=self.rollout_changed,
@@ -143,6 +148,8 @@ class Parts:
             timers=self.scheduler,
             changed=self.advancing.poke_all,
         )
+        self.reviews = RolloutReviews(database, self.clock, self.records, self.incidents)
+        self.deviations = Deviations(database, self.clock, self.ids, self.planner, changed=self.advancing.poke_all)
         self.enrolment = Enrolment(database, BuiltInIssuer(authority), self.clock, self.ids, self.access)
         self.sops = Sops(database, self.clock, StrictSopReader(), self.presence)
         self.certificate = ServerCertificate(authority, paths.controller_pair, controller_subject(config), self.clock)
@@ -170,6 +177,8 @@ class Parts:
             ("log witnesses", LOG_SHOWN_EVERY, self.show_log),
             ("own certificate", CERTIFICATE_LOOK_EVERY, self.keep_certificate),
             ("effective SOP", SOP_LOOK_EVERY, self.sops.activate_due),
+            ("deviations", DEVIATIONS_LOOK_EVERY, self.deviations.expire_due),
+            ("reviews", REVIEWS_LOOK_EVERY, self.reviews.escalate_overdue),
         ]
 
     async def flush_last_seen(self) -> None:

@@ -2,6 +2,7 @@
 
 from sopwith.v1 import (
     agent_service_pb2_grpc,
+    deviation_service_pb2_grpc,
     fleet_service_pb2_grpc,
     incident_service_pb2_grpc,
     people_service_pb2_grpc,
@@ -12,6 +13,7 @@ from sopwith.v1 import (
 )
 from sopwith_controller.api.agent_api import AgentApi, AgentTools
 from sopwith_controller.api.arrivals import Arrivals
+from sopwith_controller.api.deviation_api import DeviationApi
 from sopwith_controller.api.fleet_api import FleetApi
 from sopwith_controller.api.incident_api import IncidentApi
 from sopwith_controller.api.people_api import JoinAddress, PeopleApi
@@ -43,6 +45,9 @@ def registrations(parts: Parts) -> list[Registration]:
         lambda server: people_service_pb2_grpc.add_PeopleServiceServicer_to_server(apis.people(), server),
         lambda server: release_service_pb2_grpc.add_ReleaseServiceServicer_to_server(apis.releases(), server),
         lambda server: rollout_service_pb2_grpc.add_RolloutServiceServicer_to_server(apis.rollouts(), server),
+        lambda server: deviation_service_pb2_grpc.add_DeviationServiceServicer_to_server(
+            DeviationApi(parts.deviations), server
+        ),
         lambda server: incident_service_pb2_grpc.add_IncidentServiceServicer_to_server(
             IncidentApi(parts.incidents), server
         ),
@@ -117,4 +122,4 @@ class _Apis:
         tools = parts.rollout_tools
         statuses = RolloutStatuses(parts.database, parts.clock, parts.records, parts.views)
         start = RolloutStart(tools, parts.presence)
-        return RolloutApi(Rollouts(tools), start, RolloutRetry(tools), statuses, watchers=parts.watchers)
+        return RolloutApi(Rollouts(tools), start, RolloutRetry(tools), parts.reviews, statuses, watchers=parts.watchers)

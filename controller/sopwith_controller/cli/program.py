@@ -19,6 +19,7 @@ NOUNS = {
     "rollout": ("rollout", "Plan, start, watch and stop rollouts."),
     "freeze": ("freeze", "Forbid and allow installing on the whole fleet."),
     "incident": ("incident", "Take and close incidents."),
+    "deviation": ("deviation", "Ask for, approve and end exceptions to single gates."),
     "log": ("log", "Read, verify and export the update log."),
     "doctor": ("doctor", "Check the controller's set-up."),
     "demo": ("demo", "Show one whole update on real parts, in a minute."),

@@ -182,6 +182,16 @@ def retry(rollout: str, computers: tuple[str, ...], yes: bool, reason: str, requ
         tell(f"tried again on {', '.join(reply.computers)}; next: sopwith rollout status {reply.rollout.id}")
 
 
+@verb(group, "review", example='sopwith rollout review r-7k2m9qx4 --note "the leak is closed, nothing else changed"')
+@click.argument("rollout")
+@click.option("--note", "--reason", "note", default="", metavar="TEXT", help="What was found; it is recorded.")
+def review(rollout: str, note: str) -> None:
+    """Record the review of an emergency rollout; never by who asked for it."""
+    with connected() as connection:
+        reply = connection.call(connection.rollouts.ReviewRollout, pb.ReviewRolloutRequest(id=rollout, note=note))
+    _emit(reply.rollout)
+
+
 @verb(group, "list", example="sopwith rollout list -o wide")
 def list_() -> None:
     """List rollouts, newest first."""

@@ -74,6 +74,8 @@ def print_rollout(rollout: rollout_pb2.Rollout) -> None:
             ("Approved by", ", ".join(rollout.approved_by)),
             ("Started by", rollout.operator),
             ("Ticket", rollout.ticket),
+            ("Review due", "" if rollout.reviewed_by else time_text(rollout, "review_due_time")),
+            ("Reviewed", f"{rollout.reviewed_by}: {rollout.review_note}" if rollout.reviewed_by else ""),
             ("Started", time_text(rollout, "started_time")),
             ("Ended", time_text(rollout, "ended_time")),
             ("Deadline", time_text(rollout, "deadline_time")),
@@ -82,6 +84,7 @@ def print_rollout(rollout: rollout_pb2.Rollout) -> None:
     )
     print()
     print_waves(rollout.waves)
+    print_deviations(rollout.deviations)
     for note in rollout.guidance:
         print(f"\nGuidance of the IT manager: {escape(note)}")
 
@@ -113,3 +116,11 @@ def print_waves(waves: Any) -> None:
         [[w.name, w.state, f"{w.size:,}", soak_text(w.soak_seconds), counts_text(w.counts)] for w in waves],
         wrap=4,
     )
+
+
+def print_deviations(deviations: Any) -> None:
+    """Print deviations, one a line."""
+    for one in deviations:
+        until, by = time_text(one, "expires_time"), f", approved by {one.approver}" if one.approver else ""
+        state = enum_name(one, "state").lower()
+        print(f"deviation {escape(one.id)} from {escape(one.gate)} is {state}, until {until}{by}: {escape(one.reason)}")

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives import serialization
 from google.protobuf.message import Message
 
 from sopwith.v1 import (
+    deviation_service_pb2_grpc,
     fleet_service_pb2_grpc,
     incident_service_pb2_grpc,
     people_service_pb2_grpc,
@@ -64,6 +65,7 @@ class Connection:
         self.releases = release_service_pb2_grpc.ReleaseServiceStub(self._channel)
         self.sops = sop_service_pb2_grpc.SopServiceStub(self._channel)
         self.rollouts = rollout_service_pb2_grpc.RolloutServiceStub(self._channel)
+        self.deviations = deviation_service_pb2_grpc.DeviationServiceStub(self._channel)
         self.incidents = incident_service_pb2_grpc.IncidentServiceStub(self._channel)
         self.update_log = update_log_service_pb2_grpc.UpdateLogServiceStub(self._channel)
 

@@ -4,34 +4,47 @@ Decides class, need, and whether one approval or all of them hold; signatures ar
 
 - standard: covered by the signed SOP, nobody is asked. normal: named approvers before the start. emergency: nobody
   before, a review afterwards.
-- The strictest of SOP, release and profile counts; `regulated` makes every rollout at least normal.
+- The strictest of SOP, release and profile counts: a SOP whose standard changes are not covered by its signatures, a
+  release of class normal or emergency, and `regulated` each make a rollout at least normal.
 - An approver is never the requester, holds one of the class's roles, and approves the digest of the plan as it stands
-  now; a changed plan makes an approval stale.
+  now; a changed plan makes an approval stale. At the start an approval is at most 14 days old, and who gave it may
+  still approve.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime, timedelta
 
 from sopwith_controller.domain.errors import Refusal, RefusedError
 from sopwith_controller.domain.rollout_entities import Approval, Rollout
 from sopwith_formats.manifest import Manifest
 from sopwith_formats.rollout_spec import RolloutSpec
-from sopwith_formats.sop_policy import ChangeClass, SopPolicy
+from sopwith_formats.sop_policy import ChangeClass, SopPolicy, WaveRule
 
 STANDARD, NORMAL, EMERGENCY = "standard", "normal", "emergency"
 APPROVER_ROLES = ("owner", "it_manager")
+APPROVAL_LIFE = timedelta(days=14)
+"""How long an approval may wait for the start of its rollout."""
 
 _DEFAULTS = {
     STANDARD: ChangeClass(approval="sop"),
     NORMAL: ChangeClass(approval="before", approvers_count=1, approver_roles=APPROVER_ROLES),
-    EMERGENCY: ChangeClass(approval="after", approver_roles=APPROVER_ROLES, review_within_seconds=24 * 3600),
+    EMERGENCY: ChangeClass(
+        approval="after",
+        approver_roles=APPROVER_ROLES,
+        review_within_seconds=24 * 3600,
+        waves=(WaveRule("canary", 1, 600), WaveRule("early", "10%", 900), WaveRule("rest", "100%")),
+    ),
 }
 
 
-def change_class_of(spec: RolloutSpec, manifest: Manifest, profile: str) -> str:
+def change_class_of(spec: RolloutSpec, manifest: Manifest, policy: SopPolicy, profile: str) -> str:
     """Return the strictest class; only the rollout itself opens the emergency door."""
     if spec.emergency:
         return EMERGENCY
-    return NORMAL if manifest.change_class != STANDARD or profile == "regulated" else STANDARD
+    by_sop = NORMAL if rule_of(policy, STANDARD).approval != "sop" else STANDARD
+    by_release = NORMAL if manifest.change_class != STANDARD else STANDARD
+    by_profile = NORMAL if profile == "regulated" else STANDARD
+    return NORMAL if NORMAL in {by_sop, by_release, by_profile} else STANDARD
 
 
 def rule_of(policy: SopPolicy, change_class: str) -> ChangeClass:
@@ -92,6 +105,24 @@ def valid_approvals(rollout: Rollout) -> tuple[Approval, ...]:
     return tuple(by_person.values())
 
 
+def standing(
+    rollout: Rollout, policy: SopPolicy, roster: Mapping[str, Collection[str]], now: datetime
+) -> tuple[Approval, ...]:
+    """Return the approvals that still count for a start: young enough, by people who still may approve.
+
+    `roster` names the roles of everybody who may act at all, by name.
+    """
+    rule = rule_of(policy, rollout.change_class)
+    allowed = set(rule.approver_roles or APPROVER_ROLES)
+    return tuple(
+        approval
+        for approval in valid_approvals(rollout)
+        if now < approval.time + APPROVAL_LIFE
+        and allowed & set(roster.get(approval.person, ()))
+        and not (rule.not_requester and approval.person == rollout.requester)
+    )
+
+
 def is_enough(rollout: Rollout, policy: SopPolicy, profile: str, added: Sequence[Approval] = ()) -> bool:
     """Tell whether the approvals (with `added` ones) suffice for a start."""
     people = {a.person for a in (*rollout.approvals, *added) if a.plan_sha256 == rollout.plan_sha256}
@@ -99,7 +130,7 @@ def is_enough(rollout: Rollout, policy: SopPolicy, profile: str, added: Sequence
 
 
 def check_fresh(rollout: Rollout, policy: SopPolicy, profile: str) -> None:
-    """Raise RefusedError at the start when approvals are missing or were given to another plan."""
+    """Raise RefusedError when approvals are missing or were given to another plan."""
     if is_enough(rollout, policy, profile):
         return
     raise RefusedError(

@@ -12,6 +12,7 @@ import hashlib
 from collections.abc import Sequence
 
 from sopwith_controller.domain.bench import bench_remedy, is_benched, why_benched
+from sopwith_controller.domain.deviation import GRANTED_BY
 from sopwith_controller.domain.entities import Computer, ComputerState
 from sopwith_controller.domain.errors import InvalidInputError, Refusal
 from sopwith_controller.domain.plan_inputs import Exclusion, PlanInputs
@@ -33,9 +34,10 @@ def choose(inputs: PlanInputs) -> tuple[list[Computer], list[Exclusion], list[Re
         if not audience.matches(computer.labels, computer.facts):
             continue
         if not scope.matches(computer.labels, computer.facts):
-            if audience.requirements:
-                outside.append(computer.name)
-            continue
+            if not audience.requirements:
+                continue
+            # Planned and refused: with a deviation from sop_scope the plan stands as it is.
+            outside.append(computer.name)
         reason = _left_out(inputs, computer)
         if reason:
             exclusions.append(reason)
@@ -69,7 +71,7 @@ def _scope_refusals(inputs: PlanInputs, chosen: list[Computer], outside: list[st
                 "II",
                 f"{names} lies outside the scope of {inputs.policy.sop_id} ({inputs.policy.scope})",
                 remedy="narrow the audience, or revise the SOP's scope",
-                deviation="owner or it_manager",
+                deviation=GRANTED_BY,
             )
         ]
     if not chosen:

@@ -81,11 +81,21 @@ def levels_of(rule: EscalationRule, profile: str) -> tuple[EscalationLevel, ...]
 
 
 def begin(
-    incident: Incident, policy: SopPolicy | None, contacts: Sequence[Contact], profile: str, now: datetime
+    incident: Incident,
+    policy: SopPolicy | None,
+    contacts: Sequence[Contact],
+    profile: str,
+    now: datetime,
+    *,
+    also: tuple[str, ...] = (),
 ) -> EscalationStep:
-    """Return the first step of a new incident: its first level is told at once."""
+    """Return the first step of a new incident: its first level is told at once, and the roles `also`."""
     levels = levels_of(rule_of(policy, incident.severity), profile)
     tell = _recipients(levels[:1], levels[1:], contacts)
+    if also:
+        channels = levels[0].channels if levels else _AT_ONCE.channels
+        besides = _recipients((EscalationLevel(0, also, channels),), (), contacts)
+        tell = tuple(dict.fromkeys((*tell, *besides)))
     return EscalationStep(_told(incident, policy, profile, now), tell, "raised", incident.computers)
 
 

@@ -6,6 +6,7 @@ approvals `approvals`', windows and freezes the planner's, because they make it 
 
 from collections.abc import Sequence
 
+from sopwith_controller.domain.deviation import GRANTED_BY
 from sopwith_controller.domain.entities import Release, ReleaseState, SopRevision, SopState
 from sopwith_controller.domain.errors import Refusal, RefusedError
 from sopwith_controller.domain.plan import Plan
@@ -76,7 +77,7 @@ def check_ready_quorum(plan: Plan, ready: int) -> None:
                 "V.A",
                 f"{ready} of {len(plan.members)} computers are ready, and {plan.ready_quorum} must be",
                 remedy="sopwith computer readiness NAME says what stands in the way of each",
-                deviation="owner or it_manager (sopwith deviation open)",
+                deviation=GRANTED_BY,
             )
         )
 

@@ -107,7 +107,11 @@ def _renew(state: TickState, assignment: Assignment, computer: ComputerView) -> 
 
 def _lease_until(state: TickState, computer: ComputerView) -> datetime:
     view = state.view
-    limits = [state.now + LEASE, state.window(computer).last_start, view.rollout.deadline_time, view.freeze_begins]
+    deviated = view.deviations.get("freeze")
+    frozen_from = view.freeze_begins
+    if deviated and (view.freezes or frozen_from):
+        frozen_from = deviated.expires_time  # a freeze holds this rollout from there on, at the earliest
+    limits = [state.now + LEASE, state.window(computer).last_start, view.rollout.deadline_time, frozen_from]
     return min(limit for limit in limits if limit is not None)
 
 

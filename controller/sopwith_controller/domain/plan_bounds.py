@@ -6,6 +6,7 @@ Decides by the SOP's policy alone. A deviation may cover a value outside; granti
 from collections.abc import Sequence
 from datetime import timedelta
 
+from sopwith_controller.domain.deviation import GRANTED_BY
 from sopwith_controller.domain.durations import Estimates
 from sopwith_controller.domain.errors import Refusal
 from sopwith_controller.domain.plan import Plan
@@ -13,8 +14,6 @@ from sopwith_controller.domain.windows import never_fits
 from sopwith_formats.rollout_spec import ErrorThresholdSpec, RolloutSpec
 from sopwith_formats.sop_policy import Amount, Range, SopPolicy, WaveRule, amount, same_kind
 from sopwith_formats.units import format_duration, format_rate
-
-DEVIATION = "owner or it_manager (sopwith deviation open)"
 
 
 def check_bounds(spec: RolloutSpec, policy: SopPolicy, waves: Sequence[WaveRule]) -> list[Refusal]:
@@ -59,7 +58,7 @@ def check_fits_window(plan: Plan, estimates: Estimates) -> list[Refusal]:
             "V.C",
             f"{plan.release}: {reason} ({measured})",
             remedy="lengthen window in the rollout file",
-            deviation=DEVIATION,
+            deviation=GRANTED_BY,
         )
     ]
 
@@ -85,7 +84,7 @@ def _wave_bounds(policy: SopPolicy, waves: Sequence[WaveRule]) -> list[Refusal]:
 
 
 def _refusal(reason: str, key: str) -> Refusal:
-    return Refusal("sop_bounds", "V", reason, remedy=f"change {key} in the rollout file", deviation=DEVIATION)
+    return Refusal("sop_bounds", "V", reason, remedy=f"change {key} in the rollout file", deviation=GRANTED_BY)
 
 
 def _bounds(key: str, bounds: Range) -> str:

@@ -15,7 +15,7 @@ section 5):
 from collections.abc import Sequence
 from decimal import ROUND_CEILING, Decimal
 
-from sopwith_controller.domain.approvals import change_class_of
+from sopwith_controller.domain.approvals import EMERGENCY, change_class_of, rule_of
 from sopwith_controller.domain.audience import choose, in_order
 from sopwith_controller.domain.entities import Computer
 from sopwith_controller.domain.errors import InvalidInputError, Refusal
@@ -118,9 +118,7 @@ def _wave_rules(inputs: PlanInputs) -> tuple[WaveRule, ...]:
     if inputs.spec.waves:
         return inputs.spec.waves
     if inputs.spec.emergency:
-        emergency = inputs.policy.change_classes.get("emergency")
-        if emergency and emergency.waves:
-            return emergency.waves
+        return rule_of(inputs.policy, EMERGENCY).waves or inputs.policy.waves.default
     return inputs.policy.waves.default
 
 
@@ -143,7 +141,7 @@ def _plan(
         sop_id=policy.sop_id,
         sop_revision=inputs.sop_revision,
         policy_sha256=inputs.policy_sha256,
-        change_class=change_class_of(inputs.spec, inputs.manifest, inputs.profile),
+        change_class=change_class_of(inputs.spec, inputs.manifest, inputs.policy, inputs.profile),
         audience=spec.audience,
         members=members,
         waves=waves,

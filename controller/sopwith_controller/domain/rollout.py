@@ -21,6 +21,8 @@ class RolloutCommand(StrEnum):
     APPROVE = "APPROVE"
     REJECT = "REJECT"
     START = "START"
+    REPLAN = "REPLAN"
+    CLEAR = "CLEAR"
     OPEN_WAVE = "OPEN_WAVE"
     PAUSE = "PAUSE"
     SUSPEND = "SUSPEND"
@@ -41,6 +43,8 @@ TRANSITIONS: dict[tuple[RolloutState, RolloutCommand], RolloutState] = {
     (_S.IN_REVIEW, _C.REJECT): _S.DRAFT,
     (_S.IN_REVIEW, _C.ABORT): _S.ABORTING,
     (_S.APPROVED, _C.START): _S.RUNNING,
+    (_S.APPROVED, _C.REPLAN): _S.DRAFT,
+    (_S.APPROVED, _C.CLEAR): _S.ABORTED,
     (_S.APPROVED, _C.ABORT): _S.ABORTING,
     (_S.RUNNING, _C.OPEN_WAVE): _S.RUNNING,
     (_S.RUNNING, _C.PAUSE): _S.PAUSED,
@@ -90,7 +94,7 @@ def next_state(rollout: Rollout, command: RolloutCommand) -> RolloutState:
     return state
 
 
-_OF_MACHINES = frozenset({_C.OPEN_WAVE, _C.SUSPEND, _C.COMPLETE, _C.FINISH_ABORT})
+_OF_MACHINES = frozenset({_C.REPLAN, _C.CLEAR, _C.OPEN_WAVE, _C.SUSPEND, _C.COMPLETE, _C.FINISH_ABORT})
 
 
 def _words(command: RolloutCommand) -> str:
@@ -127,6 +131,16 @@ def reject(rollout: Rollout, *, person: str, reason: str) -> Rollout:
     """Send it back to its requester; approvals are void."""
     text = f"rejected by {person}: {_spoken(reason)}"
     return replace(rollout, state=next_state(rollout, _C.REJECT), state_reason=text, approvals=())
+
+
+def replan(rollout: Rollout, *, reason: str) -> Rollout:
+    """Send it back to its requester because its plan or its approvals are not what was approved any more."""
+    return replace(rollout, state=next_state(rollout, _C.REPLAN), state_reason=reason, approvals=())
+
+
+def clear(rollout: Rollout, *, reason: str, now: datetime) -> Rollout:
+    """Close it before its start: nothing is left to do."""
+    return replace(rollout, state=next_state(rollout, _C.CLEAR), state_reason=reason, ended_time=now)
 
 
 def start(rollout: Rollout, *, operator: str, reason: str, now: datetime, deadline_seconds: int, waves: int) -> Rollout:

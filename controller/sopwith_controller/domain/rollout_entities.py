@@ -85,6 +85,10 @@ class Rollout:
     """CATCH_UP or PATCH_DAY for one that the controller drafted; empty: a person did."""
     origin_id: str = ""
     """Of a catch-up the rollout whose baseline it brings, of a patch day the first rollout that repeats."""
+    reviewed_by: str = ""
+    """Who looked at an emergency rollout afterwards; empty: nobody yet, or it is none."""
+    reviewed_time: datetime | None = None
+    review_note: str = ""
 
 
 CATCH_UP = "catch_up"

@@ -51,18 +51,25 @@ _OF_STATES = {
 
 
 def of_rollout(view: RolloutView) -> Wait | None:
-    """Return what holds the whole rollout: its state, or a freeze."""
+    """Return what holds the whole rollout: its state, missing approvals, or a freeze that no deviation opens."""
     rollout = view.rollout
     if rollout.state is RolloutState.RUNNING:
         if view.release_withdrawn:
             return Wait("none", f"{view.plan.release} was withdrawn; what runs is followed to its end")
-        return _of_freeze(view)
+        return _of_approval(view) or _of_freeze(view)
     wait = _OF_STATES[rollout.state]
     return replace(wait, message=wait.message or rollout.state_reason, remedy=wait.remedy.format(id=rollout.id))
 
 
+def _of_approval(view: RolloutView) -> Wait | None:
+    if view.approved:
+        return None
+    text = f"its {view.rollout.change_class} change lacks approvals of its present plan"
+    return Wait("approval", text, f"sopwith rollout abort {view.rollout.id} --reason TEXT, and create it anew")
+
+
 def _of_freeze(view: RolloutView) -> Wait | None:
-    if not view.freezes:
+    if not view.freezes or "freeze" in view.deviations:
         return None
     freeze = view.freezes[0]
     text = f"{freeze.started_by} froze all installs: {freeze.reason}"

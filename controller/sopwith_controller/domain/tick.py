@@ -9,8 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from sopwith_controller.domain.deviation import DEVIABLE, Deviation
 from sopwith_controller.domain.durations import Estimates
 from sopwith_controller.domain.entities import Readiness
+from sopwith_controller.domain.gate_decisions import GateDecision, GateResult
 from sopwith_controller.domain.incident_entities import Freeze
 from sopwith_controller.domain.plan import Plan
 from sopwith_controller.domain.rollout_entities import Assignment, Rollout
@@ -73,6 +75,20 @@ class RolloutView:
     """When the next freeze begins that is known ahead: no lease reaches into it."""
     install_timeout: timedelta = INSTALL_TIMEOUT
     """After so long a computer ends an attempt to install; of the SOP revision that the rollout cited."""
+    deviations: Mapping[str, Deviation] = field(default_factory=dict)
+    """Gate to the deviation in force that opens it for this rollout."""
+    approved: bool = True
+    """The approvals that its change class asks for stand under its plan."""
+
+    @property
+    def overridden(self) -> tuple[GateDecision, ...]:
+        """Return the gates that would hold or delay offers now, but for a deviation."""
+        closing = {"freeze": bool(self.freezes), "window": bool(self.plan.window or self.plan.groups)}
+        return tuple(
+            GateDecision(gate, DEVIABLE[gate], GateResult.DEVIATED, deviation=self.deviations[gate].id)
+            for gate, closes in closing.items()
+            if closes and gate in self.deviations
+        )
 
 
 # Actions. Those with an `assignment` name it by id.

@@ -63,7 +63,9 @@ class TickState:
         key = (self.plan.groups_of_members.get(computer.id, computer.group), computer.time_zone, computer.platform)
         if (found := self.windows.get(key)) is None:
             takes = self.view.estimates.of(computer.platform).takes
-            found = self.windows[key] = opening(self.plan, key[0], key[1], self.now, takes)
+            deviation = self.view.deviations.get("window")
+            until = deviation.expires_time if deviation else None
+            found = self.windows[key] = opening(self.plan, key[0], key[1], self.now, takes, deviated_until=until)
             self.at(found.next_change)
         return found
 
@@ -90,4 +92,6 @@ def begin(view: RolloutView, now: datetime, *, explaining: bool) -> TickState:
     state.at(view.freeze_begins)
     for freeze in view.freezes:
         state.at(freeze.end_time)
+    for deviation in view.deviations.values():
+        state.at(deviation.expires_time)
     return state

@@ -5,9 +5,10 @@ belongs to, with its log entry, in the order of the decision and in one transact
 the commit, from what was committed; one that is lost is repaired at the computer's next Hello.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from sopwith_controller.domain import assignment as mirror
 from sopwith_controller.domain import rollout as machine
@@ -90,7 +91,7 @@ class Advance:
             view = await self._views.load(unit, rollout, now)
             decision = plan_tick(view, now)
             policy = await self._records.policy(unit, rollout)
-            basis = await warrant_basis(unit, rollout, view.plan, policy)
+            basis = await warrant_basis(unit, rollout, view.plan, policy, view.deviations)
             tick = _Tick(unit, self._gateway, self._incidents, basis=basis, view=view, now=now)
             await tick.carry_out(decision)
             if await tick.save():
@@ -132,6 +133,7 @@ class _Tick:
         self._raiser = incidents
         self._basis = basis
         self._before = view.rollout
+        self._overridden = [decision.record() for decision in view.overridden]
         self._now = now
         self._all = view.assignments
         self._assignments: dict[str, Assignment] = {}
@@ -191,7 +193,11 @@ class _Tick:
             await self._offer(before, action)
         elif isinstance(action, RenewLease):
             self._put(replace(before, start_until_time=action.start_until))
-            self._later(lambda: self._gateway.renew_lease(before.computer_id, before.id, action.start_until))
+            self._later(
+                lambda: self._gateway.renew_lease(
+                    before.computer_id, before.id, action.start_until, despite_freeze=self._basis.despite_freeze
+                )
+            )
         elif isinstance(action, HoldLease):
             self._put(replace(before, start_until_time=None, waiting=action.reason))
             self._later(lambda: self._gateway.renew_lease(before.computer_id, before.id, None, action.reason))
@@ -204,14 +210,11 @@ class _Tick:
         offered = replace(mirror.offer(before, now=self._now, start_until=action.start_until), wave=action.wave)
         self._put(offered)
         warrant = write_warrant(self._basis, offered, start_until=action.start_until, now=self._now)
-        await self._log(
-            assignment_draft(
-                LogKind.ASSIGNMENT_OFFERED,
-                self.rollout,
-                offered,
-                f"{self.rollout.release} offered to {offered.computer}",
-            )
-        )
+        message = f"{self.rollout.release} offered to {offered.computer}"
+        draft = assignment_draft(LogKind.ASSIGNMENT_OFFERED, self.rollout, offered, message)
+        if self._overridden:
+            draft = replace(draft, details={**draft.details, "gates": self._overridden})
+        await self._log(draft)
         self._later(lambda: self._gateway.send_warrant(offered.computer_id, warrant))
 
     async def _end(self, action: EndAssignment) -> None:
@@ -255,7 +258,8 @@ class _Tick:
     ) -> None:
         if isinstance(action, OpenWave):
             self.rollout = machine.open_wave(self.rollout, action.wave, now=self._now)
-            await self._log(self._draft(LogKind.WAVE_OPENED, f"wave {action.name} opened", wave=action.name))
+            opened = f"wave {action.name} opened"
+            await self._log(self._draft(LogKind.WAVE_OPENED, opened, wave=action.name, gates=self._overridden))
         elif isinstance(action, MarkWaveEnded):
             self.rollout = machine.end_wave(self.rollout, action.wave, now=self._now)
         elif isinstance(action, PassWave):
@@ -298,8 +302,9 @@ class _Tick:
     def _later(self, send: Callable[[], Awaitable[None]]) -> None:
         self.messages.append(send)
 
-    def _draft(self, kind: LogKind, message: str, *, wave: str = "") -> LogDraft:
-        return rollout_draft(kind, self.rollout, message, details={"wave": wave} if wave else {})
+    def _draft(self, kind: LogKind, message: str, *, wave: str = "", gates: Sequence[dict[str, Any]] = ()) -> LogDraft:
+        details = {"wave": wave, "gates": list(gates)}
+        return rollout_draft(kind, self.rollout, message, details={key: text for key, text in details.items() if text})
 
     async def _log(self, draft: LogDraft) -> None:
         await self._unit.update_log.append(draft)

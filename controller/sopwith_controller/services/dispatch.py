@@ -4,7 +4,7 @@ This module decides which warrants are sent again and which are taken back; ever
 which the arrival causes. Rules: an assignment that was offered, has not ended and is not in the computer's journal is
 sent again with the same generation; one in the journal that the controller has ended is withdrawn (without effect from
 INSTALLING on: the computer's receipt will tell the truth); the receipt key that a computer shows first is its key for
-ever.
+ever. A deviation from a freeze comes with the next lease, never with what is sent again.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,7 +19,7 @@ from sopwith_controller.services.computers import change_state
 from sopwith_controller.services.incidents import Incidents
 from sopwith_controller.services.ports import AgentGateway, Clock, Database, UnitOfWork
 from sopwith_controller.services.rollout_records import RolloutRecords
-from sopwith_controller.services.warrants import warrant_basis, write_warrant
+from sopwith_controller.services.warrants import is_approved, warrant_basis, write_warrant
 from sopwith_formats.vocabulary import BEFORE_INSTALLING, AssignmentState, Symptom
 from sopwith_formats.warrant import Warrant
 
@@ -173,8 +173,10 @@ class Dispatch:
             if assignment.state is AssignmentState.PENDING or assignment.id in journal:
                 continue
             rollout = await self._records.get(unit, assignment.rollout_id)
+            if not await is_approved(unit, rollout, self._records):
+                continue
             policy = await self._records.policy(unit, rollout)
-            basis = await warrant_basis(unit, rollout, self._records.plan(rollout), policy)
+            basis = await warrant_basis(unit, rollout, self._records.plan(rollout), policy, {})
             lease = assignment.start_until_time
             start_until = lease if lease is not None and lease > now else None
             warrants.append(write_warrant(basis, assignment, start_until=start_until, now=now))

@@ -60,8 +60,12 @@ class Incidents:
         computers: Sequence[str] = (),
         rollout: Rollout | None = None,
         release: str = "",
+        also: tuple[str, ...] = (),
     ) -> Incident:
-        """Raise an incident in this transaction, or widen the open one of the same rollout and symptom."""
+        """Raise an incident in this transaction, or widen the open one of the same rollout and symptom.
+
+        `also` names roles that are told at once beside the first level.
+        """
         now = self._clock.now()
         rollout_id = rollout.id if rollout else ""
         known = rules.find_open(await unit.incidents.unresolved(), rollout_id, symptom)
@@ -78,7 +82,7 @@ class Incidents:
             computers=computers,
         )
         policy, contacts, profile = await self._ladder(unit, rollout)
-        step = escalation.begin(incident, policy, contacts, profile, now)
+        step = escalation.begin(incident, policy, contacts, profile, now, also=also)
         await self._tell(unit, step)
         await self._log(unit, LogKind.INCIDENT_RAISED, step.incident, f"{symptom}: {summary}", "")
         return step.incident

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
+from sopwith_controller.domain.deviation import Deviation
 from sopwith_controller.domain.lasting_entities import Baseline, Repetition
 
 
@@ -34,5 +35,25 @@ class Repetitions(Protocol):
         ...
 
     async def put(self, repetition: Repetition) -> None:
+        """Insert or replace."""
+        ...
+
+
+class Deviations(Protocol):
+    """Exceptions to single gates."""
+
+    async def get(self, deviation_id: str) -> Deviation | None:
+        """Return one."""
+        ...
+
+    async def all(self) -> Sequence[Deviation]:
+        """Return all, newest first."""
+        ...
+
+    async def unended(self) -> Sequence[Deviation]:
+        """Return OPEN and APPROVED ones, newest first."""
+        ...
+
+    async def put(self, deviation: Deviation) -> None:
         """Insert or replace."""
         ...

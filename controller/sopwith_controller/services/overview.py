@@ -9,10 +9,13 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sopwith_controller.domain import evaluation
+from sopwith_controller.domain.deviation import Deviation, DeviationState, in_force
+from sopwith_controller.domain.emergency import waits_for_review
 from sopwith_controller.domain.entities import Computer, ComputerState, Settings, SopRevision, SopState
 from sopwith_controller.domain.incident_entities import Incident, IncidentState, Notification
 from sopwith_controller.domain.rollout_entities import PATCH_DAY, Rollout, RolloutState
 from sopwith_controller.services.ports import AgentGateway, Clock, Database, SourceStore, UnitOfWork
+from sopwith_formats.units import format_time
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,7 @@ class Overviews:
             attention = [
                 *_of_incidents(incidents),
                 *_of_rollouts(rollouts),
+                *_of_deviations(await unit.deviations.unended(), now),
                 *_of_computers(computers),
                 *_of_sop(await unit.sops.newest(settings.sop_id), effective),
                 *await _of_releases(unit),
@@ -131,6 +135,22 @@ def _of_rollouts(rollouts: Sequence[Rollout]) -> list[Attention]:
             found.append(
                 Attention(severity, f"rollout {rollout.name} ({rollout.release}) {what}", command.format(id=rollout.id))
             )
+        if waits_for_review(rollout):
+            command = f"sopwith rollout review {rollout.id} --note TEXT"
+            found.append(Attention(2, f"the emergency rollout {rollout.name} waits for its review", command))
+    return found
+
+
+def _of_deviations(deviations: Sequence[Deviation], now: datetime) -> list[Attention]:
+    found = []
+    for one in deviations:
+        until = format_time(one.expires_time)
+        if in_force(one, now):
+            text = f"a deviation from {one.gate} is in force until {until}: {one.reason}"
+            found.append(Attention(4, text, f"sopwith deviation close {one.id} --reason TEXT"))
+        elif one.state is DeviationState.OPEN and now < one.expires_time:
+            text = f"{one.requester} asks for a deviation from {one.gate}: {one.reason}"
+            found.append(Attention(3, text, f"sopwith deviation approve {one.id}"))
     return found
 
 

@@ -5,20 +5,26 @@ revision counts for a submitted plan, a draft is planned against the newest revi
 that cannot be made for want of release or SOP names what is missing.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
+from sopwith_controller.domain.deviation import Deviation
 from sopwith_controller.domain.entities import Release, SopRevision
 from sopwith_controller.domain.errors import InvalidInputError, NotFoundError, Refusal, RefusedError
+from sopwith_controller.domain.gate_decisions import Judgement, gathered, judge
 from sopwith_controller.domain.gates import check_sop_effective
 from sopwith_controller.domain.plan_inputs import PlanInputs, Planning
 from sopwith_controller.domain.plan_risk import Risk, approvals_missing, assess
 from sopwith_controller.domain.planning import make_plan
+from sopwith_controller.services.covering import load_covering
 from sopwith_controller.services.ports import Clock, SourceStore, UnitOfWork
 from sopwith_controller.services.views import load_estimates
 from sopwith_formats.errors import FormatError
 from sopwith_formats.manifest import Manifest, read_manifest, split_release
 from sopwith_formats.rollout_spec import RolloutSpec, read_rollout_spec
 from sopwith_formats.sop_policy import SopPolicy, read_sop_policy
+
+PLAN_GATES = {"sop_effective": "VII", "sop_scope": "II", "sop_bounds": "V", "sop_step_order": "IV"}
+"""Gates that a plan is asked by, with their clauses."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +41,15 @@ class Drafted:
     risk: Risk
     approvals_missing: tuple[str, ...]
     """What has to be approved before the start; empty: nothing."""
+    judgement: Judgement = field(default_factory=lambda: Judgement((), ()))
+    """What the gates said to the plan, and what became of it."""
+    deviations: tuple[Deviation, ...] = ()
+    """Those in force that cover this plan."""
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Return what people should know first, gates that only warn or are deviated from among it."""
+        return (*self.judgement.warnings, *self.planning.warnings)
 
     @property
     def bytes_per_computer(self) -> int:
@@ -49,9 +64,12 @@ class Planner:
         self._source = source
         self._clock = clock
 
-    async def draft(self, unit: UnitOfWork, rollout_json: str, *, only: frozenset[str] | None = None) -> Drafted:
+    async def draft(
+        self, unit: UnitOfWork, rollout_json: str, rollout_id: str = "", *, only: frozenset[str] | None = None
+    ) -> Drafted:
         """Return the plan of a rollout file; raise InvalidInputError or NotFoundError where none can be made.
 
+        `rollout_id` names the rollout that the plan is for, where there is one: deviations are given to rollouts.
         `only`: ids of the computers that may be in it; None: the whole fleet.
         """
         try:
@@ -76,16 +94,38 @@ class Planner:
             sop, refusals = newest, (error.refusal,)
         policy = read_sop_policy(sop.policy_json)
         planning, manifest = await self._plan(unit, spec, release, sop, policy, only=only)
+        planning = replace(planning, refusals=(*refusals, *planning.refusals))
         settings = await unit.settings()
-        return Drafted(
+        drafted = Drafted(
             spec,
             planning,
             sop,
             policy,
             manifest,
-            refusals=(*refusals, *planning.refusals),
+            refusals=planning.refusals,
             risk=assess(planning.plan, has_health_checks=bool(manifest.health_checks)),
             approvals_missing=approvals_missing(policy, planning.plan.change_class, settings.profile, 0),
+        )
+        return await self.judged(unit, drafted, rollout_id, planning.plan.sha256())
+
+    async def judged(self, unit: UnitOfWork, drafted: Drafted, rollout_id: str, plan_sha256: str) -> Drafted:
+        """Return a plan as the gates judge it now, with the deviations that were given to the plan of this digest."""
+        planning, sop = drafted.planning, drafted.sop
+        members = {member.id for member in planning.plan.members}
+        covering = await load_covering(
+            unit,
+            sop_id=sop.id,
+            rollout_id=rollout_id,
+            plan_sha256=plan_sha256,
+            computers=[computer for computer in await unit.computers.all() if computer.id in members],
+            now=self._clock.now(),
+        )
+        judgement = judge(gathered(planning.refusals, PLAN_GATES), drafted.policy, covering.deviations, covering.missed)
+        return replace(
+            drafted,
+            refusals=judgement.blocking,
+            judgement=judgement,
+            deviations=tuple(covering.deviations.values()),
         )
 
     async def _plan(

@@ -17,7 +17,7 @@ from sopwith_controller.domain.entities import (
     Settings,
     SopRevision,
 )
-from sopwith_controller.services.lasting_repositories import Baselines, Repetitions
+from sopwith_controller.services.lasting_repositories import Baselines, Deviations, Repetitions
 from sopwith_controller.services.repositories import (
     AgentMessages,
     Assignments,
@@ -89,6 +89,8 @@ class UnitOfWork(Protocol):
     @property
     def freezes(self) -> Freezes: ...
     @property
+    def deviations(self) -> Deviations: ...
+    @property
     def incidents(self) -> Incidents: ...
     @property
     def notifications(self) -> Notifications: ...
@@ -154,9 +156,15 @@ class AgentGateway(Protocol):
         ...
 
     async def renew_lease(
-        self, computer_id: str, assignment_id: str, start_until: datetime | None, reason: str = ""
+        self,
+        computer_id: str,
+        assignment_id: str,
+        start_until: datetime | None,
+        reason: str = "",
+        *,
+        despite_freeze: str = "",
     ) -> None:
-        """Say until when it may start; None says hold."""
+        """Say until when it may start, None says hold; and the deviation by which no freeze holds it, empty: none."""
         ...
 
     async def withdraw(self, computer_id: str, assignment_id: str, reason: str) -> None:

@@ -7,8 +7,9 @@ rollout brings another version of its release since; the same request id has no 
 """
 
 from collections.abc import Sequence
+from typing import Any
 
-from sopwith_controller.domain import approvals, gates, retry, sop_gates
+from sopwith_controller.domain import gates, retry
 from sopwith_controller.domain import rollout as machine
 from sopwith_controller.domain.bench import bench_remedy, is_benched, why_benched
 from sopwith_controller.domain.entities import Computer, ComputerState
@@ -24,6 +25,7 @@ from sopwith_controller.services.advance import rollout_draft
 from sopwith_controller.services.ports import UnitOfWork
 from sopwith_controller.services.requests import done_before, remember
 from sopwith_controller.services.rollouts import RolloutTools, find_rollout
+from sopwith_controller.services.start_checks import check_again
 from sopwith_formats.manifest import split_release
 
 
@@ -45,7 +47,7 @@ class RolloutRetry:
             if done is not None:
                 return before, _of_generation(assignments, done), ()
             machine.next_state(before, RolloutCommand.RETRY)
-            await self._check(unit, caller, before)
+            decisions = await self._check(unit, caller, before)
             choice = await self._choose(unit, before, assignments, names)
             plan = tools.records.plan(before)
             waves = {one.id: retry.wave_of(before, plan, one) for one in choice.chosen}
@@ -66,7 +68,7 @@ class RolloutRetry:
                     rollout,
                     f"{caller.name} retried {rollout.name} on {len(chosen)} computers: {' '.join(reason.split())}",
                     person=caller.name,
-                    details={"computers": list(chosen), "generation": rollout.generation},
+                    details={"computers": list(chosen), "generation": rollout.generation, "gates": decisions},
                 )
             )
             thing = f"{rollout.id} {rollout.generation}"
@@ -75,7 +77,7 @@ class RolloutRetry:
         tools.changed(rollout.id)
         return rollout, chosen, choice.exclusions
 
-    async def _check(self, unit: UnitOfWork, caller: Caller, rollout: Rollout) -> None:
+    async def _check(self, unit: UnitOfWork, caller: Caller, rollout: Rollout) -> list[dict[str, Any]]:
         """Pass the gates of a start that may have closed since; the plan and what was measured stay."""
         now = self._tools.clock.now()
         effective = gates.check_sop_effective(
@@ -85,13 +87,8 @@ class RolloutRetry:
         if release is None:
             raise NotFoundError(f"{rollout.release} is not published any more", remedy="sopwith release list")
         gates.check_release(release)
-        policy = await self._tools.records.policy(unit, rollout)
-        settings = await unit.settings()
-        check_life(settings, now)
-        sop_gates.check_people(
-            effective, policy, person=caller.name, roles=caller.roles, profile=settings.profile, now=now
-        )
-        approvals.check_fresh(rollout, policy, settings.profile)
+        check_life(await unit.settings(), now)
+        decisions = await check_again(unit, self._tools, caller, rollout, effective)
         if rollout.state is RolloutState.COMPLETED:
             if effective.revision != rollout.sop_revision:
                 raise RefusedError(
@@ -104,6 +101,7 @@ class RolloutRetry:
                     )
                 )
             await self._check_newest(unit, rollout)
+        return decisions
 
     async def _check_newest(self, unit: UnitOfWork, rollout: Rollout) -> None:
         name, began = split_release(rollout.release)[0], rollout.started_time

@@ -11,16 +11,13 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from math import ceil
 
-from sopwith_controller.domain import approvals, gates, sop_gates
 from sopwith_controller.domain import rollout as machine
-from sopwith_controller.domain.entities import Computer, ComputerState
-from sopwith_controller.domain.errors import NotFoundError
-from sopwith_controller.domain.evaluation import check_life
+from sopwith_controller.domain.entities import Computer
 from sopwith_controller.domain.log_kinds import LogKind
 from sopwith_controller.domain.openings import earliest_start
 from sopwith_controller.domain.plan import Plan
 from sopwith_controller.domain.planning import member_waves
-from sopwith_controller.domain.readiness import is_ready, needs_measuring
+from sopwith_controller.domain.readiness import needs_measuring
 from sopwith_controller.domain.rollout_entities import Assignment, Rollout
 from sopwith_controller.services.access import Caller
 from sopwith_controller.services.advance import rollout_draft
@@ -28,6 +25,7 @@ from sopwith_controller.services.patch_days import note_started
 from sopwith_controller.services.ports import AgentGateway, Ids, UnitOfWork
 from sopwith_controller.services.requests import done_before, remember
 from sopwith_controller.services.rollouts import RolloutTools, find_rollout
+from sopwith_controller.services.start_checks import SentBackError, StartChecks, refused
 from sopwith_controller.services.superseding import supersede
 from sopwith_formats.manifest import split_release
 from sopwith_formats.vocabulary import Symptom
@@ -47,6 +45,7 @@ class RolloutStart:
     def __init__(self, tools: RolloutTools, gateway: AgentGateway) -> None:
         self._tools = tools
         self._gateway = gateway
+        self._checks = StartChecks(tools, gateway)
 
     async def start(self, caller: Caller, rollout_id: str, reason: str) -> Rollout:
         """Let an approved rollout run."""
@@ -60,8 +59,14 @@ class RolloutStart:
             if await done_before(unit, caller, LogKind.ROLLOUT_STARTED, before.id):
                 return before
             machine.next_state(before, machine.RolloutCommand.START)
-            plan = tools.records.plan(before)
-            members = await self._check(unit, caller, before, plan)
+            try:
+                cleared = await self._checks.check(unit, caller, before)
+            except SentBackError as error:
+                await self._checks.send_back(unit, caller, error)
+                await unit.commit()
+                tools.changed(before.id)
+                raise refused(error) from error
+            before, plan, members = cleared.rollout, cleared.plan, cleared.members
             rollout = machine.start(
                 before,
                 operator=caller.name,
@@ -80,7 +85,12 @@ class RolloutStart:
                     rollout,
                     f"{caller.name} started {rollout.name}: {rollout.start_reason}",
                     person=caller.name,
-                    details={"computers": len(plan.members), "change_class": rollout.change_class},
+                    details={
+                        "computers": len(plan.members),
+                        "change_class": rollout.change_class,
+                        "replaced": list(cleared.replaced),
+                        "gates": [decision.record() for decision in cleared.decisions],
+                    },
                 )
             )
             if rollout.emergency:
@@ -113,31 +123,6 @@ class RolloutStart:
         if stale:
             await self._gateway.measure(stale, MEASURE_WAIT)
 
-    async def _check(self, unit: UnitOfWork, caller: Caller, rollout: Rollout, plan: Plan) -> Sequence[Computer]:
-        """Pass the gates of a start; return the plan's members as they are now."""
-        now = self._tools.clock.now()
-        effective = await unit.sops.effective(rollout.sop_id)
-        effective = gates.check_sop_effective(rollout.sop_id, await unit.sops.newest(rollout.sop_id), effective)
-        release = await unit.releases.get(*split_release(rollout.release))
-        if release is None:
-            raise NotFoundError(f"{rollout.release} is not published any more", remedy="sopwith release list")
-        gates.check_release(release)
-        policy = await self._tools.records.policy(unit, rollout)
-        settings = await unit.settings()
-        check_life(settings, now)
-        sop_gates.check_people(
-            effective, policy, person=caller.name, roles=caller.roles, profile=settings.profile, now=now
-        )
-        approvals.check_fresh(rollout, policy, settings.profile)
-        members = await unit.computers.many([member.id for member in plan.members])
-        connected = self._gateway.connected_ids()
-        ready = sum(
-            computer.state is ComputerState.ACCEPTED and computer.id in connected and is_ready(computer.readiness, now)
-            for computer in members
-        )
-        gates.check_ready_quorum(plan, ready)
-        return members
-
     async def _tell_of_emergency(self, unit: UnitOfWork, rollout: Rollout) -> None:
         """Tell people at once that the emergency door was used (SOP, clause VII): its review is due."""
         await self._tools.incidents.raise_in(
@@ -145,8 +130,10 @@ class RolloutStart:
             symptom=Symptom.APPROVAL_AGEING,
             severity=2,
             summary=f"{rollout.operator} started the emergency rollout {rollout.name} of {rollout.release} "
-            f"without prior approval ({rollout.start_reason}); review it within 24 h",
+            f"without prior approval ({rollout.start_reason}); review it within 24 h: "
+            f"sopwith rollout review {rollout.id} --note TEXT",
             rollout=rollout,
+            also=("it_manager", "owner"),
         )
 
 

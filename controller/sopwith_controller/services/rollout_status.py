@@ -6,15 +6,19 @@ as the truth it tells); the tail is shown while it has members.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
+from sopwith_controller.domain.deviation import Deviation
+from sopwith_controller.domain.emergency import review_due
 from sopwith_controller.domain.errors import NotFoundError
 from sopwith_controller.domain.lasting_entities import Baseline, Repetition
 from sopwith_controller.domain.plan import Plan
 from sopwith_controller.domain.planner import explain
-from sopwith_controller.domain.rollout import ACTIVE_STATES
+from sopwith_controller.domain.rollout import ACTIVE_STATES, ENDED_STATES
 from sopwith_controller.domain.rollout_entities import PATCH_DAY, Assignment, Rollout, RolloutState
 from sopwith_controller.domain.tick import Explanation
 from sopwith_controller.domain.waves import Counts, WaveView, count, wave_views
+from sopwith_controller.services.covering import covering_among
 from sopwith_controller.services.ports import Clock, Database, UnitOfWork
 from sopwith_controller.services.rollout_records import RolloutRecords
 from sopwith_controller.services.rollouts import find_rollout
@@ -36,6 +40,9 @@ class RolloutStatus:
     """The patch day that it belongs to, while that is in force."""
     stalled: tuple[str, ...] = ()
     """Names of computers in contact that tell nothing more."""
+    deviations: tuple[Deviation, ...] = ()
+    """Those asked for this rollout, and others in force that cover it."""
+    review_due_time: datetime | None = None
 
     @property
     def joined(self) -> int:
@@ -112,4 +119,25 @@ class RolloutStatuses:
             stalled=stalled,
             baseline=await unit.baselines.get(rollout.id),
             repetition=repetition if repetition is not None and repetition.ended_time is None else None,
+            deviations=await self._deviations(unit, rollout, plan),
+            review_due_time=review_due(rollout, await self._records.policy(unit, rollout))
+            if rollout.emergency
+            else None,
         )
+
+    async def _deviations(self, unit: UnitOfWork, rollout: Rollout, plan: Plan) -> tuple[Deviation, ...]:
+        known = await unit.deviations.all()
+        if not known:
+            return ()
+        own = [deviation for deviation in known if deviation.rollout_id == rollout.id]
+        members = await unit.computers.many([member.id for member in plan.members])
+        covering = covering_among(
+            known,
+            sop_id=rollout.sop_id,
+            rollout_id=rollout.id,
+            plan_sha256=rollout.plan_sha256,
+            computers=members,
+            now=self._clock.now(),
+        )
+        others = [] if rollout.state in ENDED_STATES else list(covering.deviations.values())
+        return tuple({deviation.id: deviation for deviation in (*own, *others)}.values())

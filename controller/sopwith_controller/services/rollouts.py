@@ -7,6 +7,7 @@ anew and freezes it with its digest; every decision stands in the update log wit
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 from sopwith_certs.plan_approvals import verify_approval
 from sopwith_certs.signing import read_public_key
@@ -89,9 +90,9 @@ class Rollouts:
             before = await find_rollout(unit, rollout_id)
             repeated = await done_before(unit, caller, LogKind.ROLLOUT_SUBMITTED, before.id)
             if repeated:
-                return before, await self._tools.planner.draft(unit, before.spec_json)
+                return before, await self._tools.planner.draft(unit, before.spec_json, before.id)
             machine.next_state(before, machine.RolloutCommand.SUBMIT)
-            drafted = await self._tools.planner.draft(unit, before.spec_json)
+            drafted = await self._tools.planner.draft(unit, before.spec_json, before.id)
             gates.check_refusals(drafted.refusals)
             plan = drafted.planning.plan
             self._tools.records.keep_plan(plan)
@@ -111,7 +112,8 @@ class Rollouts:
                 needs_approval=needed > 0,
             )
             message = f"{caller.name} submitted {rollout.name}: {rollout.state_reason}"
-            await self._put(unit, rollout, LogKind.ROLLOUT_SUBMITTED, message, caller)
+            decided = {"gates": drafted.judgement.records()}
+            await self._put(unit, rollout, LogKind.ROLLOUT_SUBMITTED, message, caller, details=decided)
             await unit.commit()
         self._tools.changed(rollout.id)
         return rollout, drafted
@@ -204,9 +206,18 @@ class Rollouts:
             )
         return rollout
 
-    async def _put(self, unit: UnitOfWork, rollout: Rollout, kind: LogKind, message: str, caller: Caller) -> None:
+    async def _put(
+        self,
+        unit: UnitOfWork,
+        rollout: Rollout,
+        kind: LogKind,
+        message: str,
+        caller: Caller,
+        *,
+        details: dict[str, Any] | None = None,
+    ) -> None:
         await unit.rollouts.put(rollout)
-        await unit.update_log.append(rollout_draft(kind, rollout, message, person=caller.name))
+        await unit.update_log.append(rollout_draft(kind, rollout, message, person=caller.name, details=details))
         await remember(unit, caller, kind, rollout.id, self._tools.clock.now())
 
 

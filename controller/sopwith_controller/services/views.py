@@ -16,9 +16,11 @@ from sopwith_controller.domain.presence import offline_time
 from sopwith_controller.domain.rollout import ACTIVE_STATES
 from sopwith_controller.domain.rollout_entities import Rollout
 from sopwith_controller.domain.tick import ComputerView, RolloutView
+from sopwith_controller.services.covering import covering_among
 from sopwith_controller.services.mirrors import AssignmentMirror, ComputerMirror
 from sopwith_controller.services.ports import AgentGateway, UnitOfWork
 from sopwith_controller.services.rollout_records import RolloutRecords
+from sopwith_controller.services.warrants import is_approved
 from sopwith_formats.agent_policy import read_agent_policy
 from sopwith_formats.manifest import split_release
 from sopwith_formats.vocabulary import AssignmentState
@@ -52,6 +54,16 @@ class Views:
             joined = await unit.computers.many([key for key in unended if key not in members])
             groups = groups_of_joiners(plan, await self._records.policy(unit, rollout), joined)
             computers |= {key: replace(computers[key], group=group) for key, group in groups.items()}
+        deviations = await unit.deviations.unended()
+        selective = any(deviation.selector for deviation in deviations)
+        covering = covering_among(
+            deviations,
+            sop_id=rollout.sop_id,
+            rollout_id=rollout.id,
+            plan_sha256=rollout.plan_sha256,
+            computers=await unit.computers.many(unended) if selective else (),
+            now=now,
+        )
         return RolloutView(
             rollout=rollout,
             plan=plan,
@@ -62,6 +74,8 @@ class Views:
             estimates=await self._estimates_of(unit, rollout, name),
             freeze_begins=await unit.freezes.next_start(now),
             install_timeout=await self._install_timeout(unit, rollout),
+            deviations=covering.deviations,
+            approved=await is_approved(unit, rollout, self._records),
         )
 
     def forget(self, rollout_id: str) -> None:

@@ -4,14 +4,17 @@ This module decides nothing about when; it fills in what was decided, with the e
 again. Signing happens where the warrant leaves.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from sopwith_controller.domain import approvals
+from sopwith_controller.domain.deviation import Deviation
 from sopwith_controller.domain.plan import Plan
 from sopwith_controller.domain.rollout_entities import Assignment, Rollout
 from sopwith_controller.services.ports import UnitOfWork
+from sopwith_controller.services.rollout_records import RolloutRecords
 from sopwith_formats.agent_policy import read_agent_policy
 from sopwith_formats.manifest import split_release
 from sopwith_formats.sop_policy import SopPolicy
@@ -35,12 +38,26 @@ class WarrantBasis:
     plan: Plan
     agent_policy: dict[str, Any]
     evidence: Evidence
+    despite_freeze: str = ""
+    """Id of the deviation by which a freeze does not hold this rollout; empty: none."""
 
 
-async def warrant_basis(unit: UnitOfWork, rollout: Rollout, plan: Plan, policy: SopPolicy) -> WarrantBasis:
+async def warrant_basis(
+    unit: UnitOfWork, rollout: Rollout, plan: Plan, policy: SopPolicy, deviations: Mapping[str, Deviation]
+) -> WarrantBasis:
     """Return the shared part; the agent-side parameters are those of the cited revision."""
     agent_policy = read_agent_policy(policy.readiness).to_document()
-    return WarrantBasis(rollout, plan, agent_policy, await _evidence(unit, rollout, policy))
+    freeze = deviations.get("freeze")
+    evidence = await _evidence(unit, rollout, policy)
+    return WarrantBasis(rollout, plan, agent_policy, evidence, freeze.id if freeze else "")
+
+
+async def is_approved(unit: UnitOfWork, rollout: Rollout, records: RolloutRecords) -> bool:
+    """Tell whether the approvals of the plan stand that the change class asks for: no warrant is written without."""
+    if rollout.change_class != approvals.NORMAL:
+        return True
+    policy = await records.policy(unit, rollout)
+    return approvals.is_enough(rollout, policy, (await unit.settings()).profile)
 
 
 async def _evidence(unit: UnitOfWork, rollout: Rollout, policy: SopPolicy) -> Evidence:
@@ -88,4 +105,5 @@ def write_warrant(
         requester=basis.evidence.requester,
         approvals_needed=basis.evidence.approvals_needed,
         approvals=list(basis.evidence.approvals),
+        despite_freeze=basis.despite_freeze,
     )

@@ -12,7 +12,7 @@ from sopwith_certs.log_key import make_log_key, verify
 from sopwith_controller.adapters.database import log_tables, tables
 from sopwith_controller.adapters.database.checkpoint_files import BLOCK, CheckpointFiles
 from sopwith_controller.adapters.database.engine import SqlDatabase, database_url, open_database
-from sopwith_controller.domain import entities, incident_entities, rollout_entities
+from sopwith_controller.domain import deviation, entities, incident_entities, rollout_entities
 from sopwith_controller.domain.errors import ConflictError, InvalidInputError, UnavailableError
 from sopwith_controller.services.repositories import AgentMessageRow
 from sopwith_controller.services.update_log import UpdateLogs
@@ -145,6 +145,7 @@ async def test_a_step_that_fails_leaves_the_database_as_it_was(tmp_path, monkeyp
         (rollout_entities.Rollout, tables.rollouts, set()),
         (rollout_entities.Assignment, tables.assignments, set()),
         (incident_entities.Freeze, tables.freezes, set()),
+        (deviation.Deviation, tables.deviations, set()),
         (incident_entities.Incident, tables.incidents, set()),
         (incident_entities.Notification, tables.notifications, set()),
         (entities.Settings, tables.settings, {"row"}),

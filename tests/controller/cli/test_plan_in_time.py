@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from sopwith.v1 import rollout_pb2, rollout_service_pb2
-from sopwith_controller.cli.rollout_views import print_plan
+from sopwith_controller.cli.plan_view import print_plan
 
 NOW = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
 

@@ -1,6 +1,7 @@
 """Who must approve what, and whose approval counts."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -19,20 +20,31 @@ def approval(person: str, plan_sha256: str = ROLLOUT.plan_sha256) -> Approval:
 
 
 @pytest.mark.parametrize(
-    ("release_class", "profile", "emergency", "expected"),
+    ("by_sop", "release_class", "profile", "emergency", "expected"),
     [
-        ("standard", "standard", False, "standard"),
-        ("standard", "evaluation", False, "standard"),
-        ("standard", "regulated", False, "normal"),
-        ("normal", "standard", False, "normal"),
-        ("emergency", "standard", False, "normal"),
-        ("standard", "regulated", True, "emergency"),
+        ("sop", "standard", "standard", False, "standard"),
+        ("sop", "standard", "evaluation", False, "standard"),
+        ("sop", "standard", "regulated", False, "normal"),
+        ("sop", "normal", "standard", False, "normal"),
+        ("sop", "normal", "evaluation", False, "normal"),
+        ("sop", "normal", "regulated", False, "normal"),
+        ("sop", "emergency", "standard", False, "normal"),
+        ("sop", "emergency", "regulated", False, "normal"),
+        ("before", "standard", "standard", False, "normal"),
+        ("before", "standard", "evaluation", False, "normal"),
+        ("before", "normal", "regulated", False, "normal"),
+        ("sop", "standard", "regulated", True, "emergency"),
+        ("sop", "normal", "standard", True, "emergency"),
+        ("before", "standard", "standard", True, "emergency"),
     ],
 )
 def test_strictest_class_counts_and_only_a_rollout_opens_the_emergency_door(
-    release_class: str, profile: str, emergency: bool, expected: str
+    by_sop: str, release_class: str, profile: str, emergency: bool, expected: str
 ):
-    found = approvals.change_class_of(a_spec(emergency=emergency), a_manifest(change_class=release_class), profile)
+    policy = a_policy(change_classes={"standard": ChangeClass(by_sop)})
+    manifest = a_manifest(change_class=release_class)
+
+    found = approvals.change_class_of(a_spec(emergency=emergency), manifest, policy, profile)
 
     assert found == expected
 
@@ -101,3 +113,30 @@ def test_start_without_fresh_approvals_is_refused():
         approvals.check_fresh(ROLLOUT, POLICY, "standard")
 
     approvals.check_fresh(replace(ROLLOUT, approvals=(approval("mia"),)), POLICY, "standard")
+
+
+ROSTER = {"mia": ("it_manager",), "olga": ("owner",), "otto": ("owner",), "vera": ("viewer",)}
+
+
+@pytest.mark.parametrize(
+    ("given", "age", "counted"),
+    [
+        (approval("mia"), timedelta(0), ["mia"]),
+        (approval("mia"), approvals.APPROVAL_LIFE, []),
+        (approval("mia", "0" * 64), timedelta(0), []),
+        (approval("vera"), timedelta(0), []),
+        (approval("gone"), timedelta(0), []),
+        (approval("otto"), timedelta(0), []),
+    ],
+)
+def test_approval_counts_for_a_start_while_it_is_young_and_its_giver_may_approve(given, age, counted):
+    rollout = replace(ROLLOUT, approvals=(given,))
+
+    assert [a.person for a in approvals.standing(rollout, POLICY, ROSTER, NOW + age)] == counted
+
+
+def test_class_that_lets_the_requester_approve_counts_their_approval():
+    policy = a_policy(change_classes={"normal": ChangeClass("before", 1, (), not_requester=False)})
+    rollout = replace(ROLLOUT, approvals=(approval("otto"),))
+
+    assert [a.person for a in approvals.standing(rollout, policy, ROSTER, NOW)] == ["otto"]

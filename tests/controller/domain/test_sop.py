@@ -246,16 +246,6 @@ def test_operator_who_read_the_revision_passes():
     assert trained(effective_time=None) is None
 
 
-def test_gate_that_only_warns_refuses_nobody():
-    policy = a_policy(gates={"operator_trained": "warn", "contacts_set": "warn"}, contacts=())
-
-    assert sop_gates.contacts_set(policy, "standard") is None
-    found = sop_gates.operator_trained(
-        EFFECTIVE, policy, person="otto", roles=["operator"], profile="standard", now=NOW + 30 * 24 * HOUR
-    )
-    assert found is None
-
-
 def test_person_without_a_role_that_needs_training_passes():
     found = sop_gates.operator_trained(
         EFFECTIVE, POLICY, person="vera", roles=["viewer"], profile="standard", now=NOW + 30 * 24 * HOUR
@@ -280,7 +270,7 @@ def test_it_manager_who_cannot_be_reached_stops_the_start(contacts, profile: str
 def test_start_asks_both_gates_about_people():
     late = NOW + 30 * 24 * HOUR
 
-    sop_gates.check_people(
+    trained = sop_gates.people_checks(
         replace(EFFECTIVE, acknowledged_by=("otto",)),
         POLICY,
         person="otto",
@@ -288,5 +278,9 @@ def test_start_asks_both_gates_about_people():
         profile="standard",
         now=late,
     )
-    with pytest.raises(RefusedError, match="has not acknowledged"):
-        sop_gates.check_people(EFFECTIVE, POLICY, person="otto", roles=["operator"], profile="standard", now=late)
+    untrained = sop_gates.people_checks(
+        EFFECTIVE, a_policy(contacts=()), person="otto", roles=["operator"], profile="standard", now=late
+    )
+
+    assert [(check.gate, len(check.refusals)) for check in trained] == [("operator_trained", 0), ("contacts_set", 0)]
+    assert [(check.gate, len(check.refusals)) for check in untrained] == [("operator_trained", 1), ("contacts_set", 1)]

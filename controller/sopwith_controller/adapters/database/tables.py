@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, LargeBinary, MetaData, Table
 
 from sopwith_controller.adapters.database.column_types import Document, Line, Time, Word, time_in
-from sopwith_controller.domain import entities, incident_entities, rollout_entities
+from sopwith_controller.domain import deviation, entities, incident_entities, rollout_entities
 from sopwith_formats.vocabulary import AssignmentState
 
 METADATA = MetaData(
@@ -220,6 +220,9 @@ rollouts = Table(
     *_maybe_times("counted_from"),
     *_numbers("generation"),
     *_lines("origin", "origin_id"),
+    *_lines("reviewed_by"),
+    *_maybe_times("reviewed_time"),
+    *_lines("review_note"),
 )
 Index(None, rollouts.c.name)
 Index(None, rollouts.c.state)
@@ -290,6 +293,22 @@ freezes = Table(
     *_maybe_times("end_time"),
     *_lines("ended_by", "origin", "uid"),
 )
+
+deviations = Table(
+    "deviations",
+    METADATA,
+    _key("id"),
+    *_lines("gate"),
+    _word("state", deviation.DeviationState),
+    *_lines("reason", "measure", "requester", "sop_id"),
+    *_times("created_time", "expires_time"),
+    *_lines("rollout_id", "plan_sha256", "selector", "approver"),
+    *_maybe_times("approved_time"),
+    *_lines("closed_by"),
+    *_maybe_times("closed_time"),
+    *_lines("closing_reason"),
+)
+Index(None, deviations.c.state)
 
 incidents = Table(
     "incidents",

@@ -2,6 +2,7 @@
 
 from sqlalchemy import select
 
+from sopwith_controller.adapters.database.repositories.deviations import SqlDeviations
 from sopwith_controller.adapters.database.repositories.fleet import SqlCertificates, SqlComputers
 from sopwith_controller.adapters.database.repositories.incidents import SqlIncidents, SqlNotifications
 from sopwith_controller.adapters.database.repositories.lasting import SqlBaselines, SqlRepetitions
@@ -36,6 +37,7 @@ class SqlUnitOfWork:
         self.baselines = SqlBaselines(transaction)
         self.repetitions = SqlRepetitions(transaction)
         self.freezes = SqlFreezes(transaction)
+        self.deviations = SqlDeviations(transaction)
         self.incidents = SqlIncidents(transaction)
         self.notifications = SqlNotifications(transaction)
         self.update_log = update_log

@@ -620,10 +620,13 @@ class LeaseRenewal(google.protobuf.message.Message):
     ASSIGNMENT_ID_FIELD_NUMBER: builtins.int
     START_UNTIL_TIME_FIELD_NUMBER: builtins.int
     REASON_FIELD_NUMBER: builtins.int
+    DESPITE_FREEZE_FIELD_NUMBER: builtins.int
     assignment_id: builtins.str
     """The assignment."""
     reason: builtins.str
     """Why it holds, for people; empty when it does not."""
+    despite_freeze: builtins.str
+    """Id of the deviation by which it may start although a freeze is in force; empty where a freeze holds it."""
     @property
     def start_until_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
         """Latest time at which the install may start; unset means hold: not now, stay prepared."""
@@ -634,9 +637,10 @@ class LeaseRenewal(google.protobuf.message.Message):
         assignment_id: builtins.str = ...,
         start_until_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
         reason: builtins.str = ...,
+        despite_freeze: builtins.str = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["start_until_time", b"start_until_time"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["assignment_id", b"assignment_id", "reason", b"reason", "start_until_time", b"start_until_time"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["assignment_id", b"assignment_id", "despite_freeze", b"despite_freeze", "reason", b"reason", "start_until_time", b"start_until_time"]) -> None: ...
 
 Global___LeaseRenewal: typing_extensions.TypeAlias = LeaseRenewal
 

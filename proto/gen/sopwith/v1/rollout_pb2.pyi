@@ -10,6 +10,7 @@ import google.protobuf.internal.containers
 import google.protobuf.internal.enum_type_wrapper
 import google.protobuf.message
 import google.protobuf.timestamp_pb2
+import sopwith.v1.deviation_pb2
 import sys
 import typing
 
@@ -108,6 +109,11 @@ class Rollout(google.protobuf.message.Message):
     ORIGIN_FIELD_NUMBER: builtins.int
     ORIGIN_ROLLOUT_FIELD_NUMBER: builtins.int
     NEXT_DRAFT_TIME_FIELD_NUMBER: builtins.int
+    DEVIATIONS_FIELD_NUMBER: builtins.int
+    REVIEW_DUE_TIME_FIELD_NUMBER: builtins.int
+    REVIEWED_BY_FIELD_NUMBER: builtins.int
+    REVIEWED_TIME_FIELD_NUMBER: builtins.int
+    REVIEW_NOTE_FIELD_NUMBER: builtins.int
     id: builtins.str
     """Identifies the rollout."""
     name: builtins.str
@@ -146,6 +152,10 @@ class Rollout(google.protobuf.message.Message):
     """catch_up or patch_day for a rollout that the controller drafted; empty where a person did."""
     origin_rollout: builtins.str
     """Id of the rollout that it comes from: of a catch-up the one that set the baseline, of a patch day the first one."""
+    reviewed_by: builtins.str
+    """Who reviewed it; empty before."""
+    review_note: builtins.str
+    """What the review found."""
     @property
     def sop(self) -> Global___SopReference:
         """The SOP revision that it follows."""
@@ -190,6 +200,18 @@ class Rollout(google.protobuf.message.Message):
     def next_draft_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
         """When the next rollout is drafted (patch day); unset where its file names no repetition, or that has ended."""
 
+    @property
+    def deviations(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sopwith.v1.deviation_pb2.Deviation]:
+        """Deviations that were asked for this rollout, and others in force that cover it."""
+
+    @property
+    def review_due_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """When an emergency rollout must have been reviewed; unset for others and before the start."""
+
+    @property
+    def reviewed_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """When it was reviewed; unset before."""
+
     def __init__(
         self,
         *,
@@ -223,9 +245,14 @@ class Rollout(google.protobuf.message.Message):
         origin: builtins.str = ...,
         origin_rollout: builtins.str = ...,
         next_draft_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        deviations: collections.abc.Iterable[sopwith.v1.deviation_pb2.Deviation] | None = ...,
+        review_due_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        reviewed_by: builtins.str = ...,
+        reviewed_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        review_note: builtins.str = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["counts", b"counts", "created_time", b"created_time", "deadline_time", b"deadline_time", "ended_time", b"ended_time", "next_draft_time", b"next_draft_time", "sop", b"sop", "started_time", b"started_time"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["approved_by", b"approved_by", "audience", b"audience", "baseline", b"baseline", "baseline_reason", b"baseline_reason", "catch_up", b"catch_up", "change_class", b"change_class", "counts", b"counts", "created_time", b"created_time", "deadline_time", b"deadline_time", "dynamic", b"dynamic", "ended_time", b"ended_time", "generation", b"generation", "guidance", b"guidance", "id", b"id", "joined", b"joined", "name", b"name", "next_draft_time", b"next_draft_time", "operator", b"operator", "origin", b"origin", "origin_rollout", b"origin_rollout", "plan_sha256", b"plan_sha256", "release", b"release", "requester", b"requester", "sop", b"sop", "stalled", b"stalled", "started_time", b"started_time", "state", b"state", "state_reason", b"state_reason", "ticket", b"ticket", "waves", b"waves"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["counts", b"counts", "created_time", b"created_time", "deadline_time", b"deadline_time", "ended_time", b"ended_time", "next_draft_time", b"next_draft_time", "review_due_time", b"review_due_time", "reviewed_time", b"reviewed_time", "sop", b"sop", "started_time", b"started_time"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["approved_by", b"approved_by", "audience", b"audience", "baseline", b"baseline", "baseline_reason", b"baseline_reason", "catch_up", b"catch_up", "change_class", b"change_class", "counts", b"counts", "created_time", b"created_time", "deadline_time", b"deadline_time", "deviations", b"deviations", "dynamic", b"dynamic", "ended_time", b"ended_time", "generation", b"generation", "guidance", b"guidance", "id", b"id", "joined", b"joined", "name", b"name", "next_draft_time", b"next_draft_time", "operator", b"operator", "origin", b"origin", "origin_rollout", b"origin_rollout", "plan_sha256", b"plan_sha256", "release", b"release", "requester", b"requester", "review_due_time", b"review_due_time", "review_note", b"review_note", "reviewed_by", b"reviewed_by", "reviewed_time", b"reviewed_time", "sop", b"sop", "stalled", b"stalled", "started_time", b"started_time", "state", b"state", "state_reason", b"state_reason", "ticket", b"ticket", "waves", b"waves"]) -> None: ...
 
 Global___Rollout: typing_extensions.TypeAlias = Rollout
 

@@ -9,6 +9,7 @@ import google.protobuf.descriptor
 import google.protobuf.internal.containers
 import google.protobuf.message
 import google.protobuf.timestamp_pb2
+import sopwith.v1.deviation_pb2
 import sopwith.v1.rollout_pb2
 import sys
 import typing
@@ -71,6 +72,7 @@ class PlanForecast(google.protobuf.message.Message):
     MEMBERS_FIELD_NUMBER: builtins.int
     RISK_FIELD_NUMBER: builtins.int
     APPROVALS_MISSING_FIELD_NUMBER: builtins.int
+    DEVIATIONS_FIELD_NUMBER: builtins.int
     computers: builtins.int
     """Audience size."""
     bytes_per_computer: builtins.int
@@ -125,6 +127,10 @@ class PlanForecast(google.protobuf.message.Message):
     def approvals_missing(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """Approvals that must stand before the start, one sentence each; empty where none is missing."""
 
+    @property
+    def deviations(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sopwith.v1.deviation_pb2.Deviation]:
+        """Deviations in force that cover the plan."""
+
     def __init__(
         self,
         *,
@@ -144,9 +150,10 @@ class PlanForecast(google.protobuf.message.Message):
         members: collections.abc.Iterable[Global___PlannedComputer] | None = ...,
         risk: Global___PlanRisk | None = ...,
         approvals_missing: collections.abc.Iterable[builtins.str] | None = ...,
+        deviations: collections.abc.Iterable[sopwith.v1.deviation_pb2.Deviation] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["deadline_time", b"deadline_time", "projected_finish_time", b"projected_finish_time", "risk", b"risk"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["approvals_missing", b"approvals_missing", "bytes_per_computer", b"bytes_per_computer", "bytes_total", b"bytes_total", "computers", b"computers", "deadline_time", b"deadline_time", "durations_measured", b"durations_measured", "exclusions", b"exclusions", "install_seconds", b"install_seconds", "materials", b"materials", "members", b"members", "projected_finish_time", b"projected_finish_time", "refusals", b"refusals", "risk", b"risk", "warnings", b"warnings", "wave_times", b"wave_times", "waves", b"waves"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["approvals_missing", b"approvals_missing", "bytes_per_computer", b"bytes_per_computer", "bytes_total", b"bytes_total", "computers", b"computers", "deadline_time", b"deadline_time", "deviations", b"deviations", "durations_measured", b"durations_measured", "exclusions", b"exclusions", "install_seconds", b"install_seconds", "materials", b"materials", "members", b"members", "projected_finish_time", b"projected_finish_time", "refusals", b"refusals", "risk", b"risk", "warnings", b"warnings", "wave_times", b"wave_times", "waves", b"waves"]) -> None: ...
 
 Global___PlanForecast: typing_extensions.TypeAlias = PlanForecast
 
@@ -800,6 +807,53 @@ class RetryRolloutResponse(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["computers", b"computers", "exclusions", b"exclusions", "rollout", b"rollout"]) -> None: ...
 
 Global___RetryRolloutResponse: typing_extensions.TypeAlias = RetryRolloutResponse
+
+@typing.final
+class ReviewRolloutRequest(google.protobuf.message.Message):
+    """ReviewRolloutRequest reviews."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ID_FIELD_NUMBER: builtins.int
+    NOTE_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    id: builtins.str
+    """The rollout."""
+    note: builtins.str
+    """What the review found; recorded."""
+    request_id: builtins.str
+    """Repeating a request with the same id has no further effect."""
+    def __init__(
+        self,
+        *,
+        id: builtins.str = ...,
+        note: builtins.str = ...,
+        request_id: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["id", b"id", "note", b"note", "request_id", b"request_id"]) -> None: ...
+
+Global___ReviewRolloutRequest: typing_extensions.TypeAlias = ReviewRolloutRequest
+
+@typing.final
+class ReviewRolloutResponse(google.protobuf.message.Message):
+    """ReviewRolloutResponse carries it."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ROLLOUT_FIELD_NUMBER: builtins.int
+    @property
+    def rollout(self) -> sopwith.v1.rollout_pb2.Rollout:
+        """The rollout."""
+
+    def __init__(
+        self,
+        *,
+        rollout: sopwith.v1.rollout_pb2.Rollout | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["rollout", b"rollout"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["rollout", b"rollout"]) -> None: ...
+
+Global___ReviewRolloutResponse: typing_extensions.TypeAlias = ReviewRolloutResponse
 
 @typing.final
 class GetRolloutRequest(google.protobuf.message.Message):

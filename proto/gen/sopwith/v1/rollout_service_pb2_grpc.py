@@ -85,6 +85,11 @@ class RolloutServiceStub(object):
                 request_serializer=sopwith_dot_v1_dot_rollout__service__pb2.RetryRolloutRequest.SerializeToString,
                 response_deserializer=sopwith_dot_v1_dot_rollout__service__pb2.RetryRolloutResponse.FromString,
                 _registered_method=True)
+        self.ReviewRollout = channel.unary_unary(
+                '/sopwith.v1.RolloutService/ReviewRollout',
+                request_serializer=sopwith_dot_v1_dot_rollout__service__pb2.ReviewRolloutRequest.SerializeToString,
+                response_deserializer=sopwith_dot_v1_dot_rollout__service__pb2.ReviewRolloutResponse.FromString,
+                _registered_method=True)
         self.GetRollout = channel.unary_unary(
                 '/sopwith.v1.RolloutService/GetRollout',
                 request_serializer=sopwith_dot_v1_dot_rollout__service__pb2.GetRolloutRequest.SerializeToString,
@@ -186,6 +191,13 @@ class RolloutServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ReviewRollout(self, request, context):
+        """ReviewRollout records the review of an emergency rollout; never by who asked for it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetRollout(self, request, context):
         """GetRollout reads one rollout.
         """
@@ -273,6 +285,11 @@ def add_RolloutServiceServicer_to_server(servicer, server):
                     servicer.RetryRollout,
                     request_deserializer=sopwith_dot_v1_dot_rollout__service__pb2.RetryRolloutRequest.FromString,
                     response_serializer=sopwith_dot_v1_dot_rollout__service__pb2.RetryRolloutResponse.SerializeToString,
+            ),
+            'ReviewRollout': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReviewRollout,
+                    request_deserializer=sopwith_dot_v1_dot_rollout__service__pb2.ReviewRolloutRequest.FromString,
+                    response_serializer=sopwith_dot_v1_dot_rollout__service__pb2.ReviewRolloutResponse.SerializeToString,
             ),
             'GetRollout': grpc.unary_unary_rpc_method_handler(
                     servicer.GetRollout,
@@ -571,6 +588,33 @@ class RolloutService(object):
             '/sopwith.v1.RolloutService/RetryRollout',
             sopwith_dot_v1_dot_rollout__service__pb2.RetryRolloutRequest.SerializeToString,
             sopwith_dot_v1_dot_rollout__service__pb2.RetryRolloutResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReviewRollout(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sopwith.v1.RolloutService/ReviewRollout',
+            sopwith_dot_v1_dot_rollout__service__pb2.ReviewRolloutRequest.SerializeToString,
+            sopwith_dot_v1_dot_rollout__service__pb2.ReviewRolloutResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -185,6 +185,22 @@ _RolloutServiceRetryRolloutType = typing_extensions.TypeVar(
     ],
 )
 
+_RolloutServiceReviewRolloutType = typing_extensions.TypeVar(
+    '_RolloutServiceReviewRolloutType',
+    grpc.UnaryUnaryMultiCallable[
+        sopwith.v1.rollout_service_pb2.ReviewRolloutRequest,
+        sopwith.v1.rollout_service_pb2.ReviewRolloutResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sopwith.v1.rollout_service_pb2.ReviewRolloutRequest,
+        sopwith.v1.rollout_service_pb2.ReviewRolloutResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sopwith.v1.rollout_service_pb2.ReviewRolloutRequest,
+        sopwith.v1.rollout_service_pb2.ReviewRolloutResponse,
+    ],
+)
+
 _RolloutServiceGetRolloutType = typing_extensions.TypeVar(
     '_RolloutServiceGetRolloutType',
     grpc.UnaryUnaryMultiCallable[
@@ -265,7 +281,7 @@ _RolloutServiceExplainRolloutType = typing_extensions.TypeVar(
     ],
 )
 
-class RolloutServiceStub(typing.Generic[_RolloutServicePlanRolloutType, _RolloutServiceCreateRolloutType, _RolloutServiceSubmitRolloutType, _RolloutServiceApproveRolloutType, _RolloutServiceRejectRolloutType, _RolloutServiceStartRolloutType, _RolloutServicePauseRolloutType, _RolloutServiceResumeRolloutType, _RolloutServiceAbortRolloutType, _RolloutServiceRetryRolloutType, _RolloutServiceGetRolloutType, _RolloutServiceListRolloutsType, _RolloutServiceListAssignmentsType, _RolloutServiceWatchRolloutType, _RolloutServiceExplainRolloutType]):
+class RolloutServiceStub(typing.Generic[_RolloutServicePlanRolloutType, _RolloutServiceCreateRolloutType, _RolloutServiceSubmitRolloutType, _RolloutServiceApproveRolloutType, _RolloutServiceRejectRolloutType, _RolloutServiceStartRolloutType, _RolloutServicePauseRolloutType, _RolloutServiceResumeRolloutType, _RolloutServiceAbortRolloutType, _RolloutServiceRetryRolloutType, _RolloutServiceReviewRolloutType, _RolloutServiceGetRolloutType, _RolloutServiceListRolloutsType, _RolloutServiceListAssignmentsType, _RolloutServiceWatchRolloutType, _RolloutServiceExplainRolloutType]):
     """RolloutService is where people plan, start and stop rollouts."""
 
     @typing.overload
@@ -309,6 +325,10 @@ class RolloutServiceStub(typing.Generic[_RolloutServicePlanRolloutType, _Rollout
         grpc.UnaryUnaryMultiCallable[
             sopwith.v1.rollout_service_pb2.RetryRolloutRequest,
             sopwith.v1.rollout_service_pb2.RetryRolloutResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sopwith.v1.rollout_service_pb2.ReviewRolloutRequest,
+            sopwith.v1.rollout_service_pb2.ReviewRolloutResponse,
         ],
         grpc.UnaryUnaryMultiCallable[
             sopwith.v1.rollout_service_pb2.GetRolloutRequest,
@@ -375,6 +395,10 @@ class RolloutServiceStub(typing.Generic[_RolloutServicePlanRolloutType, _Rollout
             sopwith.v1.rollout_service_pb2.RetryRolloutResponse,
         ],
         grpc.aio.UnaryUnaryMultiCallable[
+            sopwith.v1.rollout_service_pb2.ReviewRolloutRequest,
+            sopwith.v1.rollout_service_pb2.ReviewRolloutResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
             sopwith.v1.rollout_service_pb2.GetRolloutRequest,
             sopwith.v1.rollout_service_pb2.GetRolloutResponse,
         ],
@@ -425,6 +449,9 @@ class RolloutServiceStub(typing.Generic[_RolloutServicePlanRolloutType, _Rollout
 
     RetryRollout: _RolloutServiceRetryRolloutType
     """RetryRollout lets a rollout begin anew on computers on which it did not succeed, as a new generation."""
+
+    ReviewRollout: _RolloutServiceReviewRolloutType
+    """ReviewRollout records the review of an emergency rollout; never by who asked for it."""
 
     GetRollout: _RolloutServiceGetRolloutType
     """GetRollout reads one rollout."""
@@ -481,6 +508,10 @@ RolloutServiceAsyncStub: typing_extensions.TypeAlias = RolloutServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         sopwith.v1.rollout_service_pb2.RetryRolloutRequest,
         sopwith.v1.rollout_service_pb2.RetryRolloutResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sopwith.v1.rollout_service_pb2.ReviewRolloutRequest,
+        sopwith.v1.rollout_service_pb2.ReviewRolloutResponse,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
         sopwith.v1.rollout_service_pb2.GetRolloutRequest,
@@ -586,6 +617,14 @@ class RolloutServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[sopwith.v1.rollout_service_pb2.RetryRolloutResponse, collections.abc.Awaitable[sopwith.v1.rollout_service_pb2.RetryRolloutResponse]]:
         """RetryRollout lets a rollout begin anew on computers on which it did not succeed, as a new generation."""
+
+    @abc.abstractmethod
+    def ReviewRollout(
+        self,
+        request: sopwith.v1.rollout_service_pb2.ReviewRolloutRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sopwith.v1.rollout_service_pb2.ReviewRolloutResponse, collections.abc.Awaitable[sopwith.v1.rollout_service_pb2.ReviewRolloutResponse]]:
+        """ReviewRollout records the review of an emergency rollout; never by who asked for it."""
 
     @abc.abstractmethod
     def GetRollout(

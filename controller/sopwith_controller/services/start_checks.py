@@ -1,0 +1,236 @@
+"""The gates that a start passes, also a start that begins again: class and approvals, plan, release, people, readiness.
+
+This module loads and asks; the domain's gates answer, `gate_decisions` says what becomes of the answers. Rules:
+
+- The plan is worked out anew. An equal effect retains what was approved; a plan that moved replaces the old one by
+  itself where the SOP covers the change, and goes back to DRAFT where people approved it; a rollout of which nothing is
+  left is closed. So do approvals that are too old or whose givers may not approve any more.
+- Each gate's decision is recorded with what it was made from.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sopwith_controller.domain import approvals, emergency, gates, sop_gates
+from sopwith_controller.domain import rollout as machine
+from sopwith_controller.domain.entities import Computer, ComputerState, SopRevision
+from sopwith_controller.domain.errors import NotFoundError, Refusal, RefusedError
+from sopwith_controller.domain.evaluation import check_life
+from sopwith_controller.domain.gate_decisions import GateCheck, GateDecision, GateResult, asked, judge
+from sopwith_controller.domain.log_kinds import LogKind
+from sopwith_controller.domain.plan import Plan
+from sopwith_controller.domain.plan_change import Change, PlanChange, compare
+from sopwith_controller.domain.readiness import is_ready
+from sopwith_controller.domain.rollout_entities import CATCH_UP, Approval, Rollout
+from sopwith_controller.services.access import Caller
+from sopwith_controller.services.advance import rollout_draft
+from sopwith_controller.services.covering import load_covering
+from sopwith_controller.services.planning import Drafted
+from sopwith_controller.services.ports import AgentGateway, UnitOfWork
+from sopwith_controller.services.rollouts import RolloutTools
+from sopwith_formats.manifest import split_release
+from sopwith_formats.sop_policy import SopPolicy
+
+
+@dataclass(frozen=True)
+class Cleared:
+    """A rollout that may start, as it starts."""
+
+    rollout: Rollout
+    plan: Plan
+    members: Sequence[Computer]
+    decisions: tuple[GateDecision, ...]
+    replaced: tuple[str, ...] = ()
+    """What moved in the plan since the submit; empty: it is the one that was submitted."""
+
+
+class SentBackError(Exception):
+    """The rollout went back to its requester or was closed; the caller commits, then raises the refusal."""
+
+    def __init__(self, rollout: Rollout, refusal: Refusal) -> None:
+        self.rollout = rollout
+        self.refusal = refusal
+        super().__init__(refusal.reason)
+
+
+class StartChecks:
+    """Asks the gates."""
+
+    def __init__(self, tools: RolloutTools, gateway: AgentGateway) -> None:
+        self._tools = tools
+        self._gateway = gateway
+
+    async def check(self, unit: UnitOfWork, caller: Caller, rollout: Rollout) -> Cleared:
+        """Return the rollout as it may start; raise RefusedError, or SentBackError with the rollout as it is then."""
+        now = self._tools.clock.now()
+        newest = await unit.sops.newest(rollout.sop_id)
+        effective = gates.check_sop_effective(rollout.sop_id, newest, await unit.sops.effective(rollout.sop_id))
+        release = await unit.releases.get(*split_release(rollout.release))
+        if release is None:
+            raise NotFoundError(f"{rollout.release} is not published any more", remedy="sopwith release list")
+        gates.check_release(release)
+        settings = await unit.settings()
+        check_life(settings, now)
+        rollout, plan, drafted, words = await self._present(unit, rollout, settings.profile)
+        policy = drafted.policy
+        await _check_approvals(unit, self._tools, rollout, policy, settings.profile)
+        if rollout.emergency:
+            emergency.check_next(rollout, await unit.rollouts.all(), person=caller.name, roles=caller.roles)
+        members = await unit.computers.many([member.id for member in plan.members])
+        people = sop_gates.people_checks(
+            effective, policy, person=caller.name, roles=caller.roles, profile=settings.profile, now=now
+        )
+        covering = await load_covering(
+            unit,
+            sop_id=rollout.sop_id,
+            rollout_id=rollout.id,
+            plan_sha256=rollout.plan_sha256,
+            computers=members,
+            now=now,
+        )
+        checks = [*people, self._quorum(plan, members)]
+        judgement = judge(checks, policy, covering.deviations, covering.missed)
+        gates.check_refusals(judgement.blocking)
+        passed = GateDecision(
+            "approval_fresh",
+            "VII",
+            GateResult.PASSED,
+            {
+                "change_class": rollout.change_class,
+                "approved_by": [approval.person for approval in approvals.valid_approvals(rollout)],
+                "plan_sha256": rollout.plan_sha256,
+            },
+        )
+        decisions = (*drafted.judgement.decisions, passed, *judgement.decisions)
+        return Cleared(rollout, plan, members, decisions, words)
+
+    async def send_back(self, unit: UnitOfWork, caller: Caller, error: SentBackError) -> None:
+        """Write down that a rollout went back or was closed, in the transaction that `check` was asked in."""
+        rollout = error.rollout
+        await unit.rollouts.put(rollout)
+        message = f"{rollout.name} is {rollout.state}: {rollout.state_reason}"
+        await unit.update_log.append(rollout_draft(LogKind.ROLLOUT_REPLANNED, rollout, message, person=caller.name))
+
+    async def _present(
+        self, unit: UnitOfWork, rollout: Rollout, profile: str
+    ) -> tuple[Rollout, Plan, Drafted, tuple[str, ...]]:
+        """Return rollout and plan as they are to start, the plan as it would be made now, and what moved."""
+        approved = self._tools.records.plan(rollout)
+        only = frozenset(member.id for member in approved.members) if rollout.origin == CATCH_UP else None
+        drafted = await self._tools.planner.draft(unit, rollout.spec_json, rollout.id, only=only)
+        present = drafted.planning.plan
+        change = compare(approved, present)
+        if change.change is Change.CLEAR:
+            raise self._cleared(rollout, change)
+        if change.change is Change.RETAIN:
+            drafted = await self._tools.planner.judged(unit, drafted, rollout.id, rollout.plan_sha256)
+            gates.check_refusals(drafted.refusals)
+            return rollout, approved, drafted, ()
+        policy = await self._tools.records.policy(unit, rollout)
+        for those, change_class in ((policy, rollout.change_class), (drafted.policy, present.change_class)):
+            if approvals.approvers_needed(those, change_class, profile):
+                raise _sent_back(rollout, f"the plan changed since its approval: {'; '.join(change.words)}")
+        gates.check_refusals(drafted.refusals)
+        replaced = replace(
+            rollout,
+            sop_revision=present.sop_revision,
+            policy_sha256=present.policy_sha256,
+            change_class=present.change_class,
+            plan_json=present.to_json(),
+            plan_sha256=present.sha256(),
+        )
+        return replaced, present, drafted, change.words
+
+    def _quorum(self, plan: Plan, members: Sequence[Computer]) -> GateCheck:
+        now, connected = self._tools.clock.now(), self._gateway.connected_ids()
+        ready = sum(
+            computer.state is ComputerState.ACCEPTED and computer.id in connected and is_ready(computer.readiness, now)
+            for computer in members
+        )
+        inputs = {"ready": ready, "quorum": plan.ready_quorum, "computers": len(plan.members)}
+        return asked("ready_quorum", "V.A", inputs, lambda: gates.check_ready_quorum(plan, ready))
+
+    def _cleared(self, rollout: Rollout, change: PlanChange) -> SentBackError:
+        reason = f"nothing is left of its plan: {'; '.join(change.words)}"
+        closed = machine.clear(rollout, reason=reason, now=self._tools.clock.now())
+        refusal = Refusal(
+            "approval_fresh", "VII", f"{rollout.name} is closed: {reason}", "sopwith rollout create -f FILE"
+        )
+        return SentBackError(closed, refusal)
+
+
+def _sent_back(rollout: Rollout, reason: str) -> SentBackError:
+    refusal = Refusal(
+        "approval_fresh",
+        "VII",
+        f"{rollout.name} went back to its requester: {reason}",
+        remedy=f"sopwith rollout submit {rollout.id}, then have it approved again",
+    )
+    return SentBackError(machine.replan(rollout, reason=reason), refusal)
+
+
+def refused(error: SentBackError) -> RefusedError:
+    """Return what the person hears."""
+    return RefusedError(error.refusal)
+
+
+async def _check_approvals(
+    unit: UnitOfWork, tools: RolloutTools, rollout: Rollout, policy: SopPolicy, profile: str
+) -> None:
+    needed = approvals.approvers_needed(policy, rollout.change_class, profile)
+    if not needed:
+        return
+    approvals.check_fresh(rollout, policy, profile)
+    counted = await _standing(unit, tools, rollout, policy)
+    if len(counted) < needed:
+        raise _sent_back(rollout, _too_few(counted, needed))
+
+
+async def check_again(
+    unit: UnitOfWork, tools: RolloutTools, caller: Caller, rollout: Rollout, effective: SopRevision
+) -> list[dict[str, Any]]:
+    """Pass the gates about people and approvals of a rollout that begins again; return the decisions' records."""
+    settings = await unit.settings()
+    now, policy = tools.clock.now(), await tools.records.policy(unit, rollout)
+    needed = approvals.approvers_needed(policy, rollout.change_class, settings.profile)
+    counted = await _standing(unit, tools, rollout, policy) if needed else ()
+    if len(counted) < needed:
+        approvals.check_fresh(rollout, policy, settings.profile)
+        raise RefusedError(
+            Refusal(
+                "approval_fresh",
+                "VII",
+                f"{rollout.name}: {_too_few(counted, needed)}",
+                "sopwith rollout create -f FILE",
+            )
+        )
+    if rollout.emergency:
+        emergency.check_next(rollout, await unit.rollouts.all(), person=caller.name, roles=caller.roles)
+    members = await unit.computers.many([member.id for member in tools.records.plan(rollout).members])
+    covering = await load_covering(
+        unit,
+        sop_id=rollout.sop_id,
+        rollout_id=rollout.id,
+        plan_sha256=rollout.plan_sha256,
+        computers=members,
+        now=now,
+    )
+    people = sop_gates.people_checks(
+        effective, policy, person=caller.name, roles=caller.roles, profile=settings.profile, now=now
+    )
+    judgement = judge(people, policy, covering.deviations, covering.missed)
+    gates.check_refusals(judgement.blocking)
+    return judgement.records()
+
+
+async def _standing(unit: UnitOfWork, tools: RolloutTools, rollout: Rollout, policy: SopPolicy) -> tuple[Approval, ...]:
+    roster = {person.name: person.roles for person in await unit.people.all() if person.state != "REVOKED"}
+    return approvals.standing(rollout, policy, roster, tools.clock.now())
+
+
+def _too_few(counted: Sequence[Approval], needed: int) -> str:
+    return (
+        f"{len(counted)} of {needed} approvals still count: an approval is at most "
+        f"{approvals.APPROVAL_LIFE.days} days old and its giver may still approve"
+    )
