@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 import pytest
 
+from sopwith.v1 import rollout_service_pb2
 from sopwith_controller.cli import computer, freeze, incident, person, token
 from tests.controller.fleet_port import FINGERPRINT, Memory
 from tests.controller.test_cli_people import Run, fleet, issuer, owner, sopwith
@@ -131,6 +132,17 @@ def test_incidents_are_listed_in_the_contracts_shape(sopwith: Run, owner: Path) 
     assert found["notifications"] == [
         {"channel": "smtp", "target": "manager@localhost", "dispatched_time": "", "delivered": True, "error": ""}
     ]
+
+
+@pytest.mark.parametrize("words", [("computer", "retire", "pc1", "--yes"), ("incident", "resolve", "i-1")])
+def test_role_is_looked_at_before_a_missing_reason(
+    sopwith: Run, owner: Path, fleet: tuple[str, Memory], words: tuple[str, ...]
+) -> None:
+    fleet[1].refusal = rollout_service_pb2.Refusal(gate="operator_role", clause="III", reason="a viewer may not")
+
+    code, _, _ = sopwith("--context", owner, *words)
+
+    assert code == 4
 
 
 def test_incident_is_taken_noted_and_resolved(sopwith: Run, owner: Path) -> None:
