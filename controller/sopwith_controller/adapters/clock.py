@@ -1,5 +1,6 @@
-"""The system's clock behind the `Clock` port: the only place of the controller that asks for the time of day."""
+"""The system's clocks behind their ports: the only place of the controller that asks for the time of day."""
 
+import time
 from datetime import UTC, datetime
 
 
@@ -9,3 +10,11 @@ class SystemClock:
     def now(self) -> datetime:
         """Return the present time, UTC."""
         return datetime.now(UTC)
+
+
+class SteadySystemClock:
+    """Counts seconds since the machine started, sleep included where the system counts it."""
+
+    def seconds(self) -> float:
+        """Return the seconds."""
+        return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()

@@ -33,6 +33,7 @@ class Controller:
         self._web = web
         self._fleet = fleet
         self._outbox: asyncio.Task[None] | None = None
+        self._clock: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Begin to serve; when this returns, both ports answer."""
@@ -41,6 +42,8 @@ class Controller:
         parts.writer.start()
         await self._web.start()
         await self._fleet.start()
+        await parts.clock_guard.begin()
+        self._clock = asyncio.create_task(parts.clock_guard.watch(), name="clock guard")
         await parts.advancing.start()
         await parts.newcomers.start()
         await parts.patch_days.start(parts.scheduler)
@@ -61,9 +64,10 @@ class Controller:
         await parts.writer.stop()
         await parts.advancing.stop()
         await self._web.stop()
-        if self._outbox is not None:
-            self._outbox.cancel()
-            await asyncio.gather(self._outbox, return_exceptions=True)
+        running = [task for task in (self._outbox, self._clock) if task is not None]
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
         await parts.flush_last_seen()
         await parts.database.close()
 

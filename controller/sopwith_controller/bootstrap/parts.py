@@ -14,7 +14,7 @@ from sopwith_certs.log_key import LogKey, load_log_key
 from sopwith_certs.log_key import verify as verify_checkpoint
 from sopwith_certs.signing import read_public_key
 from sopwith_certs.signing import verify as verify_signature
-from sopwith_controller.adapters.clock import SystemClock
+from sopwith_controller.adapters.clock import SteadySystemClock, SystemClock
 from sopwith_controller.adapters.database.checkpoint_files import CheckpointFiles
 from sopwith_controller.adapters.database.engine import SqlDatabase
 from sopwith_controller.adapters.ids import RandomIds
@@ -38,6 +38,7 @@ from sopwith_controller.domain.rollout_entities import Assignment, Rollout
 from sopwith_controller.services.access import Access
 from sopwith_controller.services.advance import Advance
 from sopwith_controller.services.advancing import Advancing
+from sopwith_controller.services.clock_guard import ClockGuard
 from sopwith_controller.services.deviations import Deviations
 from sopwith_controller.services.enrolment import Enrolment
 from sopwith_controller.services.freezes import Freezes
@@ -111,6 +112,7 @@ class Parts:
             views=self.views,
             records=self.records,
             incidents=self.incidents,
+            trusted=self._clock_agrees,
         )
         self.advancing = Advancing(
             advance,
@@ -127,7 +129,18 @@ class Parts:
             records=self.records,
             incidents=self.incidents,
             changed=self.rollout_changed,
+            trusted=self._trusted,
         )
+        self.clock_guard = ClockGuard(
+            database,
+            self.clock,
+            SteadySystemClock(),
+            self.ids,
+            self.incidents,
+            gateway=self.presence,
+            changed=self._clock_changed,
+        )
+        self.scheduler.run_only_while(self._trusted)
         self.patch_days = PatchDays(database, self.clock, self.ids, self.rollout_tools.planner, self.records)
         self.newcomers = Newcomers(self.rollout_tools, self.presence, self.scheduler)
         self.log_watch = LogWatch(database, self.clock, self.incidents, self.rollout_changed)
@@ -206,6 +219,17 @@ class Parts:
         self.advancing.poke(rollout_id)
         self.watchers.changed(rollout_id)
         self.newcomers.notice([])
+
+    def _clock_agrees(self) -> bool:
+        return self.clock_guard.agrees()
+
+    async def _trusted(self) -> bool:
+        return await self.clock_guard.trusted()
+
+    def _clock_changed(self) -> None:
+        """Count intervals anew, and look at every rollout."""
+        self.scheduler.clock_was_set()
+        self.advancing.poke_all()
 
     def computer_changed(self, computer_id: str) -> None:
         """Look at every running rollout, and at what this computer may have a share in now."""

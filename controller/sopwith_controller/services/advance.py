@@ -71,7 +71,9 @@ class Advance:
         views: Views,
         records: RolloutRecords,
         incidents: Incidents,
+        trusted: Callable[[], bool] | None = None,
     ) -> None:
+        self._trusted = trusted
         self._database = database
         self._clock = clock
         self._gateway = gateway
@@ -80,10 +82,12 @@ class Advance:
         self._incidents = incidents
 
     async def run(self, rollout_id: str) -> Advanced | None:
-        """Carry out one tick; None when the rollout is not one that moves."""
+        """Carry out one tick; None when the rollout is not one that moves, or the clock not trusted."""
         async with self._database.write() as unit:
             # The time is taken when it is this tick's turn: a freeze that was committed meanwhile is in force for it.
             now = self._clock.now()
+            if not self.may_run():
+                return None
             rollout = await unit.rollouts.get(rollout_id)
             if rollout is None or rollout.state not in machine.ACTIVE_STATES:
                 self._views.forget(rollout_id)
@@ -104,6 +108,10 @@ class Advance:
         if tick.incidents:
             await self._incidents.after_commit()
         return Advanced(tick.rollout, tick.changed(), decision.next_time, tick.acted)
+
+    def may_run(self) -> bool:
+        """Tell whether the time of day, as it was read just before, may be acted upon."""
+        return self._trusted is None or self._trusted()
 
     def _note_asked(self, computer_ids: tuple[str, ...], now: datetime) -> None:
         for computer_id in computer_ids:

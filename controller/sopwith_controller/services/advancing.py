@@ -2,7 +2,8 @@
 
 This module decides when a tick happens; what it does is `advance`'s. Rules: ticks of one rollout never overlap; many
 events between two ticks cost one tick; a tick that changed something is followed by another, at most a few; an error in
-one rollout's tick is logged, tried again a little later, and holds no other rollout up.
+one rollout's tick is logged, tried again a little later, and holds no other rollout up; while the clock cannot be
+trusted there is no tick, and the end of that pokes every rollout.
 """
 
 import asyncio
@@ -100,7 +101,8 @@ class Advancing:
         for _ in range(FOLLOWING_TICKS_MAX):
             result = await self._advance.run(rollout_id)
             if result is None:
-                self._active.discard(rollout_id)
+                if self._advance.may_run():
+                    self._active.discard(rollout_id)
                 return None
             if result.changed or result.acted:
                 _log.info(

@@ -49,6 +49,14 @@ class Clock(Protocol):
         ...
 
 
+class SteadyClock(Protocol):
+    """Tells how time passes; nobody can set it."""
+
+    def seconds(self) -> float:
+        """Return seconds since some moment before; they count on while the machine sleeps, where it can tell."""
+        ...
+
+
 class Ids(Protocol):
     """Makes new names for things."""
 

@@ -13,6 +13,7 @@ from math import ceil
 
 from sopwith_controller.domain import rollout as machine
 from sopwith_controller.domain.entities import Computer
+from sopwith_controller.domain.errors import UnavailableError
 from sopwith_controller.domain.log_kinds import LogKind
 from sopwith_controller.domain.openings import earliest_start
 from sopwith_controller.domain.plan import Plan
@@ -52,6 +53,11 @@ class RolloutStart:
         repeated = await self._repeated(caller, rollout_id)
         if repeated is not None:
             return repeated
+        if self._tools.trusted is not None and not await self._tools.trusted():
+            raise UnavailableError(
+                "the controller's clock jumped, and nothing starts until its time is confirmed",
+                remedy="set the clock right, or confirm its time by sopwith freeze end ID (sopwith freeze list)",
+            )
         await self._measure(rollout_id)
         tools, now = self._tools, self._tools.clock.now()
         async with tools.database.write() as unit:

@@ -5,7 +5,7 @@ running is the planner's. Rules: a request id that was carried out has no furthe
 anew and freezes it with its digest; every decision stands in the update log with who decided and on which digest.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -38,6 +38,8 @@ class RolloutTools:
     records: RolloutRecords
     incidents: Incidents
     changed: Callable[[str], None]
+    trusted: Callable[[], Awaitable[bool]] | None = None
+    """Tells whether the time of day may be acted upon; None: always."""
 
 
 class Rollouts:

@@ -1,0 +1,114 @@
+"""A running controller whose clock jumps: nothing starts, nothing ends, and it goes on when the time is right again."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+
+import grpc
+import pytest
+
+from sopwith.v1 import fleet_service_pb2, incident_service_pb2, rollout_service_pb2
+from sopwith_controller.adapters.clock import SteadySystemClock
+from sopwith_controller.domain.rollout_entities import RolloutState
+from sopwith_controller.services.clock_guard import NAME, ClockGuard
+from tests.controller.house import House
+
+TWO_YEARS = timedelta(days=730)
+TO_1970 = datetime(1970, 1, 1, 0, 1, tzinfo=UTC) - datetime.now(UTC)
+
+
+@contextmanager
+def clock_set_by(house: House, jump: timedelta) -> Iterator[None]:
+    clock: object = house.parts.clock
+    vars(clock)["now"] = lambda: datetime.now(UTC) + jump
+    try:
+        yield
+    finally:
+        del vars(clock)["now"]
+
+
+async def _freezes(house: House) -> list:
+    async with house.parts.database.read() as unit:
+        return [one for one in await unit.freezes.all() if one.started_by == NAME and one.end_time is None]
+
+
+@pytest.mark.parametrize("jump", [TWO_YEARS, -TWO_YEARS, TO_1970])
+async def test_a_jump_holds_a_running_rollout_until_the_clock_returns(house: House, jump: timedelta):
+    operator = await house.person("operator", "operator")
+    agents = [await house.computer(name) for name in ("pc1", "pc2")]
+    for agent in agents:
+        agent.works = False
+        await agent.connect()
+    rollout_id = await operator.started("1", deadline_seconds=3600)
+    await operator.until(rollout_id, "RUNNING")
+
+    with clock_set_by(house, jump):
+        trusted = await house.parts.clock_guard.trusted()
+        await house.parts.advancing.sweep()
+        await house.parts.advancing._look_at(rollout_id)
+        held = await operator.rollout(rollout_id)
+        frozen = await _freezes(house)
+    trusted_again = await house.parts.clock_guard.trusted()
+    incidents = (await operator.incidents.ListIncidents(incident_service_pb2.ListIncidentsRequest())).incidents
+
+    assert (trusted, trusted_again) == (False, True)
+    assert held.counts.active + held.counts.pending == 2
+    assert len(frozen) == 1
+    assert await _freezes(house) == []
+    assert [incident.symptom for incident in incidents] == ["CLOCK_SKEWED"]
+    for agent in agents:
+        agent.works = True
+        for warrant in agent.warrants:
+            agent.work(warrant)
+    assert (await operator.until(rollout_id, "COMPLETED")).counts.succeeded == 2
+
+
+async def test_nothing_is_started_until_a_person_confirms_the_time(house: House):
+    owner = await house.person("owner", "owner")
+    operator = await house.person("operator", "operator")
+    agent = await house.computer("pc1")
+    await agent.connect()
+
+    with clock_set_by(house, timedelta(hours=2)):
+        await house.parts.clock_guard.trusted()
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await operator.started("1")
+        (freeze,) = await _freezes(house)
+        await owner.fleet.EndFreeze(fleet_service_pb2.EndFreezeRequest(id=freeze.id, reason="the time is right"))
+        confirmed = await house.parts.clock_guard.trusted()
+        async with house.parts.database.read() as unit:
+            (approved,) = await unit.rollouts.all()
+        await operator.rollouts.StartRollout(
+            rollout_service_pb2.StartRolloutRequest(id=approved.id, reason="now the time is right")
+        )
+
+    assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
+    assert "clock jumped" in str(refused.value.details())
+    assert approved.state is RolloutState.APPROVED
+    assert confirmed
+
+
+async def test_a_hold_outlives_a_restart_and_a_clock_before_the_record_is_noticed(house: House):
+    with clock_set_by(house, TO_1970):
+        first = _guard(house)
+        await first.begin()
+        second = _guard(house)
+        await second.begin()
+
+        assert not await first.trusted()
+        assert not await second.trusted()
+    assert not await second.trusted()
+    assert await _freezes(house) != []
+
+
+def _guard(house: House) -> ClockGuard:
+    parts = house.parts
+    return ClockGuard(
+        parts.database,
+        parts.clock,
+        SteadySystemClock(),
+        parts.ids,
+        parts.incidents,
+        gateway=parts.presence,
+        changed=lambda: None,
+    )
