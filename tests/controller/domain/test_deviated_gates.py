@@ -1,0 +1,39 @@
+"""What a deviation opens for a running rollout: a freeze, a window, and nothing where approvals are missing."""
+
+from sopwith_controller.domain.incident_entities import Freeze
+from sopwith_controller.domain.openings import opening
+from sopwith_controller.domain.rollout_entities import RolloutState
+from sopwith_controller.domain.standing import of_rollout
+from sopwith_controller.domain.tick import RolloutView
+from sopwith_formats.sop_policy import Window
+from tests.controller.domain.builders import HOUR, NOW, a_plan, a_rollout
+from tests.controller.domain.test_deviation import APPROVED
+
+PLAN = a_plan(1, window=Window("FREQ=YEARLY", "03:00", 3600))
+ROLLOUT = a_rollout(PLAN, state=RolloutState.RUNNING)
+FREEZES = (Freeze("f-1", "year end", "olga", NOW),)
+
+
+def test_deviation_lets_a_rollout_go_on_in_a_freeze_and_is_named():
+    held = RolloutView(ROLLOUT, PLAN, (), {}, FREEZES)
+    free = RolloutView(ROLLOUT, PLAN, (), {}, FREEZES, deviations={"freeze": APPROVED, "window": APPROVED})
+
+    assert of_rollout(held) is not None
+    assert of_rollout(free) is None
+    assert held.overridden == ()
+    assert [(one.gate, one.deviation) for one in free.overridden] == [("freeze", "d-1"), ("window", "d-1")]
+
+
+def test_deviation_opens_a_closed_window_until_it_expires():
+    closed = opening(PLAN, "", "", NOW)
+    deviated = opening(PLAN, "", "", NOW, deviated_until=NOW + HOUR)
+
+    assert not closed.open
+    assert (deviated.open, deviated.last_start) == (True, NOW + HOUR)
+
+
+def test_rollout_without_its_approvals_offers_nothing():
+    wait = of_rollout(RolloutView(ROLLOUT, PLAN, (), {}, approved=False))
+
+    assert wait is not None
+    assert wait.waits_for == "approval"
