@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from math import ceil
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sopwith_controller.domain.durations import Estimate, Estimates
@@ -175,6 +175,7 @@ def test_plan_without_anybody_ends_at_once():
     st.integers(0, 7200),
     st.booleans(),
 )
+@settings(deadline=None)
 def test_waves_follow_each_other_and_nobody_is_faster_than_its_places_allow(sizes, places, soak, windowed):
     plan = a_plan(*sizes, soak=soak, max_concurrency=places, window=NIGHT if windowed else None)
 
