@@ -19,6 +19,7 @@ from sopwith_formats.manifest import Artifact
 from tests.agent.archives import archive_work, file_member, hello_archive, tar_bytes
 from tests.agent.packages import build_package, package_work
 from tests.agent.rpms import build_rpm, rpm_work
+from tests.agent.third_party import example_installer
 from tests.agent.wheels import build_wheel, wheel_work
 
 
@@ -279,6 +280,37 @@ class UnitBench:
         return work
 
 
+class ExampleBench:
+    """The worked example of the guide for other makers' installers."""
+
+    tools: tuple[str, ...] = ()
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.installer: Installer = example_installer(folder / "site")
+
+    def work(self, version: str, before: str) -> InstallWork:
+        file = self.folder / f"hello-{version}.txt"
+        file.write_text(f"{version}\nsoup\n")
+        work = package_work(self.folder, file, version=version, before=before, installer="example.file")
+        return with_options(work, settings={"to": "/srv/hello.txt"})
+
+    def running(self) -> str:
+        path = self.folder / "root/srv/hello.txt"
+        return path.read_text().split()[0] if path.exists() else ""
+
+    def hostile(self) -> InstallWork:
+        work = self.work("8.0", "")
+        return replace(work, manifest=replace(work.manifest, version="9.0"))
+
+    def elsewhere(self) -> None:
+        return None
+
+    def without_way_back(self, work: InstallWork) -> InstallWork:
+        (work.root / "srv/hello.txt").unlink()
+        return work
+
+
 def joined(first: InstallWork, second: InstallWork) -> InstallWork:
     """Return the work of both as one release."""
     artifacts = (*first.artifacts, *second.artifacts)
@@ -294,6 +326,7 @@ BENCHES: dict[str, Callable[[Path], Bench]] = {
     "script": ScriptBench,
     "wheel": WheelBench,
     "unit": UnitBench,
+    "example.file": ExampleBench,
 }
 NEEDED = {
     "deb": ("dpkg-deb",),

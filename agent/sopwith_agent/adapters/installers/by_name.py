@@ -93,7 +93,9 @@ class InstallersByName:
     def names(self) -> tuple[str, ...]:
         """Return the names of installers whose tools are on this computer."""
         loaded = {name for name, installer in self._loaded.items() if installer.available()}
-        others = {name for name in self._others if (other := self.by_name(name)) is not None and other.available()}
+        others = {
+            name for name in tuple(self._others) if (other := self.by_name(name)) is not None and other.available()
+        }
         return tuple(sorted(loaded | others | {name for name in self._own if present(name)}))
 
     def _load(self, name: str) -> Installer | None:
