@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sopwith_controller.domain.incident_entities import Freeze
@@ -114,6 +114,7 @@ def sequences(draw: st.DrawFn) -> list[tuple[str, AssignmentState, timedelta]]:
     return draw(st.lists(st.tuples(words, st.sampled_from(ACTIVE[1:]), pauses), max_size=12))
 
 
+@settings(deadline=None)
 @given(sequences(), st.sampled_from(ACTIVE))
 def test_whatever_a_computer_does_it_ends_by_the_deadline_or_one_limit_after_its_last_word(
     sequence: list[tuple[str, AssignmentState, timedelta]], first: AssignmentState
