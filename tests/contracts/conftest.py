@@ -1,5 +1,6 @@
 """Which implementations each contract suite runs on."""
 
+import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from sopwith_controller.adapters.database.engine import open_database
 from sopwith_controller.services.ports import Database
 from tests import postgresql
 from tests.builders import FixedClock
+from tests.contracts.installer_benches import BENCHES, NEEDED, Bench
 from tests.fakes.database import FakeDatabase
 
 
@@ -50,3 +52,10 @@ async def database(
     opened = await open_database(address, clock=clock, signer=log_key, checkpoints=tmp_path / "checkpoints")
     yield opened
     await opened.close()
+
+
+@pytest.fixture(params=[pytest.param(name, marks=pytest.mark.needs_tool(*NEEDED.get(name, ()))) for name in BENCHES])
+def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Bench:
+    if request.param == "rpm" and os.geteuid() != 0:
+        pytest.skip("rpm changes its root folder, which only root may")
+    return BENCHES[request.param](tmp_path)

@@ -336,3 +336,19 @@ NEEDED = {
     "unit": ("dpkg-deb",),
 }
 """Programs without which a bench cannot be set up."""
+
+V1, V2 = "1.0-1", "2.0-1"
+"""Versions that every format can write."""
+
+
+def install(bench: Bench, version: str, before: str) -> tuple[InstallWork, list[str]]:
+    work = bench.work(version, before)
+    commits: list[str] = []
+    bench.installer.prepare(work)
+    bench.installer.apply(work, lambda: commits.append(bench.running()))
+    return work, commits
+
+
+def version_of(bench: Bench, work: InstallWork) -> str:
+    found = bench.installer.installed_version(work.manifest, work.artifacts, work.root)
+    return bench.running() if found.startswith("0~") else found  # a set that was there before has no name of its own

@@ -1,20 +1,12 @@
 """What every installer promises, on real formats and real package tools: one suite, one bench per installer.
 
-The crash tests kill the process (SIGKILL, in a fork) at every file operation and program start in turn, until a run
-comes through, and compare the computer with the model: OLD or NEW, then the normal way on (fault cases 42, 44, 47).
+`test_installer_crashes` has the part of the contract that kills the process.
 """
 
 import contextlib
 import hashlib
-import os
-import shutil
-import signal
-import sys
-from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -24,35 +16,12 @@ from sopwith_agent.domain.errors import StepError, TrustError
 from sopwith_agent.steps.installer_port import InstallWork, OnDisk
 from sopwith_formats.vocabulary import Symptom
 from tests.agent.archives import lying_in
-from tests.contracts.installer_benches import BENCHES, NEEDED, Bench, with_options
-
-V1, V2 = "1.0-1", "2.0-1"
-"""Versions that every format can write."""
-
-
-@pytest.fixture(params=[pytest.param(name, marks=pytest.mark.needs_tool(*NEEDED.get(name, ()))) for name in BENCHES])
-def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Bench:
-    if request.param == "rpm" and os.geteuid() != 0:
-        pytest.skip("rpm changes its root folder, which only root may")
-    return BENCHES[request.param](tmp_path)
+from tests.contracts.installer_benches import V1, V2, Bench, install, version_of, with_options
 
 
 def below(work: InstallWork) -> dict[str, str]:
     """Return what lies below the root; sqlite's reading marks are no content."""
     return {name: what for name, what in lying_in(work.root).items() if not name.endswith("-shm")}
-
-
-def install(bench: Bench, version: str, before: str) -> tuple[InstallWork, list[str]]:
-    work = bench.work(version, before)
-    commits: list[str] = []
-    bench.installer.prepare(work)
-    bench.installer.apply(work, lambda: commits.append(bench.running()))
-    return work, commits
-
-
-def version_of(bench: Bench, work: InstallWork) -> str:
-    found = bench.installer.installed_version(work.manifest, work.artifacts, work.root)
-    return bench.running() if found.startswith("0~") else found  # a set that was there before has no name of its own
 
 
 def test_nothing_is_installed_in_an_empty_root(bench: Bench) -> None:
@@ -202,93 +171,6 @@ def test_unknown_installer_is_answered_with_none() -> None:
 
     assert installers.by_name("flatpak") is None
     assert "archive" in installers.names()
-
-
-POINTS = {"open", "os.rename", "os.mkdir", "os.symlink", "os.link", "os.remove", "os.rmdir", "os.chmod"} | {
-    "subprocess.Popen"
-}
-
-
-def killed_at(point: int, act: Callable[[], Any]) -> bool:
-    """Run `act` in a fork that is killed at its n-th point; tell whether it was (False: it came through)."""
-    child = os.fork()
-    if child == 0:
-        count = 0
-
-        def watch(event: str, arguments: tuple[Any, ...]) -> None:
-            nonlocal count
-            if event not in POINTS or (event == "open" and arguments[2] & (os.O_WRONLY | os.O_RDWR) == 0):
-                return
-            count += 1
-            if count == point:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-        status = 1
-        try:
-            sys.addaudithook(watch)
-            act()
-            status = 0
-        finally:
-            os._exit(status)
-    _, status = os.waitpid(child, 0)
-    if os.WIFSIGNALED(status):
-        return True
-    assert os.waitstatus_to_exitcode(status) == 0
-    return False
-
-
-def test_killed_at_any_point_of_an_update_the_computer_has_old_or_new_and_goes_on(bench: Bench, tmp_path: Path) -> None:
-    journal = tmp_path / "journal"
-    install(bench, V1, "")
-    work = bench.work(V2, V1)
-
-    def record_commit() -> None:
-        descriptor = os.open(journal, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-        os.write(descriptor, b"commit\n")
-        os.close(descriptor)
-
-    def update() -> None:
-        bench.installer.prepare(work)
-        bench.installer.apply(work, record_commit)
-
-    point = 1
-    while killed_at(point, update):
-        committed = journal.exists()
-        found = bench.installer.recover(work)
-        if found is OnDisk.NEW:
-            assert committed
-            assert bench.running() == V2
-        if found is not OnDisk.OLD:
-            assert committed
-            bench.installer.roll_back(work)
-        assert (version_of(bench, work), bench.running()) == (V1, V1)
-        journal.unlink(missing_ok=True)
-        point += 1
-
-    assert point > 5
-    assert bench.running() == V2
-    assert journal.read_text() == "commit\n"
-
-
-def test_killed_at_any_point_of_a_rollback_the_next_one_ends_at_the_old_version(bench: Bench, tmp_path: Path) -> None:
-    install(bench, V1, "")
-    work, _ = install(bench, V2, V1)
-    folders = {work.root: tmp_path / "saved-root", work.kept: tmp_path / "saved-kept"}
-    for folder, saved in folders.items():
-        shutil.copytree(folder, saved, symlinks=True)
-
-    point = 1
-    while killed_at(point, partial(bench.installer.roll_back, work)):
-        assert bench.installer.recover(work) in set(OnDisk)
-        bench.installer.roll_back(work)
-        assert (version_of(bench, work), bench.running()) == (V1, V1)
-        for folder, saved in folders.items():
-            shutil.rmtree(folder)
-            shutil.copytree(saved, folder, symlinks=True)
-        point += 1
-
-    assert point > 1
-    assert bench.running() == V1
 
 
 def test_missing_way_back_refuses_the_install_where_the_sop_wants_one(bench: Bench) -> None:
