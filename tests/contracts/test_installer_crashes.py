@@ -13,8 +13,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from sopwith_agent.steps.installer_port import OnDisk
 from tests.contracts.installer_benches import V1, V2, Bench, install, version_of
+
+pytestmark = pytest.mark.timeout(300)
+"""Some installers start a slow program (pip) anew for every point."""
 
 POINTS = {"open", "os.rename", "os.mkdir", "os.symlink", "os.link", "os.remove", "os.rmdir", "os.chmod"} | {
     "subprocess.Popen"
