@@ -94,9 +94,7 @@ class Advance:
                 return None
             view = await self._views.load(unit, rollout, now)
             decision = plan_tick(view, now)
-            policy = await self._records.policy(unit, rollout)
-            basis = await warrant_basis(unit, rollout, view.plan, policy, view.deviations)
-            tick = _Tick(unit, self._gateway, self._incidents, basis=basis, view=view, now=now)
+            tick = _Tick(unit, self._gateway, self._incidents, records=self._records, view=view, now=now)
             await tick.carry_out(decision)
             if await tick.save():
                 await unit.commit()
@@ -127,7 +125,7 @@ class _Tick:
         gateway: AgentGateway,
         incidents: Incidents,
         *,
-        basis: WarrantBasis,
+        records: RolloutRecords,
         view: RolloutView,
         now: datetime,
     ) -> None:
@@ -139,7 +137,9 @@ class _Tick:
         self._unit = unit
         self._gateway = gateway
         self._raiser = incidents
-        self._basis = basis
+        self._records = records
+        self._plan, self._deviations = view.plan, view.deviations
+        self._basis: WarrantBasis | None = None
         self._before = view.rollout
         self._overridden = [decision.record() for decision in view.overridden]
         self._now = now
@@ -201,9 +201,10 @@ class _Tick:
             await self._offer(before, action)
         elif isinstance(action, RenewLease):
             self._put(replace(before, start_until_time=action.start_until))
+            despite_freeze = (await self._shared()).despite_freeze
             self._later(
                 lambda: self._gateway.renew_lease(
-                    before.computer_id, before.id, action.start_until, despite_freeze=self._basis.despite_freeze
+                    before.computer_id, before.id, action.start_until, despite_freeze=despite_freeze
                 )
             )
         elif isinstance(action, HoldLease):
@@ -217,13 +218,20 @@ class _Tick:
         self.acted = True
         offered = replace(mirror.offer(before, now=self._now, start_until=action.start_until), wave=action.wave)
         self._put(offered)
-        warrant = write_warrant(self._basis, offered, start_until=action.start_until, now=self._now)
+        warrant = write_warrant(await self._shared(), offered, start_until=action.start_until, now=self._now)
         message = f"{self.rollout.release} offered to {offered.computer}"
         draft = assignment_draft(LogKind.ASSIGNMENT_OFFERED, self.rollout, offered, message)
         if self._overridden:
             draft = replace(draft, details={**draft.details, "gates": self._overridden})
         await self._log(draft)
         self._later(lambda: self._gateway.send_warrant(offered.computer_id, warrant))
+
+    async def _shared(self) -> WarrantBasis:
+        """Return what the rollout's warrants share; most ticks write none."""
+        if self._basis is None:
+            policy = await self._records.policy(self._unit, self._before)
+            self._basis = await warrant_basis(self._unit, self._before, self._plan, policy, self._deviations)
+        return self._basis
 
     async def _end(self, action: EndAssignment) -> None:
         before = self._assignments[action.assignment]
@@ -279,7 +287,7 @@ class _Tick:
             self.rollout = machine.complete(self.rollout, now=self._now, reason=action.reason)
             await self._log(self._draft(LogKind.ROLLOUT_COMPLETED, f"{self.rollout.name} completed: {action.reason}"))
             assignments = [self._assignments.get(one.id, one) for one in self._all]
-            await note_completed(self._unit, self.rollout, self._basis.plan, assignments, self._now)
+            await note_completed(self._unit, self.rollout, self._plan, assignments, self._now)
         else:
             self.rollout = machine.finish_abort(self.rollout, now=self._now)
             await self._log(self._draft(LogKind.ROLLOUT_ABORTED, f"{self.rollout.name} is aborted, nothing runs"))

@@ -219,7 +219,7 @@ class _Batch:
         )
         if after is before:
             return
-        self._put_assignment(after)
+        self._put_assignment(after, moved=replace(before, percent=after.percent, reported_time=self._now) != after)
         if before.install_started_time is None and after.install_started_time is not None:
             await self._receipts.log_started(after)
 
@@ -287,7 +287,9 @@ class _Batch:
         self._computers[computer.id] = computer
         self._dirty_computers.add(computer.id)
 
-    def _put_assignment(self, assignment: Assignment) -> None:
+    def _put_assignment(self, assignment: Assignment, *, moved: bool = True) -> None:
+        """Keep it; nothing is planned anew where only a percentage rose."""
         self._assignments[assignment.id] = assignment
         self._dirty_assignments.add(assignment.id)
-        self.recorded.rollouts.add(assignment.rollout_id)
+        if moved:
+            self.recorded.rollouts.add(assignment.rollout_id)
