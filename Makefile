@@ -67,11 +67,13 @@ docs: .venv/.developed ## Write the pages that are made from the code
 	$(BIN)/python -m tests.architecture.state_machines --write
 	$(BIN)/python -m tests.architecture.clock_changes --write
 	$(BIN)/python -m tests.architecture.document_schemas --write
+	$(BIN)/python -m tests.simulation.promises --write
 
 docs-check: .venv/.developed ## Fail if a page that is made from the code is stale
 	$(BIN)/python -m tests.architecture.state_machines
 	$(BIN)/python -m tests.architecture.clock_changes
 	$(BIN)/python -m tests.architecture.document_schemas
+	$(BIN)/python -m tests.simulation.promises
 
 lock: .venv/.developed ## Resolve the dependencies anew
 	rm -f requirements/*.lock

@@ -129,7 +129,7 @@ class Agent:
                     self.orders.first_lease(warrant.assignment_id, warrant.start_until_time, mark)
                     self.wake()
                 continue
-            now = self.machine.clock.now()
+            now = self.machine.wall_now()
             record = Record(payload.decode(), "", AssignmentState.PENDING, now, now)
             self.disk.journal[warrant.assignment_id] = record
             self.orders.first_lease(warrant.assignment_id, warrant.start_until_time, mark)
@@ -151,7 +151,7 @@ class Agent:
             if job.due is not None:
                 waits.append(job.due - now)
                 continue
-            left = (self.warrant(job.record).deadline_time - self.machine.clock.now()).total_seconds()
+            left = (self.warrant(job.record).deadline_time - self.machine.fleet_now()).total_seconds()
             waits.append(max(1.0, min(left, limits.deadline_check_seconds * 10)))
             if left <= 0:
                 job.due = now

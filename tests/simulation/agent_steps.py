@@ -105,8 +105,9 @@ class Steps:
         return await self._follow(replace(record, version_before=installed, was_ready=True), Event.READY)
 
     async def _download(self, record: Record) -> Result:
+        slow = 30.0 if self._faults.happens(self._faults.rates.download_slow) else 1.0
         for percent in (25, 75):
-            await self._pause(1.0, 30.0)
+            await self._pause(1.0 * slow, 30.0 * slow)
             self._agent.mention(self._progress(record, percent))
         rates = self._faults.rates
         if self._faults.happens(rates.download_failed):
@@ -220,7 +221,7 @@ class Steps:
     async def _follow(self, record: Record, event: Event, symptom: str = "", *, pause: float = 0) -> Result:
         """Write down where the event leads."""
         before = record.state
-        after = record.after(event, self._machine.clock.now(), symptom=symptom, detail=symptom)
+        after = record.after(event, self._machine.wall_now(), symptom=symptom, detail=symptom)
         if after.state is _S.DOWNLOADING and before is _S.PREPARING:
             after = replace(after, attempts=after.attempts + 1)
         if after.ended:

@@ -27,6 +27,8 @@ from tests.simulation.virtual_time import VirtualClock, VirtualLoop
 OFF_AT_LEAST_SECONDS = 60.0
 """Longer than a dead stream is taken for a live one, so that nobody is a clone of itself."""
 SKEW_MAX_SECONDS = 1.0
+AT_FIRST = 3
+"""So many computers at least are there from the beginning."""
 _OBSTACLES = (Symptom.LOAD_HIGH, Symptom.DISK_FULL, Symptom.POWER_LOW, Symptom.PACKAGE_LOCK_HELD)
 
 
@@ -60,7 +62,9 @@ class SimulatedComputer:
         self._unhealthy_under_bad = nature.random() < rates.bad_health
         self._reboots = nature.random() < rates.reboot_needed
         self._absent = nature.random() < rates.absent
+        self.enrolled = number < AT_FIRST or nature.random() >= rates.late
         self._skew = timedelta(seconds=nature.uniform(-SKEW_MAX_SECONDS, SKEW_MAX_SECONDS))
+        self._wall_shift = timedelta(0)
         self._truth, self._dial, self._trouble = truth, dial, trouble
         self._lives = self._boots = 0
         self._not_ready_until = 0.0
@@ -87,6 +91,7 @@ class SimulatedComputer:
             (rates.power_cut, self._cut_power),
             (rates.sleep, self._sleep_well),
             (rates.not_ready, self._get_busy),
+            (rates.wall_clock_jump, self._jump),
         ):
             if mean:
                 self._tasks.append(self.loop.create_task(self._again(mean, event)))
@@ -107,6 +112,10 @@ class SimulatedComputer:
     def fleet_now(self) -> datetime:
         """Return the controller's time as well as it is known here."""
         return self.clock.now() + self._skew
+
+    def wall_now(self) -> datetime:
+        """Return what its own clock says, whoever set it."""
+        return self.clock.now() + self._wall_shift
 
     def obstacle(self) -> Reason | None:
         """Return why it is not ready now."""
@@ -203,6 +212,9 @@ class SimulatedComputer:
             link.up(GoingToSleep())
             self.loop.call_later(1.0, link.cut)
         self.loop.call_later(self.faults.between(60.0, 5400.0), self._awake.set)
+
+    def _jump(self) -> None:
+        self._wall_shift = timedelta(seconds=round(self.faults.between(-1.0, 1.0) * 86400.0))
 
     def _get_busy(self) -> None:
         seconds = self.faults.between(60.0, self.faults.random.choice((300.0, 3600.0)))

@@ -16,17 +16,22 @@ from sopwith_controller.api.event_writer import EventWriter, Listeners
 from sopwith_controller.api.presence import PresenceRegister
 from sopwith_controller.api.watchers import Watchers
 from sopwith_controller.domain.errors import SopwithError
+from sopwith_controller.domain.rollout import ENDED_STATES
+from sopwith_controller.domain.rollout_entities import Assignment, Rollout
 from sopwith_controller.services.access import Access
 from sopwith_controller.services.advance import Advance
 from sopwith_controller.services.advancing import Advancing
 from sopwith_controller.services.agent_reports import Report
+from sopwith_controller.services.computers import Fleet
 from sopwith_controller.services.dispatch import Dispatch
 from sopwith_controller.services.freezes import Freezes
 from sopwith_controller.services.incidents import Incidents
+from sopwith_controller.services.newcomers import Newcomers
 from sopwith_controller.services.planning import Planner
 from sopwith_controller.services.ports import Ids, SourceStore
 from sopwith_controller.services.progress import Progress
 from sopwith_controller.services.rollout_records import RolloutRecords
+from sopwith_controller.services.rollout_retry import RolloutRetry
 from sopwith_controller.services.rollout_start import RolloutStart
 from sopwith_controller.services.rollouts import Rollouts, RolloutTools
 from sopwith_controller.services.views import Views
@@ -77,14 +82,17 @@ class SimulatedController:
         self.incidents = Incidents(database, clock, ids, records, timers=self.timers, wake=lambda: None)
         views = Views(self.streams, records, HEARTBEAT)
         advance = Advance(database, clock, self.streams, views=views, records=records, incidents=self.incidents)
-        self.advancing = Advancing(advance, database, clock, self.timers, lambda *_: None)
+        self.advancing = Advancing(advance, database, clock, self.timers, self._rollout_advanced)
         self.freezes = Freezes(database, clock, ids, self.streams, timers=self.timers, changed=self.advancing.poke_all)
         self.arrivals = Arrivals(Dispatch(database, clock, self.streams, records, self.incidents))
         tools = RolloutTools(
-            database, clock, ids, Planner(premises.source, clock), records, self.incidents, self.advancing.poke
+            database, clock, ids, Planner(premises.source, clock), records, self.incidents, self._rollout_changed
         )
+        self.newcomers = Newcomers(tools, self.streams, self.timers)
         self.rollouts = Rollouts(tools)
         self.rollout_start = RolloutStart(tools, self.streams)
+        self.rollout_retry = RolloutRetry(tools)
+        self.fleet = Fleet(database, clock, self.access, self.streams, self.computer_changed)
         progress = Progress(database, clock, self.incidents, records, self._receipt_holds)
         listeners = Listeners(
             presence=cast("PresenceRegister", self.streams),
@@ -93,6 +101,7 @@ class SimulatedController:
             incidents=self.incidents,
             views=views,
             access=self.access,
+            newcomers=self.newcomers,
         )
         self.writer = EventWriter(progress, listeners)
 
@@ -101,6 +110,7 @@ class SimulatedController:
         await self.access.load()
         self.writer.start()
         await self.advancing.start()
+        await self.newcomers.start()
         await self.freezes.resume_watching()
         await self.incidents.climb()
         self.timers.every("last seen", FLUSH_EVERY, self._flush)
@@ -159,6 +169,7 @@ class SimulatedController:
             raise
         self.streams.welcome(link, messages.Welcome(found.computer.acknowledged_sequence, frozen))
         self.advancing.poke(*found.rollouts)
+        self.newcomers.notice([link.computer_id])
 
     def _lost(self, link: Link) -> None:
         if self.alive:
@@ -169,6 +180,19 @@ class SimulatedController:
         async with self.database.write() as unit:
             await unit.computers.touch(self.streams.seen_times())
             await unit.commit()
+
+    def computer_changed(self, computer_id: str) -> None:
+        """Look at every running rollout, and at what this computer may have a share in now."""
+        self.advancing.poke_all()
+        self.newcomers.notice([computer_id])
+
+    def _rollout_changed(self, rollout_id: str) -> None:
+        self.advancing.poke(rollout_id)
+        self.newcomers.notice([])
+
+    def _rollout_advanced(self, rollout: Rollout, _: list[Assignment]) -> None:
+        if rollout.state in ENDED_STATES:
+            self.newcomers.notice_everybody()
 
     def _receipt_holds(self, key_pem: str, payload: bytes, signature: bytes) -> bool:
         key = self._premises.receipt_keys.get(key_pem)

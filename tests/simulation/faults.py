@@ -33,6 +33,10 @@ class Rates:
     """Seconds that a unit of work takes, about."""
     message_twice: float
     """Share of messages that the controller gets twice."""
+    download_slow: float
+    """Share of downloads that take up to half an hour."""
+    wall_clock_jump: float
+    """Between two jumps of one computer's own clock."""
     download_failed: float
     disk_full: float
     install_failed: float
@@ -43,6 +47,8 @@ class Rates:
     """Share of computers on which a bad release fails its health checks."""
     rollback_failed: float
     reboot_needed: float
+    late: float
+    """Share of computers that are enrolled after the first rollout was started."""
     absent: float
     """Share of computers that are switched off at the beginning."""
 
@@ -67,6 +73,8 @@ class Faults:
             commit_refused=dice.choice((0.0, 0.0, 0.01)),
             slow_commit=dice.choice((0.0, 0.05, 0.3, 0.3, 0.8)),
             message_twice=dice.choice((0.0, 0.02, 0.2)),
+            download_slow=dice.choice((0.0, 0.0, 0.05)),
+            wall_clock_jump=_mean(rough, 3 * HOUR),
             download_failed=0.02 * rough,
             disk_full=0.02 * rough,
             install_failed=0.01 * rough,
@@ -74,6 +82,7 @@ class Faults:
             bad_health=dice.choice((0.0, 0.0, 0.03, 0.3, 1.0)),
             rollback_failed=dice.choice((0.0, 0.02)),
             reboot_needed=dice.choice((0.0, 0.0, 0.5)),
+            late=dice.choice((0.0, 0.0, 0.2)),
             absent=dice.choice((0.0, 0.05, 0.3)),
         )
 

@@ -10,12 +10,13 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from sopwith_controller.domain.entities import ComputerState
 from sopwith_controller.domain.errors import SopwithError
 from sopwith_controller.domain.rollout import ACTIVE_STATES
 from sopwith_controller.domain.rollout_entities import Rollout, RolloutState
 from sopwith_controller.services.access import Caller
 from sopwith_formats.rollout_spec import ErrorThresholdSpec, RolloutSpec
-from sopwith_formats.sop_policy import WaveRule, Window
+from sopwith_formats.sop_policy import DisruptionBudget, WaveRule, Window
 from tests.simulation.database import ControllerDied, DiskRefusedError
 from tests.simulation.faults import HOUR
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 OTTO = Caller("person", "p-otto", "otto", frozenset({"owner", "operator", "it_manager"}))
 RESUMES_MAX = 8
+RETRIES = 0.5
+"""In this share of the runs people retry a rollout that has ended."""
 FEW = 30
 """Fleets of this size may be updated two by two and end in a day."""
 WHY = "as the dice fell"
@@ -38,6 +41,8 @@ class People:
         dice = self._faults.random
         self.busy = dice.choice((0.0, 0.0, 0.5 * HOUR, 1.5 * HOUR))
         """Mean time between two whims; 0: they only do what is needed."""
+        self._retries = dice.random() < RETRIES
+        self._retried: set[str] = set()
         self._resumes: dict[str, int] = {}
         self.acts = 0
 
@@ -47,10 +52,29 @@ class People:
             if number:
                 await asyncio.sleep(self._faults.between(300.0, 3600.0))
             await self._launch(spec, f"request-{number}")
-        while any(rollout.state in ACTIVE_STATES for rollout in self._world.rollouts()):
+        while await self._go_on():
             await asyncio.sleep(self._faults.between(60.0, 600.0))
-            for rollout in self._world.rollouts():
-                await self._look_after(rollout)
+            await self.look_after_everything()
+        for computer in self._world.tables["computers"].values():
+            if computer.state is ComputerState.QUARANTINED:
+                await self._let_back(computer.name)
+
+    async def _go_on(self) -> bool:
+        """Tell whether a rollout has not ended; one that has may be retried, once."""
+        for rollout in self._world.rollouts():
+            if rollout.state is RolloutState.COMPLETED and rollout.id not in self._retried and self._retries:
+                self._retried.add(rollout.id)
+                await self._retry(rollout.id)
+        return any(rollout.state in ACTIVE_STATES for rollout in self._world.rollouts())
+
+    async def _retry(self, rollout_id: str) -> None:
+        await self._try(lambda c: c.rollout_retry.retry(OTTO, rollout_id, (), WHY))
+
+    async def _let_back(self, name: str) -> None:
+        for _ in range(100):
+            if await self._try(lambda c: c.fleet.quarantine(OTTO, name, WHY, release=True)) is not None:
+                return
+            await asyncio.sleep(30.0)
 
     async def whims(self) -> None:
         """Do something now and then, without need."""
@@ -75,6 +99,11 @@ class People:
             await self._try(lambda c: c.rollout_start.start(replace(OTTO, request_id=request_id), rollout_id, WHY))
         return self._world.rollout(rollout_id).state in ACTIVE_STATES
 
+    async def look_after_everything(self) -> None:
+        """Do what rollouts wait for."""
+        for rollout in self._world.rollouts():
+            await self._look_after(rollout)
+
     async def _look_after(self, rollout: Rollout) -> None:
         if rollout.state is RolloutState.PAUSED:
             await self._try(lambda c: c.rollouts.resume(OTTO, rollout.id, WHY))
@@ -97,15 +126,25 @@ class People:
         if not running:
             return
         rollout = dice.choice(running)
-        whim = dice.choices(("pause", "freeze", "abort", "withdraw"), (10, 6, 1, 1))[0]
+        whim = dice.choices(("pause", "freeze", "quarantine", "retire", "abort", "withdraw"), (10, 6, 4, 1, 1, 1))[0]
         if whim == "pause":
             await self._try(lambda c: c.rollouts.pause(OTTO, rollout.id, WHY))
         elif whim == "abort":
             await self._try(lambda c: c.rollouts.abort(OTTO, rollout.id, WHY))
+        elif whim == "retire":
+            name = dice.choice(self._world.computers).name
+            await self._try(lambda c: c.fleet.retire(OTTO, name, WHY))
+        elif whim == "quarantine":
+            await self._hold_apart(dice.choice(self._world.computers).name)
         elif whim == "withdraw":
             await self._try(lambda c: self._world.withdraw(c, rollout.release))
         else:
             await self._freeze()
+
+    async def _hold_apart(self, name: str) -> None:
+        if await self._try(lambda c: c.fleet.quarantine(OTTO, name, WHY, release=False)) is not None:
+            await asyncio.sleep(self._faults.between(60.0, 3600.0))
+            await self._let_back(name)
 
     async def _freeze(self) -> None:
         end = self._world.clock.now() + timedelta(seconds=round(self._faults.between(60.0, 3600.0)))
@@ -160,7 +199,12 @@ def _spec(world: "World", name: str, version: str) -> RolloutSpec:
         success_threshold=dice.choice((None, "50%", "0%")),
         error_threshold=errors,
         max_concurrency=dice.choice((None, "25%", "100%", 2 if len(world.computers) <= FEW else "10%")),
+        dynamic=dice.random() < 0.3,
+        baseline=dice.random() < 0.5,
         window=window,
+        staging_seconds=dice.choice((None, 1800)) if window else None,
+        bandwidth_max=dice.choice((None, None, 50)),
+        disruption_budget=dice.choice((None, None, DisruptionBudget(("site",), 2))),
         deadline_seconds=round(dice.choice((2, 4, 8)) * HOUR),
         attempts_max=dice.choice((None, 1)),
     )

@@ -1,7 +1,7 @@
 """The promises that every run is held to, each with its name and its sentence: the one list of them.
 
 Decides nothing; `invariants`, `starts`, `truth` and `ending` call a promise broken, `docs/invariants.md` shows the list
-(`python -m tests.simulation.promises`), and a test demands of every promise a planted mistake that breaks it.
+(`make docs`), and a test demands of every promise a planted mistake that breaks it.
 """
 
 import sys
@@ -165,10 +165,11 @@ SENTENCES = {
 HEAD = """# What the simulation holds every run to
 
 `make simulate` runs whole fleets by seeds: the house's own domain, services and agents' tables in one process, with a
-virtual clock. Streams are delayed, cut, noticed late and repeat their reports, agents, computers and controllers die at
-any pause and at any commit, disks fill up or refuse, clocks jump, releases are bad, and people pause, resume, abort,
-freeze, withdraw, retire and quarantine as the dice fall. The seed is everything: the same seed gives the same run, to
-the last message. What a broken promise prints is enough to see it again: `make simulate SEED=n SEEDS=1 COMPUTERS=m`.
+virtual clock. Streams are delayed, cut, noticed late and repeat their reports, agents, computers and controllers die
+at any pause and at any commit, disks fill up or refuse, clocks of computers jump, releases are bad, and people pause,
+resume, abort, freeze, withdraw, retry, retire and quarantine as the dice fall. The seed is everything: the same seed
+gives the same run, to the last message. What a broken promise prints is enough to see it again: `make simulate SEED=n
+SEEDS=1 COMPUTERS=m`.
 
 Each promise is checked where the table says. Each has a planted mistake in `tests/simulation/test_planted_mistakes.py`
 that breaks it, so that a check that sees nothing does not pass for a promise that holds. This page is generated from
@@ -187,5 +188,6 @@ def page() -> str:
 if __name__ == "__main__":
     if "--write" in sys.argv:
         PAGE.write_text(page(), encoding="utf-8")
-    else:
-        sys.stdout.write(page())
+    elif PAGE.read_text(encoding="utf-8") != page():
+        sys.stderr.write("docs/invariants.md is stale. Run `make docs` and commit the result.\n")
+        sys.exit(1)
