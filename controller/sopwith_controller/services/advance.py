@@ -57,6 +57,8 @@ class Advanced:
     next_time: datetime | None = None
     acted: bool = False
     """Something changed, so that another tick may find more to do."""
+    assignments: int = 0
+    """How many were looked at."""
 
 
 class Advance:
@@ -105,7 +107,7 @@ class Advance:
             await self._gateway.measure(tick.measure, timedelta(0))
         if tick.incidents:
             await self._incidents.after_commit()
-        return Advanced(tick.rollout, tick.changed(), decision.next_time, tick.acted)
+        return Advanced(tick.rollout, tick.changed(), decision.next_time, tick.acted, len(view.assignments))
 
     def may_run(self) -> bool:
         """Tell whether the time of day, as it was read just before, may be acted upon."""
