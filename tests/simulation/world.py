@@ -269,14 +269,19 @@ class World:
             waited += 60.0
             await self.people.look_after_everything()
             self._check_deadlines()
-            if not self._unfinished() and not self._active():
+            if self._is_quiet():
                 await asyncio.sleep(60.0)
-                return
+                if self._is_quiet():
+                    return
             for computer in self.computers:
                 if computer.agent is not None and waited % 600.0 == 0.0:
                     computer.heal()
         late = self._unfinished()[:5]
         self.note_broken(Promise.TOLD, f"not finished although nothing goes wrong any more: {late}")
+
+    def _is_quiet(self) -> bool:
+        """Tell whether everything is over; a catch-up may begin a moment later."""
+        return not self._unfinished() and not self._active()
 
     def _active(self) -> bool:
         """Tell whether a rollout runs, such as a catch-up for a computer that came late."""
