@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from importlib import resources
 
 from sopwith_formats.errors import FormatError
+from sopwith_formats.recurrence import check_rule
 from sopwith_formats.sop_words import ROLES
 from sopwith_formats.units import parse_duration
 
@@ -90,6 +91,10 @@ def _window(text: str) -> str:
     remedy = 'write it like "FREQ=WEEKLY;BYDAY=SA;BYHOUR=22/6h"'
     if not slash or not re.fullmatch(r"(RRULE:)?[A-Z0-9=;,+-]+", rule):
         raise FormatError(f"{text!r} is no window", where="window", remedy=remedy)
+    try:
+        check_rule(_HOURS_OF_WINDOW.sub("", rule))
+    except FormatError as error:
+        raise FormatError(error.message, where="window", remedy=remedy) from error
     parse_duration(duration)
     clock = {"HOUR": 0, "MINUTE": 0} | {unit: int(number) for unit, number in _HOURS_OF_WINDOW.findall(rule)}
     rule = _HOURS_OF_WINDOW.sub("", rule.removeprefix("RRULE:"))

@@ -58,7 +58,7 @@ def test_private_keys_are_for_this_user_only(tmp_path: Path):
     ("option", "value", "says"),
     [
         ("--it-manager-email", "manager", "no mail address"),
-        ("--window", "FREQ=SOMETIMES/6h", "no RRULE"),
+        ("--window", "FREQ=SOMETIMES/6h", "does not say FREQ"),
         ("--smtp", "mail.example.org", "no mail server"),
         ("--smtp", "smtp://mail.example.org:x", "no port number"),
         ("--listen", "not a host", "neither an address nor a name"),

@@ -32,8 +32,9 @@ SERVICES = {
     "ReleaseService": release_service_pb2,
     "RolloutService": rollout_service_pb2,
 }
-BY_THEIR_CONTENT = {"UploadTarget", "DesignateSource", "CommitSource"}
-"""Sent twice they find the very same bytes in place; `test_releases` shows it, and the request id of CommitSource."""
+BY_THEIR_CONTENT = {"UploadTarget", "DesignateSource", "CommitSource", "ImportFreezes"}
+"""Sent twice they find the very same content in place: `test_releases` shows it for files, the request id of
+CommitSource for metadata, `services/test_freezes` for a calendar, which goes by its events' UIDs."""
 ID = "request-1"
 
 

@@ -136,14 +136,14 @@ async def test_a_step_that_fails_leaves_the_database_as_it_was(tmp_path, monkeyp
 @pytest.mark.parametrize(
     ("entity", "table", "elsewhere"),
     [
-        (entities.Computer, tables.computers, {"last_seen_time"}),
+        (entities.Computer, tables.computers, {"last_seen_time", "change_number"}),
         (entities.Certificate, tables.certificates, set()),
         (entities.Person, tables.people, set()),
         (entities.Token, tables.tokens, set()),
         (entities.Release, tables.releases, set()),
         (entities.SopRevision, tables.sop_revisions, set()),
         (rollout_entities.Rollout, tables.rollouts, set()),
-        (rollout_entities.Assignment, tables.assignments, set()),
+        (rollout_entities.Assignment, tables.assignments, {"change_number"}),
         (incident_entities.Freeze, tables.freezes, set()),
         (deviation.Deviation, tables.deviations, set()),
         (incident_entities.Incident, tables.incidents, set()),

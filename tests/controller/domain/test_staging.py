@@ -218,7 +218,7 @@ def test_no_lease_reaches_into_a_freeze_that_is_known_ahead():
 
     done = world.tick()
 
-    assert done == [OfferAssignment("a0", "c0", 0, NOW + 3 * MINUTE)]
+    assert of(OfferAssignment, done) == [OfferAssignment("a0", "c0", 0, NOW + 3 * MINUTE)]
 
 
 def test_nothing_more_is_fetched_in_a_freeze():
