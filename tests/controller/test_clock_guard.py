@@ -101,6 +101,39 @@ async def test_a_hold_outlives_a_restart_and_a_clock_before_the_record_is_notice
     assert await _freezes(house) != []
 
 
+async def test_a_computer_that_dials_during_a_hold_is_told_that_nothing_starts(house: House):
+    agent = await house.computer("pc1")
+
+    with clock_set_by(house, TWO_YEARS):
+        await house.parts.clock_guard.trusted()
+        await agent.connect()
+        during = agent.welcome
+        await agent.hang_up()
+    await house.parts.clock_guard.trusted()
+    await agent.connect()
+
+    assert during is not None
+    assert agent.welcome is not None
+    assert (during.frozen, agent.welcome.frozen) == (True, False)
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+async def test_a_clock_that_jumps_back_during_a_hold_leaves_no_gap_for_who_dials(house: House, restarted: bool):
+    agent = await house.computer("pc1")
+    with clock_set_by(house, TWO_YEARS):
+        await house.parts.clock_guard.trusted()
+
+    with clock_set_by(house, TO_1970):
+        if restarted:
+            await _guard(house).begin()
+        else:
+            await house.parts.clock_guard.trusted()
+        await agent.connect()
+
+        assert agent.welcome is not None
+        assert agent.welcome.frozen
+
+
 def _guard(house: House) -> ClockGuard:
     parts = house.parts
     return ClockGuard(

@@ -1,7 +1,8 @@
 """A whole controller: in which order it starts and stops.
 
-Start: tables, memory of who may call, own certificate, timers, web port, fleet port, then every running rollout is
-looked at once. Stop: in the reverse order, and nothing that was acknowledged is lost.
+Start: tables, memory of who may call, own certificate, timers, the look at the clock (whoever dials must hear of a
+hold), web port, fleet port, then every running rollout is looked at once. Stop: in the reverse order, and nothing that
+was acknowledged is lost.
 """
 
 import asyncio
@@ -40,9 +41,9 @@ class Controller:
         parts = self._parts
         parts.scheduler.start()
         parts.writer.start()
+        await parts.clock_guard.begin()
         await self._web.start()
         await self._fleet.start()
-        await parts.clock_guard.begin()
         self._clock = asyncio.create_task(parts.clock_guard.watch(), name="clock guard")
         await parts.advancing.start()
         await parts.newcomers.start()

@@ -6,6 +6,7 @@ This module looks, records and tells; whether the clock jumped is decided by `do
   held no rollout is advanced, none is started, and no timed work runs, so that no deadline of the wrong time counts.
 - It ends when the clock agrees with the last trusted reading again, or when a person ends the freeze (`sopwith freeze
   end`): that confirms the new time, and deadlines count by it from then on.
+- However often the clock is set while it is held, the freeze is in force by it, for whoever dials.
 - The freeze outlives a restart; then only a person ends it, because nobody knows any more what the time should be.
 """
 
@@ -65,6 +66,7 @@ class ClockGuard:
             newest = await _newest_time(unit)
         if held:
             self._freeze_id = held[0].id
+            await self._is_over(now)
             return
         jump = jump_since_record(newest, now.wall) if newest else None
         if jump is not None and newest is not None:
@@ -129,6 +131,7 @@ class ClockGuard:
             freeze = next((one for one in await unit.freezes.all() if one.id == self._freeze_id), None)
             if freeze is not None and freeze.end_time is None:
                 if not returned:
+                    await self._keep_in_force(unit, freeze, now.wall)
                     return False
                 await unit.freezes.put(replace(freeze, end_time=now.wall, ended_by=NAME))
                 await unit.update_log.append(
@@ -142,6 +145,13 @@ class ClockGuard:
         await self._gateway.freeze(active=bool(others), reason=others[0].reason if others else "")
         self._changed()
         return True
+
+
+    async def _keep_in_force(self, unit: UnitOfWork, freeze: Freeze, now: datetime) -> None:
+        """Let the freeze begin before the present time where that was set back again: whoever dials has to see it."""
+        if freeze.start_time > now:
+            await unit.freezes.put(replace(freeze, start_time=now))
+            await unit.commit()
 
 
 async def _newest_time(unit: UnitOfWork) -> datetime | None:
