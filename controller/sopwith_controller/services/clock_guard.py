@@ -146,7 +146,6 @@ class ClockGuard:
         self._changed()
         return True
 
-
     async def _keep_in_force(self, unit: UnitOfWork, freeze: Freeze, now: datetime) -> None:
         """Let the freeze begin before the present time where that was set back again: whoever dials has to see it."""
         if freeze.start_time > now:
