@@ -15,6 +15,12 @@ if [ -e "$SOPWITH_ROOT/etc/beacon-broken" ] && [ "{version}" != 1 ]; then echo "
 echo fine
 """
 
+_WAITING = """#!/bin/sh
+while [ ! -e "$SOPWITH_ROOT/etc/beacon-go" ]; do sleep 0.1; done
+echo "beacon {version}"
+echo fine
+"""
+
 
 def build_deb(folder: Path, version: str, name: str = "beacon") -> Path:
     """Build a package and its release folder; return the folder."""
@@ -38,25 +44,29 @@ def build_deb(folder: Path, version: str, name: str = "beacon") -> Path:
     return release
 
 
-def build_archive(folder: Path, version: str, name: str = "beacon") -> Path:
-    """Build an archive and its release folder; return the folder."""
+def build_archive(folder: Path, version: str, name: str = "beacon", *, waits: bool = False) -> Path:
+    """Build an archive and its release folder; return the folder.
+
+    With `waits` its health check takes until the computer holds the file `/etc/beacon-go`, so that a test says how
+    long an update is under way.
+    """
     release = folder / f"{name}-{version}"
     release.mkdir()
     file = f"{name}-{version}.tar.gz"
-    program = _PROGRAM.format(version=version).encode()
+    program = (_WAITING if waits else _PROGRAM).format(version=version).encode()
     with tarfile.open(release / file, "w:gz") as archive:
         entry = tarfile.TarInfo("beacon")
         entry.size, entry.mode = len(program), 0o755
         archive.addfile(entry, io.BytesIO(program))
     artifact = f"  - {{file: {file}, installer: archive, options: {{into: /opt/{name}, link: current}}}}"
-    _manifest(release, name, version, artifact, f"/opt/{name}/current/beacon")
+    _manifest(release, name, version, artifact, f"/opt/{name}/current/beacon", patience="90s" if waits else "10s")
     return release
 
 
-def _manifest(release: Path, name: str, version: str, artifact: str, program: str) -> None:
+def _manifest(release: Path, name: str, version: str, artifact: str, program: str, *, patience: str = "10s") -> None:
     (release / "release.yaml").write_text(
         f"release: {name}\nversion: {version}\nartifacts:\n{artifact}\n"
-        f"health_checks:\n  - {{exec: [{program}], expect: fine, timeout: 10s}}\n"
+        f"health_checks:\n  - {{exec: [{program}], expect: fine, timeout: {patience}}}\n"
     )
 
 

@@ -153,6 +153,13 @@ def apply_progress(
     )
 
 
+def renew(assignment: Assignment, *, now: datetime, start_until: datetime) -> Assignment:
+    """Return the assignment with leave to start; one that has the files and had no leave counts its time from now."""
+    held = assignment.start_until_time
+    anew = assignment.state is _S.STAGED and (held is None or held <= now)
+    return replace(assignment, start_until_time=start_until, offered_time=now if anew else assignment.offered_time)
+
+
 class EndKind(StrEnum):
     """What an end means for what was known before."""
 

@@ -11,6 +11,8 @@ Decides after `wave_progress` has said which wave is open. Rules:
 - An offer needs a ready computer (measured at most 15 minutes ago) with a live stream, an open window, a free place
   among `max_concurrency` and in its disruption group, and no other rollout at work on it; so does the lease of one
   that was parked. Who was offered before and lost its place goes first.
+- A stalled computer's lease is not renewed; a minute after it ran out it gives its place back, and it needs a free one
+  when it is heard of again. So nobody starts in its place while it might still start.
 """
 
 from datetime import datetime, timedelta
@@ -24,6 +26,7 @@ from sopwith_controller.domain.standing import (
     BUDGET,
     CONCURRENCY,
     MEASURING,
+    STALLED,
     Wait,
     of_computer,
     of_connection,
@@ -40,6 +43,8 @@ from sopwith_formats.vocabulary import AssignmentState
 
 LEASE = timedelta(minutes=5)
 RENEW_WITHIN = LEASE / 2
+WORD_UNDER_WAY = timedelta(minutes=1)
+"""How long after a stalled computer's lease ran out the word of a start in its last second may still come."""
 
 
 def renew_leases(state: TickState) -> None:
@@ -89,6 +94,8 @@ def _lease_wait(state: TickState, assignment: Assignment, computer: ComputerView
         wait = of_preparing(assignment, computer, state.now)
         if wait:
             return wait
+    if _gave_up_its_place(assignment, state.now):
+        return STALLED
     if occupies(assignment, state.now):
         held = assignment.start_until_time
         return None if held is not None and held > state.now else _one_too_many(state, computer)
@@ -96,9 +103,20 @@ def _lease_wait(state: TickState, assignment: Assignment, computer: ComputerView
     return of_other_rollout(computer) or _take_place(state, computer, loads=parked)
 
 
+def _gave_up_its_place(assignment: Assignment, now: datetime) -> bool:
+    """Tell whether one is stalled and cannot start any more by the leave that it had."""
+    held = assignment.start_until_time
+    if assignment.stalled_time is None:
+        return False
+    return held is None or not occupies(assignment, now) or held + WORD_UNDER_WAY <= now
+
+
 def _renew(state: TickState, assignment: Assignment, computer: ComputerView) -> None:
     until = _lease_until(state, computer)
     held = assignment.start_until_time
+    if held is not None and assignment.stalled_time is not None:
+        state.at(held if held > state.now else held + WORD_UNDER_WAY)
+        return
     if held is None or (held - state.now < RENEW_WITHIN and until > held):
         state.actions.append(RenewLease(assignment.id, assignment.computer_id, until))
         held = until

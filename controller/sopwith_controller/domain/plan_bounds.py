@@ -3,11 +3,13 @@
 Decides by the SOP's policy alone. A deviation may cover a value outside; granting one is left to people.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import timedelta
 
 from sopwith_controller.domain.deviation import GRANTED_BY
-from sopwith_controller.domain.durations import Estimates
+from sopwith_controller.domain.durations import Estimates, platform_of
+from sopwith_controller.domain.entities import Computer
 from sopwith_controller.domain.errors import Refusal
 from sopwith_controller.domain.plan import Plan
 from sopwith_controller.domain.windows import never_fits
@@ -60,6 +62,23 @@ def check_fits_window(plan: Plan, estimates: Estimates) -> list[Refusal]:
             remedy="lengthen window in the rollout file",
             deviation=GRANTED_BY,
         )
+    ]
+
+
+def warnings_of_windows(plan: Plan, estimates: Estimates, chosen: Sequence[Computer]) -> list[str]:
+    """Return one warning per platform whose computers take longer than their window lasts, while the others fit."""
+    hindered: Counter[tuple[str, str]] = Counter()
+    for computer in chosen:
+        window = plan.window_of(plan.groups_of_members.get(computer.id, ""))
+        platform = platform_of(computer.facts)
+        own = estimates.by_platform.get(platform)
+        if window is None or own is None or never_fits(window, estimates.overall.takes):
+            continue
+        if reason := never_fits(window, own.takes):
+            hindered[platform, f"{reason} (measured on {own.measurements} computers)"] += 1
+    return [
+        f"{number} of {len(plan.members)} computers, of platform {platform}, will never start: {reason}"
+        for (platform, reason), number in hindered.items()
     ]
 
 

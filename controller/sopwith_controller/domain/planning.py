@@ -23,7 +23,7 @@ from sopwith_controller.domain.lateness import refusal_of, warning_of
 from sopwith_controller.domain.maintenance import members_of, window_of_rollout
 from sopwith_controller.domain.materials import materials_of, warnings_of
 from sopwith_controller.domain.plan import Plan, PlanGroup, PlanMember, PlanThresholds, PlanWave
-from sopwith_controller.domain.plan_bounds import check_bounds, check_fits_window
+from sopwith_controller.domain.plan_bounds import check_bounds, check_fits_window, warnings_of_windows
 from sopwith_controller.domain.plan_inputs import PlanInputs, Planning
 from sopwith_controller.domain.projection import Projection, project
 from sopwith_formats.rollout_spec import ErrorThresholdSpec, RolloutSpec
@@ -54,7 +54,11 @@ def make_plan(inputs: PlanInputs) -> Planning:
         projection=shown,
         exclusions=tuple(exclusions),
         refusals=tuple(refusals),
-        warnings=(*warnings_of(inputs, plan), *warning_of(shown)),
+        warnings=(
+            *warnings_of(inputs, plan),
+            *warnings_of_windows(plan, inputs.estimates, chosen),
+            *warning_of(shown),
+        ),
         materials=materials,
     )
 

@@ -120,6 +120,7 @@ class Assignment:
     reasons: tuple[Reason, ...] = ()
     next_try_time: datetime | None = None
     offered_time: datetime | None = None
+    """When its warrant went out, or leave to start came to one that had the files and none."""
     start_until_time: datetime | None = None
     """Lease: latest start of the install that was granted so far."""
     install_started_time: datetime | None = None

@@ -33,6 +33,7 @@ RELEASE = "{release}"
 CONCURRENCY = Wait("concurrency", "as many computers as the plan allows are being updated; it is next in plan order")
 BUDGET = Wait("budget", "as many computers of its group as the disruption budget allows are being updated")
 BANDWIDTH = Wait("bandwidth", "as many computers download as the plan's bandwidth_max allows; it is next in plan order")
+STALLED = Wait("stalled", "it is stalled and gave its place back; it goes on when it is heard of and a place is free")
 MEASURING = Wait("readiness", "is being asked to measure its readiness")
 
 

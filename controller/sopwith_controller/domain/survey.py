@@ -145,7 +145,7 @@ def _add_active(found: Survey, tally: Tally, view: RolloutView, assignment: Assi
         may_leave = assignment.start_until_time is None and not computer.connected
         if assignment.state is AssignmentState.PREPARING or may_leave:
             found.doubtful[assignment.wave].append(assignment)
-        found.downloading += computer.connected and downloads(assignment)
+        found.downloading += computer.connected and assignment.stalled_time is None and downloads(assignment)
         _watch_progress(found, view, assignment, computer, now)
         if not occupies(assignment, now):
             return

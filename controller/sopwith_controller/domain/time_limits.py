@@ -5,7 +5,10 @@ Decides the numbers, and when a computer that is in contact counts as stalled; w
 
 - Silence without contact is another matter: three missed heartbeats, LOST_CONTACT.
 - A computer in contact that tells nothing for longer than its state's limit is stalled: `explain` and `status` say so,
-  with the remedy, and an incident (TIMEOUT, severity 2) waits for a person. Its next word ends that.
+  with the remedy, and an incident (TIMEOUT, severity 2) waits for a person. Before its install it gives its place back
+  to others (`offers`). Its next word ends that.
+- One that has the files is stalled only where it may start all the time and does not; without leave it waits for the
+  controller. A computer that nobody offered to, and one that waits for its reboot, never are.
 - The rollout's deadline ends whatever has not begun to install. An install of a computer in contact goes on beyond the
   deadline, for one limit of its state without a word; then it ends FAILED, and a later receipt corrects it.
 - The number for an install comes from the SOP's `install_timeout`, of which the computer itself ends an attempt.
@@ -49,7 +52,7 @@ LIMITS: Mapping[AssignmentState, TimeLimit] = MappingProxyType(
         _S.PENDING: TimeLimit(stalls=False, at_deadline=_BEFORE),
         _S.PREPARING: TimeLimit(timedelta(minutes=15), at_deadline=_BEFORE),
         _S.DOWNLOADING: TimeLimit(timedelta(hours=1), at_deadline=_BEFORE),
-        _S.STAGED: TimeLimit(stalls=False, at_deadline=_BEFORE),
+        _S.STAGED: TimeLimit(timedelta(minutes=30), at_deadline=_BEFORE),
         _S.INSTALLING: TimeLimit(timedelta(minutes=15), installs=2, at_deadline=_WITHIN),
         _S.AWAITING_REBOOT: TimeLimit(
             timedelta(minutes=30), stalls=False, at_deadline=_WITHIN.replace("TIMEOUT", "PENDING_REBOOT")
@@ -75,7 +78,11 @@ def stalls_at(assignment: Assignment, install_timeout: timedelta) -> datetime | 
     limit, heard = LIMITS[assignment.state], heard_time(assignment)
     if not limit.stalls or heard is None or assignment.reasons:
         return None
-    return max(heard, assignment.next_try_time or heard) + limit.lasts(install_timeout)
+    stalls = max(heard, assignment.next_try_time or heard) + limit.lasts(install_timeout)
+    lease = assignment.start_until_time
+    if assignment.state is _S.STAGED and (lease is None or lease <= stalls):
+        return None
+    return stalls
 
 
 def given_up_at(assignment: Assignment, deadline: datetime, install_timeout: timedelta) -> datetime:

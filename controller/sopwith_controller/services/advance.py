@@ -202,7 +202,7 @@ class _Tick:
         if isinstance(action, OfferAssignment):
             await self._offer(before, action)
         elif isinstance(action, RenewLease):
-            self._put(replace(before, start_until_time=action.start_until))
+            self._put(mirror.renew(before, now=self._now, start_until=action.start_until))
             despite_freeze = (await self._shared()).despite_freeze
             self._later(
                 lambda: self._gateway.renew_lease(

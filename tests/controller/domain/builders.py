@@ -314,7 +314,7 @@ class World:
             case OfferAssignment(start_until=until):
                 self.put(mirror.offer(assignment, now=self.now, start_until=until))
             case RenewLease(start_until=until):
-                self.put(replace(assignment, start_until_time=until))
+                self.put(mirror.renew(assignment, now=self.now, start_until=until))
             case HoldLease(reason=reason):
                 self.put(replace(assignment, start_until_time=None, waiting=reason))
             case MoveAssignment(wave=wave):

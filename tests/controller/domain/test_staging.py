@@ -9,7 +9,7 @@ import pytest
 from sopwith_controller.domain import rollout as lifecycle
 from sopwith_controller.domain.durations import Estimate, Estimates
 from sopwith_controller.domain.incident_entities import Freeze
-from sopwith_controller.domain.plan_bounds import check_bounds, check_fits_window
+from sopwith_controller.domain.plan_bounds import check_bounds, check_fits_window, warnings_of_windows
 from sopwith_controller.domain.planning import make_plan
 from sopwith_controller.domain.tick import (
     EndAssignment,
@@ -27,6 +27,7 @@ from tests.controller.domain.builders import (
     MINUTE,
     NOW,
     World,
+    a_computer,
     a_manifest,
     a_plan,
     a_policy,
@@ -361,6 +362,8 @@ def test_a_parked_computer_downloads_again_only_within_the_bandwidth():
     world.tick()
     world.reports(0, S.PREPARING, reasons=not_ready().reasons)
     world.tick()
+    world.now += HOUR + 50 * MINUTE
+    world.reports(1, S.DOWNLOADING)
 
     leases = of(RenewLease, to_noon(world))
 
@@ -394,3 +397,20 @@ def test_staging_and_bandwidth_outside_the_sop_s_bounds_are_refused():
         "bandwidth_max 200 Mbit/s lies outside the bounds of SU-SOP-001 (at most 2 Mbit/s)",
     ]
     assert a_manifest().artifacts
+
+
+def test_a_plan_warns_of_a_platform_that_takes_longer_than_its_window_while_the_others_fit():
+    chosen = [a_computer(str(number), id=f"c{number}", facts={"os": "linux", "arch": "arm64"}) for number in range(2)]
+    plan = a_plan(3, window=OPEN_NOW)
+    slow = Estimate(3 * 3600, 1, 1, measurements=4)
+    mixed = Estimates(Estimate(600, 1, 1, measurements=12), {"linux/aarch64/": slow})
+
+    [warning] = warnings_of_windows(plan, mixed, [*chosen, a_computer("2", id="c2")])
+
+    assert warning == (
+        "2 of 3 computers, of platform linux/aarch64/, will never start: it will not finish in time: it takes 3h, and "
+        "the window is 2h (measured on 4 computers)"
+    )
+    assert warnings_of_windows(plan, replace(mixed, by_platform={"linux/aarch64/": mixed.overall}), chosen) == []
+    assert warnings_of_windows(plan, Estimates(slow, mixed.by_platform), chosen) == []
+    assert warnings_of_windows(a_plan(2), mixed, chosen) == []
