@@ -1,6 +1,7 @@
 """Stalled computers give their place back, and never more than `max_concurrency` may install at once."""
 
 from datetime import datetime, timedelta
+from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,7 +17,7 @@ DOWNLOADING, STAGED = AssignmentState.DOWNLOADING, AssignmentState.STAGED
 LIMIT = LIMITS[DOWNLOADING].lasts(INSTALL_TIMEOUT)
 
 
-def downloads_and_says_no_more(count: int = 2, **changes: object) -> World:
+def downloads_and_says_no_more(count: int = 2, **changes: Any) -> World:
     """Return a world of one place in which pc0 downloads, and is found stalled."""
     world = World(a_plan(count, max_concurrency=1, **changes))
     world.tick()
