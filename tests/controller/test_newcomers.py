@@ -4,10 +4,12 @@ import asyncio
 from dataclasses import replace
 
 from sopwith.v1 import fleet_service_pb2, rollout_service_pb2
-from sopwith_controller.domain.entities import ReleaseState
+from sopwith_controller.domain.entities import ComputerState, ReleaseState
 from sopwith_controller.domain.rollout_entities import RolloutState
+from sopwith_controller.services.baseline_reasons import why_not_offered
+from sopwith_formats.rollout_spec import ErrorThresholdSpec
 from sopwith_formats.sop_policy import WaveRule
-from tests.controller.house import House, SimulatedAgent
+from tests.controller.house import Desk, House, SimulatedAgent
 
 ALL_AT_ONCE = (WaveRule("all", "100%", 0),)
 
@@ -195,6 +197,73 @@ async def test_nobody_catches_up_after_a_failure_or_after_a_person_aborted_it(ho
     found = [rollout for rollout in (await _rollouts(house)).values() if rollout.state is RolloutState.RUNNING]
     assert found == []
     assert "not on new computers" in (await house.log("BASELINE_ENDED"))[0].message
+
+
+async def test_explain_says_why_one_computer_is_not_offered_the_baseline(house: House):
+    operator = await house.person("operator", "operator")
+    first, bad, gone = await _fleet(house, "pc1", "pc2", "pc3")
+    bad.outcomes["1"] = ("ROLLED_BACK", "HEALTH_CHECK_FAILED")
+    rollout_id = await operator.started(
+        "1", waves=ALL_AT_ONCE, success_threshold="50%", error_threshold=ErrorThresholdSpec("100%", 3, 3)
+    )
+    await operator.until(rollout_id, "COMPLETED")
+    await gone.hang_up()
+    gone.installed.clear()
+    await gone.connect()
+    await _until_catch_up(house, operator, "hello-1 catch-up", "COMPLETED")
+    new = await house.computer("pc4")
+    applicant = await house.computer("pc5", state=ComputerState.PENDING)
+
+    why = {
+        agent.computer.name: await _explained(operator, rollout_id, agent.computer.name)
+        for agent in (first, bad, new, applicant)
+    }
+
+    assert why["pc1"].message == "hello@1 is the baseline since hello-1 completed; pc1: it has hello@1"
+    assert why["pc2"].message.endswith("pc2: it rolled hello@1 back; a second person permits another try")
+    assert why["pc2"].remedy == "sopwith release permit hello@1 --computer pc2, by a second person"
+    assert (why["pc4"].waits_for, why["pc4"].message[-19:]) == ("connection", "it is not connected")
+    assert why["pc5"].message.endswith("pc5: it is PENDING")
+
+
+async def test_explain_says_that_a_baseline_waits_for_a_gate_or_for_a_person(house: House):
+    operator = await house.person("operator", "operator")
+    await _fleet(house, "pc1")
+    rollout_id = await operator.started("1")
+    await operator.until(rollout_id, "COMPLETED")
+    (late,) = await _fleet(house, "pc2", state=ComputerState.QUARANTINED)
+    messages = []
+    for changes in ({}, {"waiting": "no SOP is effective"}, {"catch_up_id": rollout_id}):
+        async with house.parts.database.write() as unit:
+            known = await unit.computers.get(late.computer.id)
+            baseline = await unit.baselines.get(rollout_id)
+            rollout = await unit.rollouts.get(rollout_id)
+            assert known is not None
+            assert baseline is not None
+            assert rollout is not None
+            await unit.computers.put(replace(known, state=ComputerState.ACCEPTED))
+            await unit.baselines.put(replace(baseline, **changes))
+            await unit.rollouts.put(replace(rollout, state=RolloutState.IN_REVIEW))
+            reason = await why_not_offered(
+                house.parts.records,
+                unit,
+                replace(baseline, **changes),
+                replace(known, state=ComputerState.ACCEPTED),
+                connected=True,
+            )
+        messages.append((reason.waits_for, reason.message.partition("pc2: ")[2]))
+
+    assert messages == [
+        ("wave", "it lacks it, and a catch-up takes it in at the next look"),
+        ("approval", "it lacks it, and no catch-up may be opened: no SOP is effective"),
+        ("approval", f"it lacks it, and hello-1 ({rollout_id}) waits for approval"),
+    ]
+
+
+async def _explained(desk: Desk, rollout_id: str, computer: str):
+    request = rollout_service_pb2.ExplainRolloutRequest(id=rollout_id, computer=computer)
+    (explanation,) = (await desk.rollouts.ExplainRollout(request)).explanations
+    return explanation
 
 
 async def _pass_the_deadline(house: House, rollout_id: str) -> None:

@@ -19,6 +19,7 @@ from sopwith_controller.services.baselines import end_what_holds_no_more, past_o
 from sopwith_controller.services.catch_up import CatchUps
 from sopwith_controller.services.ports import AgentGateway, Timers, UnitOfWork
 from sopwith_controller.services.receipts import assignment_draft
+from sopwith_controller.services.rollout_records import RolloutRecords
 from sopwith_controller.services.rollouts import RolloutTools
 from sopwith_controller.services.superseding import supersede
 from sopwith_formats.manifest import split_release
@@ -177,7 +178,9 @@ class _Look:
         cheap = computer.installed.get(name, "") == version or not belongs(computer, baseline.audience, "")
         if cheap or rules.absence(computer, connected=computer.id in self._connected):
             return False
-        return not await objection_to(self._tools, self._unit, baseline, computer, in_force=in_force, active=active)
+        return not await objection_to(
+            self._tools.records, self._unit, baseline, computer, in_force=in_force, active=active
+        )
 
     def _note(self, rollout: Rollout) -> None:
         self.changed = True
@@ -185,7 +188,7 @@ class _Look:
 
 
 async def objection_to(
-    tools: RolloutTools,
+    records: RolloutRecords,
     unit: UnitOfWork,
     baseline: Baseline,
     computer: Computer,
@@ -195,8 +198,8 @@ async def objection_to(
 ) -> str:
     """Return why a computer is not to have a baseline's release from a catch-up; empty: it lacks it."""
     name, version = split_release(baseline.release)
-    rollout = await tools.records.get(unit, baseline.rollout_id)
-    scope = (await tools.records.policy(unit, rollout)).scope
+    rollout = await records.get(unit, baseline.rollout_id)
+    scope = (await records.policy(unit, rollout)).scope
     found = rules.objection(baseline, computer, await past_of(unit, computer.id, name), scope=scope)
     if found:
         return found

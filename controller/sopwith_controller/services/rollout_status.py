@@ -10,6 +10,7 @@ from datetime import datetime
 
 from sopwith_controller.domain.deviation import Deviation
 from sopwith_controller.domain.emergency import review_due
+from sopwith_controller.domain.entities import Computer
 from sopwith_controller.domain.errors import NotFoundError
 from sopwith_controller.domain.lasting_entities import Baseline, Repetition
 from sopwith_controller.domain.plan import Plan
@@ -18,6 +19,7 @@ from sopwith_controller.domain.rollout import ACTIVE_STATES, ENDED_STATES
 from sopwith_controller.domain.rollout_entities import PATCH_DAY, Assignment, Rollout, RolloutState
 from sopwith_controller.domain.tick import Explanation
 from sopwith_controller.domain.waves import Counts, WaveView, count, wave_views
+from sopwith_controller.services.baseline_reasons import why_not_offered
 from sopwith_controller.services.covering import covering_among
 from sopwith_controller.services.ports import Clock, Database, UnitOfWork
 from sopwith_controller.services.rollout_records import RolloutRecords
@@ -79,18 +81,28 @@ class RolloutStatuses:
         """Return what each waiting computer, or one of them, waits for, by the planner's own decision."""
         now = self._clock.now()
         async with self._database.read() as unit:
-            rollout = await find_rollout(unit, rollout_id)
-            rollout = await self._catch_up_of(unit, rollout) or rollout
+            asked = await find_rollout(unit, rollout_id)
+            rollout = await self._catch_up_of(unit, asked) or asked
             active = rollout.state in ACTIVE_STATES
             explanations = explain(await self._views.load(unit, rollout, now), now) if active else ()
             if not computer:
                 return rollout, list(explanations)
             found = await unit.computers.find(computer)
-        name = found.name if found else computer
-        chosen = [explanation for explanation in explanations if explanation.computer == name]
-        if not chosen and found is None:
-            raise NotFoundError(f"there is no computer {computer}", remedy="sopwith computer list")
-        return rollout, chosen
+            name = found.name if found else computer
+            chosen = [explanation for explanation in explanations if explanation.computer == name]
+            if chosen:
+                return rollout, chosen
+            if found is None:
+                raise NotFoundError(f"there is no computer {computer}", remedy="sopwith computer list")
+            return asked, await self._of_baseline(unit, asked, found)
+
+    async def _of_baseline(self, unit: UnitOfWork, rollout: Rollout, computer: Computer) -> list[Explanation]:
+        """Return why a computer that waits nowhere is not offered the baseline that a rollout left; empty: none."""
+        baseline = await unit.baselines.get(rollout.id) if rollout.state is RolloutState.COMPLETED else None
+        if baseline is None or baseline.ended_time is not None:
+            return []
+        connected = self._views.is_connected(computer.id)
+        return [await why_not_offered(self._records, unit, baseline, computer, connected=connected)]
 
     async def _catch_up_of(self, unit: UnitOfWork, rollout: Rollout) -> Rollout | None:
         """Return the open catch-up of a completed rollout: whoever waits, waits there."""

@@ -42,6 +42,10 @@ class Views:
         self._estimates: OrderedDict[str, tuple[int, Estimates]] = OrderedDict()
         """By rollout id: how many waves had passed when they were worked out, and what they say."""
 
+    def is_connected(self, computer_id: str) -> bool:
+        """Tell whether a computer has a live stream."""
+        return computer_id in self._gateway.connected_ids()
+
     async def load(self, unit: UnitOfWork, rollout: Rollout, now: datetime) -> RolloutView:
         """Return the view of one rollout."""
         assignments = await self._assignments.of_rollout(unit, rollout.id)
