@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from typing import Any
 
 from sopwith.v1 import fleet_service_pb2, rollout_service_pb2
 from sopwith_controller.domain.entities import ComputerState, ReleaseState
@@ -233,7 +234,8 @@ async def test_explain_says_that_a_baseline_waits_for_a_gate_or_for_a_person(hou
     await operator.until(rollout_id, "COMPLETED")
     (late,) = await _fleet(house, "pc2", state=ComputerState.QUARANTINED)
     messages = []
-    for changes in ({}, {"waiting": "no SOP is effective"}, {"catch_up_id": rollout_id}):
+    cases: list[dict[str, Any]] = [{}, {"waiting": "no SOP is effective"}, {"catch_up_id": rollout_id}]
+    for changes in cases:
         async with house.parts.database.write() as unit:
             known = await unit.computers.get(late.computer.id)
             baseline = await unit.baselines.get(rollout_id)
