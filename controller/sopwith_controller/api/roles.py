@@ -93,6 +93,7 @@ _BY_SERVICE: dict[str, dict[str, frozenset[str]]] = {
         "ListAssignments": _READERS,
         "WatchRollout": _READERS,
         "ExplainRollout": _READERS,
+        "GetRolloutReport": _READERS,
     },
     "sopwith.v1.DeviationService": {
         "OpenDeviation": _RUNNERS,

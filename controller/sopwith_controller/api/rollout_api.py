@@ -7,6 +7,7 @@ from typing import Any
 from sopwith.v1 import rollout_pb2, rollout_service_pb2_grpc
 from sopwith.v1 import rollout_service_pb2 as wire
 from sopwith_controller.api.interceptors import caller
+from sopwith_controller.api.translate_report import to_report
 from sopwith_controller.api.translate_rollout import (
     to_assignment,
     to_explanation,
@@ -17,6 +18,7 @@ from sopwith_controller.api.translate_rollout import (
 from sopwith_controller.api.watchers import Watchers
 from sopwith_controller.domain.rollout import ENDED_STATES
 from sopwith_controller.domain.rollout_entities import Rollout
+from sopwith_controller.services.rollout_reports import RolloutReports
 from sopwith_controller.services.rollout_retry import RolloutRetry
 from sopwith_controller.services.rollout_review import RolloutReviews
 from sopwith_controller.services.rollout_start import RolloutStart
@@ -38,6 +40,7 @@ class RolloutApi(rollout_service_pb2_grpc.RolloutServiceServicer):
         reviews: RolloutReviews,
         statuses: RolloutStatuses,
         *,
+        reports: RolloutReports,
         watchers: Watchers,
     ) -> None:
         self._rollouts = rollouts
@@ -45,6 +48,7 @@ class RolloutApi(rollout_service_pb2_grpc.RolloutServiceServicer):
         self._retry = retry
         self._reviews = reviews
         self._statuses = statuses
+        self._reports = reports
         self._watchers = watchers
 
     async def PlanRollout(self, request: wire.PlanRolloutRequest, context: Any) -> wire.PlanRolloutResponse:
@@ -117,7 +121,7 @@ class RolloutApi(rollout_service_pb2_grpc.RolloutServiceServicer):
     async def GetRollout(self, request: wire.GetRolloutRequest, context: Any) -> wire.GetRolloutResponse:
         """Read one rollout and its plan."""
         status = await self._statuses.get(request.id)
-        return wire.GetRolloutResponse(rollout=to_rollout(status), plan=to_stored_plan(status.rollout, status.plan))
+        return wire.GetRolloutResponse(rollout=to_rollout(status), plan=to_stored_plan(status))
 
     async def ListRollouts(self, request: wire.ListRolloutsRequest, context: Any) -> wire.ListRolloutsResponse:
         """Read all rollouts."""
@@ -158,6 +162,12 @@ class RolloutApi(rollout_service_pb2_grpc.RolloutServiceServicer):
             state=rollout_pb2.RolloutState.Value(f"ROLLOUT_STATE_{rollout.state}"),
             state_reason=rollout.state_reason,
         )
+
+    async def GetRolloutReport(
+        self, request: wire.GetRolloutReportRequest, context: Any
+    ) -> wire.GetRolloutReportResponse:
+        """Read how it went."""
+        return wire.GetRolloutReportResponse(report=to_report(await self._reports.get(request.id)))
 
     async def _shown(self, rollout: Rollout) -> rollout_pb2.Rollout:
         self._watchers.changed(rollout.id)

@@ -6,8 +6,9 @@ from sopwith_controller.api.translate import to_timestamp
 from sopwith_controller.api.translate_deviation import to_deviation
 from sopwith_controller.domain.lasting_entities import Baseline
 from sopwith_controller.domain.plan import Plan
+from sopwith_controller.domain.plan_risk import Risk
 from sopwith_controller.domain.planning import member_waves
-from sopwith_controller.domain.rollout_entities import Assignment, Rollout
+from sopwith_controller.domain.rollout_entities import Assignment
 from sopwith_controller.domain.tick import Explanation
 from sopwith_controller.domain.waves import Counts, WaveView, wave_views
 from sopwith_controller.services.planning import Drafted
@@ -27,8 +28,8 @@ def to_rollout(status: RolloutStatus) -> rollout_pb2.Rollout:
             id=rollout.sop_id, revision=rollout.sop_revision, policy_sha256=rollout.policy_sha256
         ),
         plan_sha256=rollout.plan_sha256,
-        waves=[_to_wave(wave) for wave in status.waves],
-        counts=_to_counts(status.counts),
+        waves=[to_wave(wave) for wave in status.waves],
+        counts=to_counts(status.counts),
         change_class=rollout.change_class,
         audience=rollout.audience,
         requester=rollout.requester,
@@ -64,13 +65,17 @@ def _baseline_state(baseline: Baseline | None) -> str:
     return "ENDED" if baseline.ended_time else "IN_FORCE"
 
 
-def to_stored_plan(rollout: Rollout, plan: Plan) -> rollout_service_pb2.RolloutPlan:
-    """Return a frozen plan as it travels, without a forecast."""
+def to_stored_plan(status: RolloutStatus) -> rollout_service_pb2.RolloutPlan:
+    """Return a frozen plan as it travels: what it dares and what it waits for, without times."""
+    rollout, plan = status.rollout, status.plan
     return rollout_service_pb2.RolloutPlan(
         plan_sha256=rollout.plan_sha256,
         plan_json=rollout.plan_json,
         forecast=rollout_service_pb2.PlanForecast(
-            computers=len(plan.members), waves=[_to_wave(wave) for wave in wave_views(rollout, plan, ())]
+            computers=len(plan.members),
+            waves=[to_wave(wave) for wave in wave_views(rollout, plan, ())],
+            risk=_to_risk(status.outlook.risk) if status.outlook else None,
+            approvals_missing=status.outlook.approvals_missing if status.outlook else (),
         ),
     )
 
@@ -120,10 +125,14 @@ def to_plan(drafted: Drafted) -> rollout_service_pb2.RolloutPlan:
                 rollout_service_pb2.PlannedComputer(computer=member.name, wave=plan.wave_name(wave))
                 for member, wave in zip(plan.members, member_waves(plan), strict=True)
             ],
-            risk=rollout_service_pb2.PlanRisk(level=drafted.risk.level, reasons=drafted.risk.reasons),
+            risk=_to_risk(drafted.risk),
             approvals_missing=drafted.approvals_missing,
         ),
     )
+
+
+def _to_risk(risk: Risk) -> rollout_service_pb2.PlanRisk:
+    return rollout_service_pb2.PlanRisk(level=risk.level, reasons=risk.reasons)
 
 
 def to_assignment(assignment: Assignment, plan: Plan) -> rollout_pb2.Assignment:
@@ -161,15 +170,17 @@ def to_explanation(explanation: Explanation) -> rollout_pb2.Explanation:
     )
 
 
-def _to_wave(wave: WaveView) -> rollout_pb2.Wave:
+def to_wave(wave: WaveView) -> rollout_pb2.Wave:
+    """Return a wave as it travels."""
     return rollout_pb2.Wave(
         name=wave.name,
         state=wave.state,
         size=wave.size,
-        counts=_to_counts(wave.counts),
+        counts=to_counts(wave.counts),
         soak_seconds=wave.soak_seconds,
     )
 
 
-def _to_counts(counts: Counts) -> rollout_pb2.Counts:
+def to_counts(counts: Counts) -> rollout_pb2.Counts:
+    """Return counts as they travel."""
     return rollout_pb2.Counts(**vars(counts))

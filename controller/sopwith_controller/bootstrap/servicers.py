@@ -29,6 +29,7 @@ from sopwith_controller.services.doctor import Doctor, Premises
 from sopwith_controller.services.overview import Overviews
 from sopwith_controller.services.people import Roster
 from sopwith_controller.services.releases import Releases
+from sopwith_controller.services.rollout_reports import RolloutReports
 from sopwith_controller.services.rollout_retry import RolloutRetry
 from sopwith_controller.services.rollout_start import RolloutStart
 from sopwith_controller.services.rollout_status import RolloutStatuses
@@ -122,4 +123,12 @@ class _Apis:
         tools = parts.rollout_tools
         statuses = RolloutStatuses(parts.database, parts.clock, parts.records, parts.views)
         start = RolloutStart(tools, parts.presence)
-        return RolloutApi(Rollouts(tools), start, RolloutRetry(tools), parts.reviews, statuses, watchers=parts.watchers)
+        return RolloutApi(
+            Rollouts(tools),
+            start,
+            RolloutRetry(tools),
+            parts.reviews,
+            statuses,
+            reports=RolloutReports(parts.database, parts.records, statuses),
+            watchers=parts.watchers,
+        )

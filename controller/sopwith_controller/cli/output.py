@@ -91,7 +91,7 @@ def _wrapped(titles: Sequence[str], rows: Sequence[list[str]], column: int) -> l
     import textwrap
 
     others = [max(len(row[i]) for row in [list(titles), *rows]) + 2 for i in range(len(titles)) if i != column]
-    room = max(terminal_width() - sum(others), 24)
+    room = max(terminal_width() - sum(others), 20)
     lines: list[list[str]] = []
     for row in rows:
         for number, text in enumerate(

@@ -17,7 +17,7 @@ NAMES_MAX = 3
 
 
 def print_plan(plan: rollout_service_pb2.RolloutPlan, *, everything: bool = False) -> None:
-    """Print what a dry run found, or a stored plan, which comes without a forecast."""
+    """Print what a dry run found, or a stored plan, which comes without times and exclusions."""
     forecast = plan.forecast
     document = json.loads(plan.plan_json) if plan.plan_json else {}
     print_facts(_facts(plan, document))

@@ -6,10 +6,12 @@ from typing import Any
 import click
 
 from sopwith.v1 import rollout_service_pb2 as pb
+from sopwith_controller.cli.assignments_view import show_assignments
 from sopwith_controller.cli.explain_view import print_explanations
-from sopwith_controller.cli.output import Column, emit, emit_document, tell, time_text, to_document
+from sopwith_controller.cli.output import emit, emit_document, tell, to_document
 from sopwith_controller.cli.plan_view import print_plan
-from sopwith_controller.cli.rollout_views import COLUMNS, print_rollout
+from sopwith_controller.cli.report_view import print_report
+from sopwith_controller.cli.rollout_views import COLUMNS, print_rollout, print_rollouts
 from sopwith_controller.cli.rollout_watch import show_status
 from sopwith_controller.cli.verbs import agree, connected, duration, noun, reasoned, state, verb
 
@@ -197,21 +199,41 @@ def list_() -> None:
     """List rollouts, newest first."""
     with connected() as connection:
         reply = connection.call(connection.rollouts.ListRollouts, pb.ListRolloutsRequest())
-    emit(state().output, reply.rollouts, COLUMNS, name=lambda r: r.id, empty="No rollout yet.")
+    if state().output == "table" and reply.rollouts:
+        print_rollouts(reply.rollouts)
+    else:
+        emit(state().output, reply.rollouts, COLUMNS, name=lambda r: r.id, empty="No rollout yet.")
 
 
 @verb(group, "show", example="sopwith rollout show r-7k2m9qx4 -o json")
 @click.argument("rollout")
-@click.option("--computers", is_flag=True, help="Show each computer's share.")
-def show(rollout: str, computers: bool) -> None:
+@click.option("--computers", is_flag=True, help="Show each computer's share, or groups where there are many.")
+@all_option
+def show(rollout: str, computers: bool, everything: bool) -> None:
     """Show a rollout, its waves and counts."""
     with connected() as connection:
-        if computers:
+        if computers or everything:
             reply = connection.call(connection.rollouts.ListAssignments, pb.ListAssignmentsRequest(id=rollout))
-            emit(state().output, reply.assignments, _ASSIGNMENT_COLUMNS, name=lambda a: a.computer)
+            show_assignments(state().output, reply.assignments, everything=everything)
             return
         found = connection.call(connection.rollouts.GetRollout, pb.GetRolloutRequest(id=rollout))
     _emit(found.rollout)
+
+
+@verb(group, "report", example="sopwith rollout report r-7k2m9qx4")
+@click.argument("rollout")
+@all_option
+def report(rollout: str, everything: bool) -> None:
+    """Say how a rollout went: outcomes, planned and actual times, failures, durations, retries."""
+    with connected() as connection:
+        request = pb.GetRolloutReportRequest(id=rollout)
+        reply = connection.call(connection.rollouts.GetRolloutReport, request)
+    if state().output in ("json", "yaml"):
+        emit_document(state().output, to_document(reply.report))
+    elif state().output == "name":
+        print(reply.report.rollout.id)
+    else:
+        print_report(reply.report, everything=everything or state().output == "wide")
 
 
 @verb(group, "status", example="sopwith rollout status r-7k2m9qx4 --wait --timeout 30m")
@@ -242,27 +264,6 @@ def explain(rollout: str, computer: str, everything: bool) -> None:
             print(item.computer)
     else:
         print_explanations(reply, everything=everything or state().output == "wide")
-
-
-def _tries(assignment: Any) -> str:
-    """Return for example "2 of 3, next at 2026-11-23T10:00:05Z"; empty before the first try."""
-    if not assignment.attempts:
-        return ""
-    text = f"{assignment.attempts} of {assignment.attempts_max}"
-    following = time_text(assignment, "next_try_time")
-    return f"{text}, next at {following}" if following and not assignment.outcome else text
-
-
-_ASSIGNMENT_COLUMNS = (
-    Column("COMPUTER", lambda a: a.computer),
-    Column("WAVE", lambda a: a.wave),
-    Column("STATE", lambda a: a.outcome or (f"{a.state} (stalled)" if a.HasField("stalled_time") else a.state)),
-    Column("SYMPTOM", lambda a: a.symptom),
-    Column("BEFORE", lambda a: a.version_before),
-    Column("AFTER", lambda a: a.version_after),
-    Column("TRIES", _tries),
-    Column("DETAIL", lambda a: a.detail),
-)
 
 
 def read_rollout_file(path: Path) -> str:

@@ -1,14 +1,17 @@
 """How rollouts look on a terminal; people read computer, release, rollout, wave, SOP."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from sopwith.v1 import rollout_pb2
-from sopwith_controller.cli.output import Column, enum_name, escape, print_facts, print_table, time_text
+from sopwith_controller.cli.output import Column, enum_name, escape, print_facts, print_table, terminal_width, time_text
 from sopwith_controller.cli.plan_view import soak_text
 
 OUTCOMES = (
     "succeeded", "failed", "rolled_back", "skipped", "not_ready", "not_started", "unreachable", "cancelled",
 )  # fmt: skip
+_RESULT_WIDTH = 24
+"""What a list leaves at least to how a rollout's computers stand."""
 _ENDED_STATES = ("COMPLETED", "ABORTED")
 _NEEDS_PERSON_STATES = ("PAUSED", "SUSPENDED")
 
@@ -52,6 +55,27 @@ COLUMNS = (
     Column("BASELINE", lambda r: r.baseline, wide=True),
     Column("TICKET", lambda r: r.ticket, wide=True),
 )
+
+
+def print_rollouts(rollouts: Sequence[rollout_pb2.Rollout]) -> None:
+    """Print rollouts, one below the other, within the terminal's width; long names lose their middle."""
+    rows = [[column.text(rollout) for column in COLUMNS if not column.wide] for rollout in rollouts]
+    titles = [column.title for column in COLUMNS if not column.wide]
+    widths = [max(len(title), *(len(row[i]) for row in rows)) for i, title in enumerate(titles)]
+    room = terminal_width() - widths[0] - widths[2] - _RESULT_WIDTH - 2 * (len(titles) - 1)
+    name = max(room // 2, room - widths[3])
+    release = max(room // 2, room - widths[1])
+    for row in rows:
+        row[1], row[3] = _without_middle(row[1], name), _without_middle(row[3], release)
+    print_table(titles, rows, wrap=4)
+
+
+def _without_middle(text: str, width: int) -> str:
+    """Return a text that fits; beginning and end tell apart what is named alike."""
+    if len(text) <= width:
+        return text
+    end = (width - 1) // 2
+    return f"{text[: width - 1 - end]}…{text[-end:]}"
 
 
 def print_rollout(rollout: rollout_pb2.Rollout) -> None:

@@ -67,6 +67,7 @@ TRANSITIONS: dict[tuple[RolloutState, RolloutCommand], RolloutState] = {
 ACTIVE_STATES = frozenset({_S.RUNNING, _S.PAUSED, _S.SUSPENDED, _S.ABORTING})
 """States in which assignments may still change; the scheduler looks at these."""
 ENDED_STATES = frozenset({_S.COMPLETED, _S.ABORTED})
+NOT_STARTED_STATES = frozenset({_S.DRAFT, _S.IN_REVIEW, _S.APPROVED})
 
 _REMEDIES = {
     _S.DRAFT: "sopwith rollout submit {id}",

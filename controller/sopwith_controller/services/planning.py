@@ -6,7 +6,9 @@ that cannot be made for want of release or SOP names what is missing.
 """
 
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 
+from sopwith_controller.domain.approvals import standing
 from sopwith_controller.domain.deviation import Deviation
 from sopwith_controller.domain.entities import Release, SopRevision
 from sopwith_controller.domain.errors import InvalidInputError, NotFoundError, Refusal, RefusedError
@@ -15,6 +17,7 @@ from sopwith_controller.domain.gates import check_sop_effective
 from sopwith_controller.domain.plan_inputs import PlanInputs, Planning
 from sopwith_controller.domain.plan_risk import Risk, approvals_missing, assess
 from sopwith_controller.domain.planning import make_plan
+from sopwith_controller.domain.rollout_entities import Approval, Rollout
 from sopwith_controller.services.covering import load_covering
 from sopwith_controller.services.ports import Clock, SourceStore, UnitOfWork
 from sopwith_controller.services.views import load_estimates
@@ -104,9 +107,21 @@ class Planner:
             manifest,
             refusals=planning.refusals,
             risk=assess(planning.plan, has_health_checks=bool(manifest.health_checks)),
-            approvals_missing=approvals_missing(policy, planning.plan.change_class, settings.profile, 0),
+            approvals_missing=approvals_missing(
+                policy,
+                planning.plan.change_class,
+                settings.profile,
+                await self._given(unit, rollout_id, planning.plan.sha256(), policy),
+            ),
         )
         return await self.judged(unit, drafted, rollout_id, planning.plan.sha256())
+
+    async def _given(self, unit: UnitOfWork, rollout_id: str, plan_sha256: str, policy: SopPolicy) -> int:
+        """Return how many approvals of this very plan the rollout has that would count for a start."""
+        rollout = await unit.rollouts.get(rollout_id) if rollout_id else None
+        if rollout is None or rollout.plan_sha256 != plan_sha256:
+            return 0
+        return len(await standing_approvals(unit, rollout, policy, self._clock.now()))
 
     async def judged(self, unit: UnitOfWork, drafted: Drafted, rollout_id: str, plan_sha256: str) -> Drafted:
         """Return a plan as the gates judge it now, with the deviations that were given to the plan of this digest."""
@@ -156,3 +171,11 @@ class Planner:
             freezes=tuple(reversed(await unit.freezes.all())),
         )
         return make_plan(inputs), manifest
+
+
+async def standing_approvals(
+    unit: UnitOfWork, rollout: Rollout, policy: SopPolicy, now: datetime
+) -> tuple[Approval, ...]:
+    """Return the approvals of a rollout's plan that would count for a start now."""
+    roster = {person.name: person.roles for person in await unit.people.all() if person.state != "REVOKED"}
+    return standing(rollout, policy, roster, now)

@@ -5,7 +5,7 @@ as the truth it tells); the tail is shown while it has members.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sopwith_controller.domain.deviation import Deviation
@@ -14,17 +14,28 @@ from sopwith_controller.domain.entities import Computer
 from sopwith_controller.domain.errors import NotFoundError
 from sopwith_controller.domain.lasting_entities import Baseline, Repetition
 from sopwith_controller.domain.plan import Plan
+from sopwith_controller.domain.plan_risk import Risk, approvals_missing, assess
 from sopwith_controller.domain.planner import explain
-from sopwith_controller.domain.rollout import ACTIVE_STATES, ENDED_STATES
+from sopwith_controller.domain.rollout import ACTIVE_STATES, ENDED_STATES, NOT_STARTED_STATES
 from sopwith_controller.domain.rollout_entities import PATCH_DAY, Assignment, Rollout, RolloutState
 from sopwith_controller.domain.tick import Explanation
 from sopwith_controller.domain.waves import Counts, WaveView, count, wave_views
 from sopwith_controller.services.baseline_reasons import why_not_offered
 from sopwith_controller.services.covering import covering_among
+from sopwith_controller.services.planning import standing_approvals
 from sopwith_controller.services.ports import Clock, Database, UnitOfWork
 from sopwith_controller.services.rollout_records import RolloutRecords
 from sopwith_controller.services.rollouts import find_rollout
 from sopwith_controller.services.views import Views
+
+
+@dataclass(frozen=True)
+class PlanOutlook:
+    """What a stored plan dares, and what it waits for."""
+
+    risk: Risk
+    approvals_missing: tuple[str, ...]
+    """Empty where none is missing, or where it was started."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +56,8 @@ class RolloutStatus:
     deviations: tuple[Deviation, ...] = ()
     """Those asked for this rollout, and others in force that cover it."""
     review_due_time: datetime | None = None
+    outlook: PlanOutlook | None = None
+    """None where many rollouts are read at once."""
 
     @property
     def joined(self) -> int:
@@ -64,7 +77,18 @@ class RolloutStatuses:
     async def get(self, rollout_id: str) -> RolloutStatus:
         """Return one rollout."""
         async with self._database.read() as unit:
-            return await self.status(unit, await find_rollout(unit, rollout_id))
+            status = await self.status(unit, await find_rollout(unit, rollout_id))
+            return replace(status, outlook=await self._outlook(unit, status))
+
+    async def _outlook(self, unit: UnitOfWork, status: RolloutStatus) -> PlanOutlook:
+        rollout = status.rollout
+        manifest = await self._records.manifest(unit, rollout)
+        missing: tuple[str, ...] = ()
+        if rollout.state in NOT_STARTED_STATES:
+            policy, profile = await self._records.policy(unit, rollout), (await unit.settings()).profile
+            given = await standing_approvals(unit, rollout, policy, self._clock.now())
+            missing = approvals_missing(policy, rollout.change_class, profile, len(given))
+        return PlanOutlook(assess(status.plan, has_health_checks=bool(manifest.health_checks)), missing)
 
     async def all(self) -> list[RolloutStatus]:
         """Return all rollouts, newest first."""

@@ -26,7 +26,7 @@ from sopwith_controller.domain.rollout_entities import CATCH_UP, Approval, Rollo
 from sopwith_controller.services.access import Caller
 from sopwith_controller.services.advance import rollout_draft
 from sopwith_controller.services.covering import load_covering
-from sopwith_controller.services.planning import Drafted
+from sopwith_controller.services.planning import Drafted, standing_approvals
 from sopwith_controller.services.ports import AgentGateway, UnitOfWork
 from sopwith_controller.services.rollouts import RolloutTools
 from sopwith_formats.manifest import split_release
@@ -182,7 +182,7 @@ async def _check_approvals(
     if not needed:
         return
     approvals.check_fresh(rollout, policy, profile)
-    counted = await _standing(unit, tools, rollout, policy)
+    counted = await standing_approvals(unit, rollout, policy, tools.clock.now())
     if len(counted) < needed:
         raise _sent_back(rollout, _too_few(counted, needed))
 
@@ -194,7 +194,7 @@ async def check_again(
     settings = await unit.settings()
     now, policy = tools.clock.now(), await tools.records.policy(unit, rollout)
     needed = approvals.approvers_needed(policy, rollout.change_class, settings.profile)
-    counted = await _standing(unit, tools, rollout, policy) if needed else ()
+    counted = await standing_approvals(unit, rollout, policy, tools.clock.now()) if needed else ()
     if len(counted) < needed:
         approvals.check_fresh(rollout, policy, settings.profile)
         raise RefusedError(
@@ -222,11 +222,6 @@ async def check_again(
     judgement = judge(people, policy, covering.deviations, covering.missed)
     gates.check_refusals(judgement.blocking)
     return judgement.records()
-
-
-async def _standing(unit: UnitOfWork, tools: RolloutTools, rollout: Rollout, policy: SopPolicy) -> tuple[Approval, ...]:
-    roster = {person.name: person.roles for person in await unit.people.all() if person.state != "REVOKED"}
-    return approvals.standing(rollout, policy, roster, tools.clock.now())
 
 
 def _too_few(counted: Sequence[Approval], needed: int) -> str:

@@ -11,6 +11,7 @@ import google.protobuf.message
 import google.protobuf.timestamp_pb2
 import sopwith.v1.deviation_pb2
 import sopwith.v1.rollout_pb2
+import sopwith.v1.rollout_report_pb2
 import sys
 import typing
 
@@ -121,11 +122,11 @@ class PlanForecast(google.protobuf.message.Message):
 
     @property
     def risk(self) -> Global___PlanRisk:
-        """How much the plan dares; unset for a stored plan."""
+        """How much the plan dares."""
 
     @property
     def approvals_missing(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """Approvals that must stand before the start, one sentence each; empty where none is missing."""
+        """Approvals that must yet be given before the start, one sentence each; empty where none is missing, or it was started."""
 
     @property
     def deviations(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sopwith.v1.deviation_pb2.Deviation]:
@@ -1064,3 +1065,42 @@ class ExplainRolloutResponse(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["explanations", b"explanations", "state", b"state", "state_reason", b"state_reason"]) -> None: ...
 
 Global___ExplainRolloutResponse: typing_extensions.TypeAlias = ExplainRolloutResponse
+
+@typing.final
+class GetRolloutReportRequest(google.protobuf.message.Message):
+    """GetRolloutReportRequest names a rollout."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ID_FIELD_NUMBER: builtins.int
+    id: builtins.str
+    """The rollout: its id, or its name where that is unique."""
+    def __init__(
+        self,
+        *,
+        id: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["id", b"id"]) -> None: ...
+
+Global___GetRolloutReportRequest: typing_extensions.TypeAlias = GetRolloutReportRequest
+
+@typing.final
+class GetRolloutReportResponse(google.protobuf.message.Message):
+    """GetRolloutReportResponse carries the report."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    REPORT_FIELD_NUMBER: builtins.int
+    @property
+    def report(self) -> sopwith.v1.rollout_report_pb2.RolloutReport:
+        """The report."""
+
+    def __init__(
+        self,
+        *,
+        report: sopwith.v1.rollout_report_pb2.RolloutReport | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["report", b"report"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["report", b"report"]) -> None: ...
+
+Global___GetRolloutReportResponse: typing_extensions.TypeAlias = GetRolloutReportResponse

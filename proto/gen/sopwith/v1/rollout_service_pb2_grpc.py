@@ -115,6 +115,11 @@ class RolloutServiceStub(object):
                 request_serializer=sopwith_dot_v1_dot_rollout__service__pb2.ExplainRolloutRequest.SerializeToString,
                 response_deserializer=sopwith_dot_v1_dot_rollout__service__pb2.ExplainRolloutResponse.FromString,
                 _registered_method=True)
+        self.GetRolloutReport = channel.unary_unary(
+                '/sopwith.v1.RolloutService/GetRolloutReport',
+                request_serializer=sopwith_dot_v1_dot_rollout__service__pb2.GetRolloutReportRequest.SerializeToString,
+                response_deserializer=sopwith_dot_v1_dot_rollout__service__pb2.GetRolloutReportResponse.FromString,
+                _registered_method=True)
 
 
 class RolloutServiceServicer(object):
@@ -233,6 +238,13 @@ class RolloutServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetRolloutReport(self, request, context):
+        """GetRolloutReport reads how a rollout went, beside how it was planned.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_RolloutServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -315,6 +327,11 @@ def add_RolloutServiceServicer_to_server(servicer, server):
                     servicer.ExplainRollout,
                     request_deserializer=sopwith_dot_v1_dot_rollout__service__pb2.ExplainRolloutRequest.FromString,
                     response_serializer=sopwith_dot_v1_dot_rollout__service__pb2.ExplainRolloutResponse.SerializeToString,
+            ),
+            'GetRolloutReport': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetRolloutReport,
+                    request_deserializer=sopwith_dot_v1_dot_rollout__service__pb2.GetRolloutReportRequest.FromString,
+                    response_serializer=sopwith_dot_v1_dot_rollout__service__pb2.GetRolloutReportResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -750,6 +767,33 @@ class RolloutService(object):
             '/sopwith.v1.RolloutService/ExplainRollout',
             sopwith_dot_v1_dot_rollout__service__pb2.ExplainRolloutRequest.SerializeToString,
             sopwith_dot_v1_dot_rollout__service__pb2.ExplainRolloutResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetRolloutReport(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sopwith.v1.RolloutService/GetRolloutReport',
+            sopwith_dot_v1_dot_rollout__service__pb2.GetRolloutReportRequest.SerializeToString,
+            sopwith_dot_v1_dot_rollout__service__pb2.GetRolloutReportResponse.FromString,
             options,
             channel_credentials,
             insecure,

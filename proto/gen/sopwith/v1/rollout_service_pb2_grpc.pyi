@@ -281,7 +281,23 @@ _RolloutServiceExplainRolloutType = typing_extensions.TypeVar(
     ],
 )
 
-class RolloutServiceStub(typing.Generic[_RolloutServicePlanRolloutType, _RolloutServiceCreateRolloutType, _RolloutServiceSubmitRolloutType, _RolloutServiceApproveRolloutType, _RolloutServiceRejectRolloutType, _RolloutServiceStartRolloutType, _RolloutServicePauseRolloutType, _RolloutServiceResumeRolloutType, _RolloutServiceAbortRolloutType, _RolloutServiceRetryRolloutType, _RolloutServiceReviewRolloutType, _RolloutServiceGetRolloutType, _RolloutServiceListRolloutsType, _RolloutServiceListAssignmentsType, _RolloutServiceWatchRolloutType, _RolloutServiceExplainRolloutType]):
+_RolloutServiceGetRolloutReportType = typing_extensions.TypeVar(
+    '_RolloutServiceGetRolloutReportType',
+    grpc.UnaryUnaryMultiCallable[
+        sopwith.v1.rollout_service_pb2.GetRolloutReportRequest,
+        sopwith.v1.rollout_service_pb2.GetRolloutReportResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sopwith.v1.rollout_service_pb2.GetRolloutReportRequest,
+        sopwith.v1.rollout_service_pb2.GetRolloutReportResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sopwith.v1.rollout_service_pb2.GetRolloutReportRequest,
+        sopwith.v1.rollout_service_pb2.GetRolloutReportResponse,
+    ],
+)
+
+class RolloutServiceStub(typing.Generic[_RolloutServicePlanRolloutType, _RolloutServiceCreateRolloutType, _RolloutServiceSubmitRolloutType, _RolloutServiceApproveRolloutType, _RolloutServiceRejectRolloutType, _RolloutServiceStartRolloutType, _RolloutServicePauseRolloutType, _RolloutServiceResumeRolloutType, _RolloutServiceAbortRolloutType, _RolloutServiceRetryRolloutType, _RolloutServiceReviewRolloutType, _RolloutServiceGetRolloutType, _RolloutServiceListRolloutsType, _RolloutServiceListAssignmentsType, _RolloutServiceWatchRolloutType, _RolloutServiceExplainRolloutType, _RolloutServiceGetRolloutReportType]):
     """RolloutService is where people plan, start and stop rollouts."""
 
     @typing.overload
@@ -349,6 +365,10 @@ class RolloutServiceStub(typing.Generic[_RolloutServicePlanRolloutType, _Rollout
         grpc.UnaryUnaryMultiCallable[
             sopwith.v1.rollout_service_pb2.ExplainRolloutRequest,
             sopwith.v1.rollout_service_pb2.ExplainRolloutResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sopwith.v1.rollout_service_pb2.GetRolloutReportRequest,
+            sopwith.v1.rollout_service_pb2.GetRolloutReportResponse,
         ],
     ], channel: grpc.Channel) -> None: ...
 
@@ -418,6 +438,10 @@ class RolloutServiceStub(typing.Generic[_RolloutServicePlanRolloutType, _Rollout
             sopwith.v1.rollout_service_pb2.ExplainRolloutRequest,
             sopwith.v1.rollout_service_pb2.ExplainRolloutResponse,
         ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sopwith.v1.rollout_service_pb2.GetRolloutReportRequest,
+            sopwith.v1.rollout_service_pb2.GetRolloutReportResponse,
+        ],
     ], channel: grpc.aio.Channel) -> None: ...
 
     PlanRollout: _RolloutServicePlanRolloutType
@@ -467,6 +491,9 @@ class RolloutServiceStub(typing.Generic[_RolloutServicePlanRolloutType, _Rollout
 
     ExplainRollout: _RolloutServiceExplainRolloutType
     """ExplainRollout reads what each waiting computer waits for."""
+
+    GetRolloutReport: _RolloutServiceGetRolloutReportType
+    """GetRolloutReport reads how a rollout went, beside how it was planned."""
 
 RolloutServiceAsyncStub: typing_extensions.TypeAlias = RolloutServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
@@ -532,6 +559,10 @@ RolloutServiceAsyncStub: typing_extensions.TypeAlias = RolloutServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         sopwith.v1.rollout_service_pb2.ExplainRolloutRequest,
         sopwith.v1.rollout_service_pb2.ExplainRolloutResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sopwith.v1.rollout_service_pb2.GetRolloutReportRequest,
+        sopwith.v1.rollout_service_pb2.GetRolloutReportResponse,
     ],
 ]
 
@@ -665,5 +696,13 @@ class RolloutServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[sopwith.v1.rollout_service_pb2.ExplainRolloutResponse, collections.abc.Awaitable[sopwith.v1.rollout_service_pb2.ExplainRolloutResponse]]:
         """ExplainRollout reads what each waiting computer waits for."""
+
+    @abc.abstractmethod
+    def GetRolloutReport(
+        self,
+        request: sopwith.v1.rollout_service_pb2.GetRolloutReportRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sopwith.v1.rollout_service_pb2.GetRolloutReportResponse, collections.abc.Awaitable[sopwith.v1.rollout_service_pb2.GetRolloutReportResponse]]:
+        """GetRolloutReport reads how a rollout went, beside how it was planned."""
 
 def add_RolloutServiceServicer_to_server(servicer: RolloutServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...
