@@ -18,6 +18,7 @@ from tests.system.packages import archive_version, build_archive
 pytestmark = [pytest.mark.system, pytest.mark.timeout(200)]
 
 NAMES = ("pc1", "pc2", "pc3")
+PARTS = ("in_all", "before_install", "install")
 STAGED = dict.fromkeys(NAMES, "STAGED")
 
 
@@ -151,10 +152,12 @@ def test_a_computer_that_failed_succeeds_as_a_second_generation_and_counts_once(
     obstacle.touch()
     identifier = three.start(rollout("retried", "max_concurrency: 3", "attempts_max: 1"))
     first = three.finish(identifier, expect=(5,))
+    failures = three.json("rollout", "report", identifier, who=OPERATOR)["failures"]
     obstacle.unlink()
 
     three.sopwith("rollout", "retry", identifier, "--yes", "--reason", "mended", who=OPERATOR)
     second = three.finish(identifier, expect=(0, 5))
+    report = three.json("rollout", "report", identifier, who=OPERATOR)
 
     assert (first["counts"]["succeeded"], first["counts"]["failed"]) == (2, 1)
     assert (second["counts"]["succeeded"], second["counts"]["failed"]) == (3, 0)
@@ -163,6 +166,10 @@ def test_a_computer_that_failed_succeeds_as_a_second_generation_and_counts_once(
     ended = [(json.loads(one["canonical_json"])["details"], one["outcome"]) for one in mine if one["outcome"]]
     tries = [(details["generation"], outcome) for details, outcome in ended]
     assert tries == [(1, "FAILED"), (2, "SUCCEEDED")]
+    assert [(one["outcome"], one["computers"]) for one in failures] == [("FAILED", ["pc2"])]
+    assert [(one["computers"], one["counts"]["failed"]) for one in report["generations"]] == [(3, 1), (1, 0)]
+    assert (report["rollout"]["counts"], report["failures"]) == (second["counts"], [])
+    assert {one["what"]: one["computers"] for one in report["durations"]} == dict.fromkeys(PARTS, 3)
     assert versions(three, "retried") == ["1", "1", "1"]
 
 
