@@ -208,6 +208,14 @@ def test_resolved_incident_says_nothing_more():
     assert escalation.due_time(resolved, None, "standard") is None
 
 
+def test_roles_told_besides_the_first_level_hear_of_it_at_once_and_once():
+    besides = escalation.begin(an_incident(), None, CONTACTS, "standard", NOW, also=("it_manager", "owner"))
+    alone = escalation.begin(an_incident(3), None, CONTACTS, "standard", NOW, also=("owner",))
+
+    assert [one.role for one in besides.tell] == ["it_manager", "owner"]
+    assert [(one.role, one.channel) for one in alone.tell] == [("owner", "smtp")]
+
+
 def test_level_that_nobody_can_be_reached_on_passes_on():
     contacts = (Contact("it_manager", "mia"), Contact("owner", "olga", "olga@example.org"))
 
