@@ -4,6 +4,7 @@ The table below holds one row per call; a test compares it with the wire, so tha
 """
 
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import grpc
@@ -23,6 +24,7 @@ from sopwith_controller.domain.entities import ComputerState, Person
 from sopwith_formats.plan_approval import PlanApproval
 from sopwith_formats.rollout_spec import RolloutSpec
 from sopwith_formats.sop_policy import WaveRule
+from sopwith_formats.units import format_time
 from sopwith_formats.vocabulary import Symptom
 from tests.controller.house import Desk, House, SimulatedAgent
 
@@ -192,7 +194,7 @@ async def _approve(scene: Scene) -> Made:
         await unit.people.put(Person(**{**vars(person), **bound}))
         await unit.commit()
     key_id = fingerprint(key.public_key())
-    approval = PlanApproval(rollout.id, rollout.plan_sha256, "boss", "2026-01-01T00:00:00Z", key_id)
+    approval = PlanApproval(rollout.id, rollout.plan_sha256, "boss", format_time(datetime.now(UTC)), key_id)
     request = rollout_service_pb2.ApproveRolloutRequest(
         id=rollout.id, plan_sha256=rollout.plan_sha256, envelope_json=sign_approval(approval, key)
     )

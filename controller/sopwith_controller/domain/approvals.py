@@ -15,7 +15,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from sopwith_controller.domain.errors import Refusal, RefusedError
-from sopwith_controller.domain.rollout_entities import Approval, Rollout
+from sopwith_controller.domain.rollout_entities import Approval, Rollout, RolloutState
 from sopwith_formats.manifest import Manifest
 from sopwith_formats.rollout_spec import RolloutSpec
 from sopwith_formats.sop_policy import ChangeClass, SopPolicy, WaveRule
@@ -121,6 +121,38 @@ def standing(
         and allowed & set(roster.get(approval.person, ()))
         and not (rule.not_requester and approval.person == rollout.requester)
     )
+
+
+def check_prepared(rollout: Rollout) -> None:
+    """Raise RefusedError for a rollout whose preparation or approval is still to come; nothing of it may start."""
+    if rollout.state is RolloutState.DRAFT:
+        reason = f"{rollout.name} was not submitted: preparation comes before the start"
+        raise RefusedError(Refusal("sop_step_order", "III", reason, f"sopwith rollout submit {rollout.id}"))
+    if rollout.state is RolloutState.IN_REVIEW:
+        reason = f"{rollout.name} is IN_REVIEW: its plan waits for its approval"
+        remedy = f"sopwith rollout approve {rollout.id}, by somebody else than {rollout.requester}"
+        raise RefusedError(Refusal("approval_fresh", "VII", reason, remedy))
+
+
+def check_envelope(
+    rollout: Rollout, named: tuple[str, str, str], person: str, signed_time: datetime, now: datetime
+) -> None:
+    """Raise RefusedError for an approval that was signed for something else, by somebody else, or long ago.
+
+    `named`: the rollout's id, the plan's digest and the person, as the signed words have them.
+    """
+    wrong = ""
+    if named[0] != rollout.id:
+        wrong = "for another rollout"
+    elif named[1] != rollout.plan_sha256:
+        wrong = "for another plan"
+    elif named[2] != person:
+        wrong = f"by {named[2]}"
+    elif signed_time + APPROVAL_LIFE <= now:
+        wrong = f"more than {APPROVAL_LIFE.days} days ago"
+    if wrong:
+        reason = f"the approval that came for {rollout.name} was signed {wrong}"
+        raise RefusedError(Refusal("approval_fresh", "VII", reason, f"sopwith rollout approve {rollout.id}"))
 
 
 def is_enough(rollout: Rollout, policy: SopPolicy, profile: str, added: Sequence[Approval] = ()) -> bool:

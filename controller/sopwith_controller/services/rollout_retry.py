@@ -9,7 +9,7 @@ rollout brings another version of its release since; the same request id has no 
 from collections.abc import Sequence
 from typing import Any
 
-from sopwith_controller.domain import gates, retry
+from sopwith_controller.domain import approvals, gates, retry
 from sopwith_controller.domain import rollout as machine
 from sopwith_controller.domain.bench import bench_remedy, is_benched, why_benched
 from sopwith_controller.domain.entities import Computer, ComputerState
@@ -46,6 +46,7 @@ class RolloutRetry:
             done = await done_before(unit, caller, LogKind.ROLLOUT_RETRIED)
             if done is not None:
                 return before, _of_generation(assignments, done), ()
+            approvals.check_prepared(before)
             machine.next_state(before, RolloutCommand.RETRY)
             decisions = await self._check(unit, caller, before)
             choice = await self._choose(unit, before, assignments, names)

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from math import ceil
 
+from sopwith_controller.domain import approvals
 from sopwith_controller.domain import rollout as machine
 from sopwith_controller.domain.entities import Computer
 from sopwith_controller.domain.errors import UnavailableError
@@ -64,6 +65,7 @@ class RolloutStart:
             before = await find_rollout(unit, rollout_id)
             if await done_before(unit, caller, LogKind.ROLLOUT_STARTED, before.id):
                 return before
+            approvals.check_prepared(before)
             machine.next_state(before, machine.RolloutCommand.START)
             try:
                 cleared = await self._checks.check(unit, caller, before)
@@ -121,6 +123,7 @@ class RolloutStart:
         now = self._tools.clock.now()
         async with self._tools.database.read() as unit:
             rollout = await find_rollout(unit, rollout_id)
+            approvals.check_prepared(rollout)
             machine.next_state(rollout, machine.RolloutCommand.START)
             plan = self._tools.records.plan(rollout)
             connected = self._gateway.connected_ids()

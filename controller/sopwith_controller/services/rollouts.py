@@ -25,6 +25,7 @@ from sopwith_controller.services.planning import Drafted, Planner
 from sopwith_controller.services.ports import Clock, Database, Ids, UnitOfWork
 from sopwith_controller.services.requests import done_before, remember
 from sopwith_controller.services.rollout_records import RolloutRecords
+from sopwith_formats.units import parse_time
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,7 @@ class Rollouts:
                 return before
             policy = await self._tools.records.policy(unit, before)
             approvals.check_approver(before, policy, person=caller.name, roles=caller.roles, plan_sha256=plan_sha256)
-            await _check_signature(unit, caller, before, plan_sha256, envelope_json)
+            await self._check_signature(unit, caller, before, envelope_json)
             approval = Approval(caller.name, plan_sha256, self._tools.clock.now(), envelope_json, certificate_pem)
             settings = await unit.settings()
             enough = approvals.is_enough(before, policy, settings.profile, (approval,))
@@ -200,6 +201,16 @@ class Rollouts:
         self._tools.changed(rollout.id)
         return rollout
 
+    async def _check_signature(self, unit: UnitOfWork, caller: Caller, rollout: Rollout, envelope_json: str) -> None:
+        """Refuse an approval that the approver's own key did not sign over this plan's digest lately."""
+        person = await unit.people.get(caller.id)
+        if person is None or not person.public_key_pem:
+            raise InvalidInputError(f"no key is bound to {caller.name}", remedy=f"sopwith person invite {caller.name}")
+        approval = verify_approval(envelope_json.encode(), read_public_key(person.public_key_pem.encode()))
+        named = (approval.rollout_id, approval.plan_sha256, approval.person)
+        signed = parse_time(approval.signed_time)
+        approvals.check_envelope(rollout, named, caller.name, signed, self._tools.clock.now())
+
     async def _repeated(self, unit: UnitOfWork, done: str, rollout_json: str) -> Rollout:
         rollout = await find_rollout(unit, done)
         if rollout.spec_json != rollout_json:
@@ -231,16 +242,3 @@ async def find_rollout(unit: UnitOfWork, id_or_name: str) -> Rollout:
     if rollout is None:
         raise NotFoundError(f"there is no rollout {id_or_name}", remedy="sopwith rollout list")
     return rollout
-
-
-async def _check_signature(
-    unit: UnitOfWork, caller: Caller, rollout: Rollout, plan_sha256: str, envelope_json: str
-) -> None:
-    """Refuse an approval that the approver's own key did not sign over this plan's digest."""
-    person = await unit.people.get(caller.id)
-    if person is None or not person.public_key_pem:
-        raise InvalidInputError(f"no key is bound to {caller.name}", remedy=f"sopwith person invite {caller.name}")
-    approval = verify_approval(envelope_json.encode(), read_public_key(person.public_key_pem.encode()))
-    named = (approval.rollout_id, approval.plan_sha256, approval.person)
-    if named != (rollout.id, plan_sha256, caller.name):
-        raise InvalidInputError("the signed approval names another rollout, plan or person", remedy="approve again")

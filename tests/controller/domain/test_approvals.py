@@ -140,3 +140,39 @@ def test_class_that_lets_the_requester_approve_counts_their_approval():
     rollout = replace(ROLLOUT, approvals=(approval("otto"),))
 
     assert [a.person for a in approvals.standing(rollout, policy, ROSTER, NOW)] == ["otto"]
+
+
+@pytest.mark.parametrize(
+    ("state", "gate"), [(RolloutState.DRAFT, "sop_step_order"), (RolloutState.IN_REVIEW, "approval_fresh")]
+)
+def test_nothing_starts_before_its_preparation_and_approval(state: RolloutState, gate: str):
+    with pytest.raises(RefusedError) as caught:
+        approvals.check_prepared(replace(ROLLOUT, state=state))
+
+    assert caught.value.refusal.gate == gate
+    assert ROLLOUT.id in caught.value.refusal.remedy
+
+
+@pytest.mark.parametrize("state", [RolloutState.APPROVED, RolloutState.RUNNING, RolloutState.COMPLETED])
+def test_what_was_approved_is_the_state_machines_affair(state: RolloutState):
+    approvals.check_prepared(replace(ROLLOUT, state=state))
+
+
+def test_signed_approval_of_this_plan_by_this_person_of_today_is_taken():
+    approvals.check_envelope(ROLLOUT, (ROLLOUT.id, ROLLOUT.plan_sha256, "boss"), "boss", NOW, NOW)
+
+
+@pytest.mark.parametrize(
+    ("rollout", "plan", "person", "age", "words"),
+    [
+        ("r-other", ROLLOUT.plan_sha256, "boss", 0, "for another rollout"),
+        (ROLLOUT.id, "e" * 64, "boss", 0, "for another plan"),
+        (ROLLOUT.id, ROLLOUT.plan_sha256, "eve", 0, "by eve"),
+        (ROLLOUT.id, ROLLOUT.plan_sha256, "boss", 14, "14 days ago"),
+    ],
+)
+def test_signed_approval_of_anything_else_is_refused(rollout: str, plan: str, person: str, age: int, words: str):
+    with pytest.raises(RefusedError, match=words) as caught:
+        approvals.check_envelope(ROLLOUT, (rollout, plan, person), "boss", NOW - timedelta(days=age), NOW)
+
+    assert caught.value.refusal.gate == "approval_fresh"
