@@ -134,6 +134,6 @@ async def change_rollout(house: House, identifier: str, change: Callable[[Any], 
 def gate_of(error: grpc.aio.AioRpcError) -> str:
     """Return the gate that refused."""
     for key, value in error.trailing_metadata() or ():
-        if key == REFUSAL_KEY:
+        if key == REFUSAL_KEY and isinstance(value, bytes):
             return rollout_service_pb2.Refusal.FromString(value).gate
     return f"no gate, but {error.code()}: {error.details()}"

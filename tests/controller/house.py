@@ -18,6 +18,7 @@ import grpc
 from sopwith.v1 import (
     agent_service_pb2,
     agent_service_pb2_grpc,
+    computer_pb2,
     fleet_service_pb2_grpc,
     incident_service_pb2_grpc,
     people_service_pb2_grpc,
@@ -246,7 +247,10 @@ class SimulatedAgent:
         self.checkpoints: list[agent_service_pb2.CheckpointUpdate] = []
         self.checkpoint = ""
         self.welcome: agent_service_pb2.Welcome | None = None
+        self.leases: list[agent_service_pb2.LeaseRenewal] = []
         self.verdict = 1
+        self.blocked: tuple[str, ...] = ()
+        """Checks that block, where the verdict is another than READY."""
         self.works = True
         self.messages: list[agent_service_pb2.AgentMessage] = []
         self._outgoing: asyncio.Queue[agent_service_pb2.AgentMessage | None] = asyncio.Queue()
@@ -301,6 +305,8 @@ class SimulatedAgent:
         report.readiness.verdict = self.verdict  # type: ignore[assignment]
         if self.verdict != 1:
             report.readiness.reasons.add(code="DISK_FULL", message="no room", remedy="make room")
+            for name in self.blocked:
+                report.readiness.checks.add(name=name, result=computer_pb2.CHECK_RESULT_BLOCKED)
         self._outgoing.put_nowait(agent_service_pb2.AgentMessage(readiness_report=report))
 
     def send(self, message: agent_service_pb2.AgentMessage, sequence: int = 0) -> int:
@@ -378,6 +384,13 @@ class SimulatedAgent:
         """Wait until an assignment was taken back."""
         await self._until(lambda: assignment_id in self.withdrawn)
 
+    async def until_lease(
+        self, wanted: Callable[[agent_service_pb2.LeaseRenewal], bool]
+    ) -> agent_service_pb2.LeaseRenewal:
+        """Wait until the newest lease is a wanted one; return it."""
+        await self._until(lambda: bool(self.leases) and wanted(self.leases[-1]))
+        return self.leases[-1]
+
     async def until_shown(self, count: int) -> agent_service_pb2.CheckpointUpdate:
         """Wait until so many checkpoints were shown; return the newest."""
         await self._until(lambda: len(self.checkpoints) >= count)
@@ -405,6 +418,8 @@ class SimulatedAgent:
                 await self.report_readiness(message.measure_request.request_id)
             elif kind == "checkpoint_update":
                 self.checkpoints.append(message.checkpoint_update)
+            elif kind == "lease_renewal":
+                self.leases.append(message.lease_renewal)
             elif kind == "withdraw":
                 self.withdrawn.append(message.withdraw.assignment_id)
             elif kind == "warrant":

@@ -1,4 +1,4 @@
-"""Every way around an approval that somebody may try, on a running controller over real mTLS: each is refused by a gate.
+"""Every way around an approval that somebody may try, on a running controller over real mTLS: a gate refuses each.
 
 There is no `apply` command and no call behind one: nothing but StartRollout starts a rollout.
 """

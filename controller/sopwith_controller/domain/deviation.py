@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from sopwith_controller.domain.agent_gates import AGENT_GATES
 from sopwith_controller.domain.errors import InvalidInputError, Refusal, RefusedError, TransitionNotAllowedError
 from sopwith_formats.units import format_duration, format_time
 
@@ -36,6 +37,7 @@ DEVIABLE = {
     "ready_quorum": "V.A",
     "window": "V.C",
     "freeze": "V.C",
+    **AGENT_GATES,
 }
 """Gates that a deviation can open, with their clauses."""
 

@@ -53,10 +53,12 @@ TRANSITIONS: dict[tuple[RolloutState, RolloutCommand], RolloutState] = {
     (_S.RUNNING, _C.RETRY): _S.RUNNING,
     (_S.RUNNING, _C.ABORT): _S.ABORTING,
     (_S.PAUSED, _C.RESUME): _S.RUNNING,
+    (_S.PAUSED, _C.APPROVE): _S.PAUSED,
     (_S.PAUSED, _C.COMPLETE): _S.COMPLETED,
     (_S.PAUSED, _C.RETRY): _S.PAUSED,
     (_S.PAUSED, _C.ABORT): _S.ABORTING,
     (_S.SUSPENDED, _C.RESUME): _S.RUNNING,
+    (_S.SUSPENDED, _C.APPROVE): _S.SUSPENDED,
     (_S.SUSPENDED, _C.COMPLETE): _S.COMPLETED,
     (_S.SUSPENDED, _C.RETRY): _S.SUSPENDED,
     (_S.SUSPENDED, _C.ABORT): _S.ABORTING,
@@ -120,9 +122,14 @@ def submit(rollout: Rollout, *, plan_json: str, plan_sha256: str, needs_approval
 
 
 def approve(rollout: Rollout, approval: Approval, *, enough: bool) -> Rollout:
-    """Add one approval that `approvals.check_approver` let pass; APPROVED when it is enough."""
+    """Add one approval that `approvals.check_approver` let pass; APPROVED when it is enough.
+
+    One that stands still keeps its state and its reason: the approval is what a resume asks for when others ran out.
+    """
     state = next_state(rollout, _C.APPROVE)
     with_it = replace(rollout, approvals=(*rollout.approvals, approval))
+    if rollout.state is not _S.IN_REVIEW:
+        return with_it
     if not enough:
         return replace(with_it, state_reason=f"approved by {approval.person}; waits for another approval")
     return replace(with_it, state=state, state_reason=f"approved by {approval.person}; may be started")

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from sopwith_controller.domain.agent_gates import AGENT_GATES
 from sopwith_controller.domain.deviation import DEVIABLE, Deviation
 from sopwith_controller.domain.durations import Estimates
 from sopwith_controller.domain.entities import Readiness
@@ -84,6 +85,7 @@ class RolloutView:
     def overridden(self) -> tuple[GateDecision, ...]:
         """Return the gates that would hold or delay offers now, but for a deviation."""
         closing = {"freeze": bool(self.freezes), "window": bool(self.plan.window or self.plan.groups)}
+        closing |= dict.fromkeys(AGENT_GATES, True)
         return tuple(
             GateDecision(gate, DEVIABLE[gate], GateResult.DEVIATED, deviation=self.deviations[gate].id)
             for gate, closes in closing.items()

@@ -8,6 +8,7 @@ the commit, from what was committed; one that is lost is repaired at the compute
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from sopwith_controller.domain import assignment as mirror
@@ -45,7 +46,7 @@ from sopwith_controller.services.receipts import assignment_draft, end_draft
 from sopwith_controller.services.rollout_records import RolloutRecords
 from sopwith_controller.services.views import Views
 from sopwith_controller.services.warrants import WarrantBasis, warrant_basis, write_warrant
-from sopwith_formats.vocabulary import Symptom
+from sopwith_formats.vocabulary import BEFORE_INSTALLING, Symptom
 
 
 @dataclass
@@ -76,6 +77,8 @@ class Advance:
         trusted: Callable[[], bool] | None = None,
     ) -> None:
         self._trusted = trusted
+        self._despite: dict[str, str] = {}
+        """Rollout id to the deviation from freezes that its computers' leases carry."""
         self._database = database
         self._clock = clock
         self._gateway = gateway
@@ -93,13 +96,17 @@ class Advance:
             rollout = await unit.rollouts.get(rollout_id)
             if rollout is None or rollout.state not in machine.ACTIVE_STATES:
                 self._views.forget(rollout_id)
+                self._despite.pop(rollout_id, None)
                 return None
             view = await self._views.load(unit, rollout, now)
             decision = plan_tick(view, now)
             tick = _Tick(unit, self._gateway, self._incidents, records=self._records, view=view, now=now)
             await tick.carry_out(decision)
+            if self._despite.get(rollout_id, "") != basis.despite_freeze:
+                tick.tell_leases()
             if await tick.save():
                 await unit.commit()
+        self._despite[rollout_id] = basis.despite_freeze
         self._note_asked(tick.measure, now)
         for send in tick.messages:
             await send()
@@ -215,6 +222,16 @@ class _Tick:
         else:
             self.acted = True
             self._put(replace(before, wave=action.wave, waiting=action.reason))
+
+    def tell_leases(self) -> None:
+        """Tell the leases that are out again: a deviation from freezes came into force for them, or ended."""
+        for one in [self._assignments.get(known.id, known) for known in self._all]:
+            if one.start_until_time is not None and one.state in BEFORE_INSTALLING:
+                self._later(partial(self._renew, one))
+
+    async def _renew(self, one: Assignment) -> None:
+        despite = self._basis.despite_freeze
+        await self._gateway.renew_lease(one.computer_id, one.id, one.start_until_time, despite_freeze=despite)
 
     async def _offer(self, before: Assignment, action: OfferAssignment) -> None:
         self.acted = True

@@ -3,14 +3,16 @@
 This module plans, records and starts them without asking anybody where the SOP has approved the change class before;
 who needs one is decided by `domain.baseline`. Rules: one is open per baseline; it is planned by the rules of any
 rollout, from the file of the rollout that set the baseline, under the SOP revision that is effective now; a class that
-wants approval gets it for every catch-up anew, and the start follows the approval; a catch-up that the gates refuse is
-not opened, and the baseline says why. Who started the first rollout counts as operator; the log tells the machine's
-acts by an empty operator.
+wants approval gets it for every catch-up anew, and the start follows the approval by the gates of any start: a plan
+that moved meanwhile, or approvals that ran out, are asked for again; a catch-up that the gates refuse is not opened,
+and the baseline says why. Who started the first rollout counts as operator; the log tells the machine's acts by an
+empty operator.
 """
 
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 from sopwith_controller.domain import approvals, gates
 from sopwith_controller.domain import baseline as rules
@@ -27,7 +29,7 @@ from sopwith_controller.services.planning import Drafted
 from sopwith_controller.services.ports import UnitOfWork
 from sopwith_controller.services.rollout_start import new_assignments
 from sopwith_controller.services.rollouts import RolloutTools
-from sopwith_formats.manifest import split_release
+from sopwith_controller.services.start_checks import SentBackError, check_effect, send_back
 from sopwith_formats.rollout_spec import read_rollout_spec
 
 
@@ -71,31 +73,51 @@ class CatchUps:
         await unit.rollouts.put(rollout)
         await unit.baselines.put(replace(baseline, catch_up_id=rollout.id, waiting=""))
         if rollout.state is RolloutState.APPROVED:
-            rollout = await self._start(unit, rollout, plan, now)
+            details = {"gates": drafted.judgement.records()}
+            rollout = await self._start(unit, rollout, plan, now, details)
         return rollout, True
 
-    async def start_if_approved(self, unit: UnitOfWork, catch_up: Rollout, now: datetime) -> bool:
-        """Start a catch-up that people approved meanwhile; tell whether it did."""
+    async def start_if_approved(self, unit: UnitOfWork, baseline: Baseline, catch_up: Rollout, now: datetime) -> bool:
+        """Start a catch-up that people approved meanwhile, or take it back where it moved; tell whether it changed."""
         if catch_up.state is not RolloutState.APPROVED:
             return False
-        plan = self._tools.records.plan(catch_up)
-        settings = await unit.settings()
-        policy = await self._tools.records.policy(unit, catch_up)
-        release = await unit.releases.get(*split_release(catch_up.release))
-        effective = await unit.sops.effective(catch_up.sop_id)
-        newest = await unit.sops.newest(catch_up.sop_id)
         try:
-            gates.check_sop_effective(catch_up.sop_id, newest, effective)
-            check_life(settings, now)
-            approvals.check_fresh(catch_up, policy, settings.profile)
-            if release is not None:
-                gates.check_release(release)
+            effect = await check_effect(unit, self._tools, catch_up)
+        except SentBackError as error:
+            await send_back(unit, "", error)
+            await self._ask_again(unit, baseline, error.rollout)
+            return True
         except DomainError:
             return False
-        await self._start(unit, catch_up, plan, now)
+        details = {"replaced": list(effect.words), "gates": [decision.record() for decision in effect.decisions]}
+        await self._start(unit, effect.rollout, effect.plan, now, details)
         return True
 
-    async def _start(self, unit: UnitOfWork, approved: Rollout, plan: Plan, now: datetime) -> Rollout:
+    async def _ask_again(self, unit: UnitOfWork, baseline: Baseline, rollout: Rollout) -> None:
+        """Submit the present plan of a catch-up that went back; forget one of which nothing was left."""
+        if rollout.state is not RolloutState.DRAFT:
+            await unit.baselines.put(rules.without_catch_up(baseline))
+            return
+        only = frozenset(member.id for member in self._tools.records.plan(rollout).members)
+        drafted = await self._tools.planner.draft(unit, rollout.spec_json, rollout.id, only=only)
+        if drafted.refusals:
+            return
+        plan, profile = drafted.planning.plan, (await unit.settings()).profile
+        needed = approvals.approvers_needed(drafted.policy, plan.change_class, profile)
+        present = replace(
+            rollout,
+            sop_revision=plan.sop_revision,
+            policy_sha256=plan.policy_sha256,
+            change_class=plan.change_class,
+        )
+        again = machine.submit(present, plan_json=plan.to_json(), plan_sha256=plan.sha256(), needs_approval=needed > 0)
+        await unit.rollouts.put(again)
+        message = f"{again.name} was submitted again: {again.state_reason}"
+        await unit.update_log.append(rollout_draft(LogKind.ROLLOUT_SUBMITTED, again, message))
+
+    async def _start(
+        self, unit: UnitOfWork, approved: Rollout, plan: Plan, now: datetime, details: dict[str, Any]
+    ) -> Rollout:
         first = await self._tools.records.get(unit, approved.origin_id)
         rollout = machine.start(
             approved,
@@ -113,7 +135,7 @@ class CatchUps:
                 LogKind.ROLLOUT_STARTED,
                 rollout,
                 f"{rollout.name} started: {rollout.start_reason}",
-                details={"computers": len(plan.members), "change_class": rollout.change_class},
+                details={"computers": len(plan.members), "change_class": rollout.change_class, **details},
             )
         )
         return rollout

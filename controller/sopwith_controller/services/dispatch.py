@@ -4,18 +4,21 @@ This module decides which warrants are sent again and which are taken back; ever
 which the arrival causes. Rules: an assignment that was offered, has not ended and is not in the computer's journal is
 sent again with the same generation; one in the journal that the controller has ended is withdrawn (without effect from
 INSTALLING on: the computer's receipt will tell the truth); the receipt key that a computer shows first is its key for
-ever. A deviation from a freeze comes with the next lease, never with what is sent again.
+ever. Both carry the deviations that are
+in force: a freeze that does not hold a rollout does not hold it on a computer that comes back.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from sopwith_controller.domain.deviation import Deviation
 from sopwith_controller.domain.entities import Computer, ComputerState
 from sopwith_controller.domain.errors import NotFoundError, SopwithError, TrustError
 from sopwith_controller.domain.rollout_entities import Assignment
 from sopwith_controller.services.agent_reports import Arrival
 from sopwith_controller.services.computers import change_state
+from sopwith_controller.services.covering import load_covering
 from sopwith_controller.services.incidents import Incidents
 from sopwith_controller.services.ports import AgentGateway, Clock, Database, UnitOfWork
 from sopwith_controller.services.rollout_records import RolloutRecords
@@ -30,8 +33,8 @@ class Reconciliation:
 
     computer: Computer
     warrants: tuple[Warrant, ...]
-    leases: tuple[tuple[str, datetime | None], ...]
-    """Assignment and latest start, None for a hold."""
+    leases: tuple[tuple[str, datetime | None, str], ...]
+    """Assignment, latest start (None for a hold), and the deviation by which no freeze holds it."""
     withdrawals: tuple[str, ...]
     rollouts: frozenset[str]
 
@@ -99,7 +102,7 @@ class Dispatch:
         return Reconciliation(
             computer=computer,
             warrants=tuple(await self._missing(unit, computer, assignments, arrival)),
-            leases=tuple(self._leases(assignments, arrival)),
+            leases=tuple([lease async for lease in self._leases(unit, assignments, arrival)]),
             withdrawals=tuple(entry.assignment_id for entry in arrival.journal if entry.assignment_id not in mine),
             rollouts=frozenset(assignment.rollout_id for assignment in assignments),
         )
@@ -108,9 +111,11 @@ class Dispatch:
         """Queue what the comparison found; it goes out after the Welcome."""
         for warrant in found.warrants:
             await self._gateway.send_warrant(found.computer.id, warrant)
-        for assignment_id, start_until in found.leases:
+        for assignment_id, start_until, despite in found.leases:
             reason = "" if start_until else "the controller gave no leave to start"
-            await self._gateway.renew_lease(found.computer.id, assignment_id, start_until, reason)
+            await self._gateway.renew_lease(
+                found.computer.id, assignment_id, start_until, reason, despite_freeze=despite
+            )
         for assignment_id in found.withdrawals:
             await self._gateway.withdraw(found.computer.id, assignment_id, "the controller has ended it")
 
@@ -152,13 +157,31 @@ class Dispatch:
             last_seen_time=now,
         )
 
-    def _leases(self, assignments: Sequence[Assignment], arrival: Arrival) -> Iterator[tuple[str, datetime | None]]:
+    async def _leases(
+        self, unit: UnitOfWork, assignments: Sequence[Assignment], arrival: Arrival
+    ) -> AsyncIterator[tuple[str, datetime | None, str]]:
         now = self._clock.now()
         journal = {entry.assignment_id for entry in arrival.journal}
         for assignment in assignments:
             if assignment.id in journal and assignment.state in BEFORE_INSTALLING:
                 lease = assignment.start_until_time
-                yield assignment.id, lease if lease is not None and lease > now else None
+                freeze = (await self._deviations(unit, assignment.rollout_id, now)).get("freeze")
+                yield assignment.id, lease if lease is not None and lease > now else None, freeze.id if freeze else ""
+
+    async def _deviations(self, unit: UnitOfWork, rollout_id: str, now: datetime) -> dict[str, Deviation]:
+        if not await unit.deviations.unended():
+            return {}
+        rollout = await self._records.get(unit, rollout_id)
+        members = [member.id for member in self._records.plan(rollout).members]
+        covering = await load_covering(
+            unit,
+            sop_id=rollout.sop_id,
+            rollout_id=rollout.id,
+            plan_sha256=rollout.plan_sha256,
+            computers=await unit.computers.many(members),
+            now=now,
+        )
+        return covering.deviations
 
     async def _missing(
         self, unit: UnitOfWork, computer: Computer, assignments: Sequence[Assignment], arrival: Arrival
@@ -176,7 +199,8 @@ class Dispatch:
             if not await is_approved(unit, rollout, self._records):
                 continue
             policy = await self._records.policy(unit, rollout)
-            basis = await warrant_basis(unit, rollout, self._records.plan(rollout), policy, {})
+            deviations = await self._deviations(unit, rollout.id, now)
+            basis = await warrant_basis(unit, rollout, self._records.plan(rollout), policy, deviations)
             lease = assignment.start_until_time
             start_until = lease if lease is not None and lease > now else None
             warrants.append(write_warrant(basis, assignment, start_until=start_until, now=now))

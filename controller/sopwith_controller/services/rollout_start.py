@@ -27,7 +27,7 @@ from sopwith_controller.services.patch_days import note_started
 from sopwith_controller.services.ports import AgentGateway, Ids, UnitOfWork
 from sopwith_controller.services.requests import done_before, remember
 from sopwith_controller.services.rollouts import RolloutTools, find_rollout
-from sopwith_controller.services.start_checks import SentBackError, StartChecks, refused
+from sopwith_controller.services.start_checks import SentBackError, StartChecks, refused, send_back
 from sopwith_controller.services.superseding import supersede
 from sopwith_formats.manifest import split_release
 from sopwith_formats.vocabulary import Symptom
@@ -70,7 +70,7 @@ class RolloutStart:
             try:
                 cleared = await self._checks.check(unit, caller, before)
             except SentBackError as error:
-                await self._checks.send_back(unit, caller, error)
+                await send_back(unit, caller.name, error)
                 await unit.commit()
                 tools.changed(before.id)
                 raise refused(error) from error

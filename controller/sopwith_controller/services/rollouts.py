@@ -19,6 +19,7 @@ from sopwith_controller.domain.log_kinds import LogKind
 from sopwith_controller.domain.rollout_entities import Approval, Rollout, RolloutState
 from sopwith_controller.services.access import Caller
 from sopwith_controller.services.advance import rollout_draft
+from sopwith_controller.services.approval_standing import check_standing
 from sopwith_controller.services.incidents import Incidents, suspension_is_seen, suspension_of
 from sopwith_controller.services.patch_days import note_aborted
 from sopwith_controller.services.planning import Drafted, Planner
@@ -166,12 +167,20 @@ class Rollouts:
         return rollout
 
     async def resume(self, caller: Caller, rollout_id: str, reason: str) -> Rollout:
-        """Go on; the incident of a suspension must have been acknowledged, and is closed by this decision."""
+        """Go on; the incident of a suspension must have been acknowledged, and is closed by this decision.
+
+        Approvals that ran out, or whose givers may not approve any more, are given again first: nothing that stood
+        still begins again on them.
+        """
         tools = self._tools
         async with self._database.write() as unit:
             before = await find_rollout(unit, rollout_id)
             if await done_before(unit, caller, LogKind.ROLLOUT_RESUMED, before.id):
                 return before
+            machine.next_state(before, machine.RolloutCommand.RESUME)
+            policy = await tools.records.policy(unit, before)
+            remedy = f"sopwith rollout approve {before.id}, by somebody else than {before.requester}; then resume again"
+            await check_standing(unit, before, policy, tools.clock.now(), remedy)
             unresolved = await unit.incidents.unresolved()
             rollout = machine.resume(
                 before,

@@ -8,12 +8,13 @@ This module loads and asks; the domain's gates answer, `gate_decisions` says wha
 - Each gate's decision is recorded with what it was made from.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from sopwith_controller.domain import approvals, emergency, gates, sop_gates
 from sopwith_controller.domain import rollout as machine
+from sopwith_controller.domain.agent_gates import despite
 from sopwith_controller.domain.entities import Computer, ComputerState, SopRevision
 from sopwith_controller.domain.errors import NotFoundError, Refusal, RefusedError
 from sopwith_controller.domain.evaluation import check_life
@@ -22,11 +23,12 @@ from sopwith_controller.domain.log_kinds import LogKind
 from sopwith_controller.domain.plan import Plan
 from sopwith_controller.domain.plan_change import Change, PlanChange, compare
 from sopwith_controller.domain.readiness import is_ready
-from sopwith_controller.domain.rollout_entities import CATCH_UP, Approval, Rollout
+from sopwith_controller.domain.rollout_entities import CATCH_UP, Rollout
 from sopwith_controller.services.access import Caller
 from sopwith_controller.services.advance import rollout_draft
+from sopwith_controller.services.approval_standing import check_standing, load_standing
 from sopwith_controller.services.covering import load_covering
-from sopwith_controller.services.planning import Drafted, standing_approvals
+from sopwith_controller.services.planning import Drafted
 from sopwith_controller.services.ports import AgentGateway, UnitOfWork
 from sopwith_controller.services.rollouts import RolloutTools
 from sopwith_formats.manifest import split_release
@@ -64,22 +66,13 @@ class StartChecks:
     async def check(self, unit: UnitOfWork, caller: Caller, rollout: Rollout) -> Cleared:
         """Return the rollout as it may start; raise RefusedError, or SentBackError with the rollout as it is then."""
         now = self._tools.clock.now()
-        newest = await unit.sops.newest(rollout.sop_id)
-        effective = gates.check_sop_effective(rollout.sop_id, newest, await unit.sops.effective(rollout.sop_id))
-        release = await unit.releases.get(*split_release(rollout.release))
-        if release is None:
-            raise NotFoundError(f"{rollout.release} is not published any more", remedy="sopwith release list")
-        gates.check_release(release)
-        settings = await unit.settings()
-        check_life(settings, now)
-        rollout, plan, drafted, words = await self._present(unit, rollout, settings.profile)
-        policy = drafted.policy
-        await _check_approvals(unit, self._tools, rollout, policy, settings.profile)
+        effect = await check_effect(unit, self._tools, rollout)
+        rollout, plan, policy = effect.rollout, effect.plan, effect.drafted.policy
         if rollout.emergency:
             emergency.check_next(rollout, await unit.rollouts.all(), person=caller.name, roles=caller.roles)
         members = await unit.computers.many([member.id for member in plan.members])
         people = sop_gates.people_checks(
-            effective, policy, person=caller.name, roles=caller.roles, profile=settings.profile, now=now
+            effect.sop, policy, person=caller.name, roles=caller.roles, profile=effect.profile, now=now
         )
         covering = await load_covering(
             unit,
@@ -89,75 +82,99 @@ class StartChecks:
             computers=members,
             now=now,
         )
-        checks = [*people, self._quorum(plan, members)]
+        checks = [*people, self._quorum(plan, members, covering.deviations)]
         judgement = judge(checks, policy, covering.deviations, covering.missed)
         gates.check_refusals(judgement.blocking)
-        passed = GateDecision(
-            "approval_fresh",
-            "VII",
-            GateResult.PASSED,
-            {
-                "change_class": rollout.change_class,
-                "approved_by": [approval.person for approval in approvals.valid_approvals(rollout)],
-                "plan_sha256": rollout.plan_sha256,
-            },
-        )
-        decisions = (*drafted.judgement.decisions, passed, *judgement.decisions)
-        return Cleared(rollout, plan, members, decisions, words)
+        return Cleared(rollout, plan, members, (*effect.decisions, *judgement.decisions), effect.words)
 
-    async def send_back(self, unit: UnitOfWork, caller: Caller, error: SentBackError) -> None:
-        """Write down that a rollout went back or was closed, in the transaction that `check` was asked in."""
-        rollout = error.rollout
-        await unit.rollouts.put(rollout)
-        message = f"{rollout.name} is {rollout.state}: {rollout.state_reason}"
-        await unit.update_log.append(rollout_draft(LogKind.ROLLOUT_REPLANNED, rollout, message, person=caller.name))
-
-    async def _present(
-        self, unit: UnitOfWork, rollout: Rollout, profile: str
-    ) -> tuple[Rollout, Plan, Drafted, tuple[str, ...]]:
-        """Return rollout and plan as they are to start, the plan as it would be made now, and what moved."""
-        approved = self._tools.records.plan(rollout)
-        only = frozenset(member.id for member in approved.members) if rollout.origin == CATCH_UP else None
-        drafted = await self._tools.planner.draft(unit, rollout.spec_json, rollout.id, only=only)
-        present = drafted.planning.plan
-        change = compare(approved, present)
-        if change.change is Change.CLEAR:
-            raise self._cleared(rollout, change)
-        if change.change is Change.RETAIN:
-            drafted = await self._tools.planner.judged(unit, drafted, rollout.id, rollout.plan_sha256)
-            gates.check_refusals(drafted.refusals)
-            return rollout, approved, drafted, ()
-        policy = await self._tools.records.policy(unit, rollout)
-        for those, change_class in ((policy, rollout.change_class), (drafted.policy, present.change_class)):
-            if approvals.approvers_needed(those, change_class, profile):
-                raise _sent_back(rollout, f"the plan changed since its approval: {'; '.join(change.words)}")
-        gates.check_refusals(drafted.refusals)
-        replaced = replace(
-            rollout,
-            sop_revision=present.sop_revision,
-            policy_sha256=present.policy_sha256,
-            change_class=present.change_class,
-            plan_json=present.to_json(),
-            plan_sha256=present.sha256(),
-        )
-        return replaced, present, drafted, change.words
-
-    def _quorum(self, plan: Plan, members: Sequence[Computer]) -> GateCheck:
+    def _quorum(self, plan: Plan, members: Sequence[Computer], deviated: Collection[str]) -> GateCheck:
         now, connected = self._tools.clock.now(), self._gateway.connected_ids()
         ready = sum(
-            computer.state is ComputerState.ACCEPTED and computer.id in connected and is_ready(computer.readiness, now)
+            computer.state is ComputerState.ACCEPTED
+            and computer.id in connected
+            and is_ready(despite(computer.readiness, deviated), now)
             for computer in members
         )
         inputs = {"ready": ready, "quorum": plan.ready_quorum, "computers": len(plan.members)}
         return asked("ready_quorum", "V.A", inputs, lambda: gates.check_ready_quorum(plan, ready))
 
-    def _cleared(self, rollout: Rollout, change: PlanChange) -> SentBackError:
-        reason = f"nothing is left of its plan: {'; '.join(change.words)}"
-        closed = machine.clear(rollout, reason=reason, now=self._tools.clock.now())
-        refusal = Refusal(
-            "approval_fresh", "VII", f"{rollout.name} is closed: {reason}", "sopwith rollout create -f FILE"
-        )
-        return SentBackError(closed, refusal)
+
+@dataclass(frozen=True)
+class Effect:
+    """What a start would bring about now, its approvals looked at, people and readiness not yet."""
+
+    rollout: Rollout
+    plan: Plan
+    drafted: Drafted
+    sop: SopRevision
+    """The effective revision."""
+    profile: str
+    words: tuple[str, ...] = ()
+    """What moved in the plan since the submit."""
+
+    @property
+    def decisions(self) -> tuple[GateDecision, ...]:
+        """Return what the gates said to the plan, and to its approvals."""
+        inputs = {
+            "change_class": self.rollout.change_class,
+            "approved_by": [approval.person for approval in approvals.valid_approvals(self.rollout)],
+            "plan_sha256": self.rollout.plan_sha256,
+        }
+        passed = GateDecision("approval_fresh", "VII", GateResult.PASSED, inputs)
+        return (*self.drafted.judgement.decisions, passed)
+
+
+async def check_effect(unit: UnitOfWork, tools: RolloutTools, rollout: Rollout) -> Effect:
+    """Pass the gates of SOP, release, plan and approvals; raise RefusedError or SentBackError."""
+    newest = await unit.sops.newest(rollout.sop_id)
+    effective = gates.check_sop_effective(rollout.sop_id, newest, await unit.sops.effective(rollout.sop_id))
+    release = await unit.releases.get(*split_release(rollout.release))
+    if release is None:
+        raise NotFoundError(f"{rollout.release} is not published any more", remedy="sopwith release list")
+    gates.check_release(release)
+    settings = await unit.settings()
+    check_life(settings, tools.clock.now())
+    rollout, plan, drafted, words = await _present(unit, tools, rollout, settings.profile)
+    await _check_approvals(unit, tools, rollout, drafted.policy, settings.profile)
+    return Effect(rollout, plan, drafted, effective, settings.profile, words)
+
+
+async def _present(
+    unit: UnitOfWork, tools: RolloutTools, rollout: Rollout, profile: str
+) -> tuple[Rollout, Plan, Drafted, tuple[str, ...]]:
+    """Return rollout and plan as they are to start, the plan as it would be made now, and what moved."""
+    approved = tools.records.plan(rollout)
+    only = frozenset(member.id for member in approved.members) if rollout.origin == CATCH_UP else None
+    drafted = await tools.planner.draft(unit, rollout.spec_json, rollout.id, only=only)
+    present = drafted.planning.plan
+    change = compare(approved, present)
+    if change.change is Change.CLEAR:
+        raise _cleared(tools, rollout, change)
+    if change.change is Change.RETAIN:
+        drafted = await tools.planner.judged(unit, drafted, rollout.id, rollout.plan_sha256)
+        gates.check_refusals(drafted.refusals)
+        return rollout, approved, drafted, ()
+    policy = await tools.records.policy(unit, rollout)
+    for those, change_class in ((policy, rollout.change_class), (drafted.policy, present.change_class)):
+        if approvals.approvers_needed(those, change_class, profile):
+            raise _sent_back(rollout, f"the plan changed since its approval: {'; '.join(change.words)}")
+    gates.check_refusals(drafted.refusals)
+    replaced = replace(
+        rollout,
+        sop_revision=present.sop_revision,
+        policy_sha256=present.policy_sha256,
+        change_class=present.change_class,
+        plan_json=present.to_json(),
+        plan_sha256=present.sha256(),
+    )
+    return replaced, present, drafted, change.words
+
+
+def _cleared(tools: RolloutTools, rollout: Rollout, change: PlanChange) -> SentBackError:
+    reason = f"nothing is left of its plan: {'; '.join(change.words)}"
+    closed = machine.clear(rollout, reason=reason, now=tools.clock.now())
+    refusal = Refusal("approval_fresh", "VII", f"{rollout.name} is closed: {reason}", "sopwith rollout create -f FILE")
+    return SentBackError(closed, refusal)
 
 
 def _sent_back(rollout: Rollout, reason: str) -> SentBackError:
@@ -170,6 +187,14 @@ def _sent_back(rollout: Rollout, reason: str) -> SentBackError:
     return SentBackError(machine.replan(rollout, reason=reason), refusal)
 
 
+async def send_back(unit: UnitOfWork, person: str, error: SentBackError) -> None:
+    """Write down that a rollout went back or was closed, in the transaction that `check` was asked in."""
+    rollout = error.rollout
+    await unit.rollouts.put(rollout)
+    message = f"{rollout.name} is {rollout.state}: {rollout.state_reason}"
+    await unit.update_log.append(rollout_draft(LogKind.ROLLOUT_REPLANNED, rollout, message, person=person))
+
+
 def refused(error: SentBackError) -> RefusedError:
     """Return what the person hears."""
     return RefusedError(error.refusal)
@@ -178,13 +203,12 @@ def refused(error: SentBackError) -> RefusedError:
 async def _check_approvals(
     unit: UnitOfWork, tools: RolloutTools, rollout: Rollout, policy: SopPolicy, profile: str
 ) -> None:
-    needed = approvals.approvers_needed(policy, rollout.change_class, profile)
-    if not needed:
+    standing = await load_standing(unit, rollout, policy, tools.clock.now())
+    if not standing.needed:
         return
     approvals.check_fresh(rollout, policy, profile)
-    counted = await standing_approvals(unit, rollout, policy, tools.clock.now())
-    if len(counted) < needed:
-        raise _sent_back(rollout, _too_few(counted, needed))
+    if not standing.enough:
+        raise _sent_back(rollout, standing.words)
 
 
 async def check_again(
@@ -193,18 +217,7 @@ async def check_again(
     """Pass the gates about people and approvals of a rollout that begins again; return the decisions' records."""
     settings = await unit.settings()
     now, policy = tools.clock.now(), await tools.records.policy(unit, rollout)
-    needed = approvals.approvers_needed(policy, rollout.change_class, settings.profile)
-    counted = await standing_approvals(unit, rollout, policy, tools.clock.now()) if needed else ()
-    if len(counted) < needed:
-        approvals.check_fresh(rollout, policy, settings.profile)
-        raise RefusedError(
-            Refusal(
-                "approval_fresh",
-                "VII",
-                f"{rollout.name}: {_too_few(counted, needed)}",
-                "sopwith rollout create -f FILE",
-            )
-        )
+    await check_standing(unit, rollout, policy, now, "sopwith rollout create -f FILE")
     if rollout.emergency:
         emergency.check_next(rollout, await unit.rollouts.all(), person=caller.name, roles=caller.roles)
     members = await unit.computers.many([member.id for member in tools.records.plan(rollout).members])
@@ -222,10 +235,3 @@ async def check_again(
     judgement = judge(people, policy, covering.deviations, covering.missed)
     gates.check_refusals(judgement.blocking)
     return judgement.records()
-
-
-def _too_few(counted: Sequence[Approval], needed: int) -> str:
-    return (
-        f"{len(counted)} of {needed} approvals still count: an approval is at most "
-        f"{approvals.APPROVAL_LIFE.days} days old and its giver may still approve"
-    )

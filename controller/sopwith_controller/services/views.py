@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from sopwith_controller.domain.agent_gates import READINESS_GATES, despite
 from sopwith_controller.domain.assignment import occupies
 from sopwith_controller.domain.durations import MEASUREMENTS_MAX, Estimates, estimates
 from sopwith_controller.domain.entities import ReleaseState
@@ -68,6 +69,11 @@ class Views:
             computers=await unit.computers.many(unended) if selective else (),
             now=now,
         )
+        if covering.deviations.keys() & set(READINESS_GATES):
+            computers = {
+                key: replace(one, readiness=despite(one.readiness, covering.deviations))
+                for key, one in computers.items()
+            }
         return RolloutView(
             rollout=rollout,
             plan=plan,
