@@ -1,6 +1,7 @@
 """People with keys of their own on a running controller: they approve by real signatures and use the real commands."""
 
 import asyncio
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -25,6 +26,8 @@ from sopwith_formats.units import format_time
 from tests.controller.house import Desk, House
 
 WAVES = (WaveRule("all", "100%", 0),)
+_LOGGED = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d \[")
+"""How a line begins that the controller of this very process logged meanwhile."""
 Command = Callable[..., tuple[int, str, str]]
 
 
@@ -76,7 +79,8 @@ class Colleague(Desk):
 
     async def runs(self, sopwith: Command, *words: str) -> tuple[int, str, str]:
         """Run a command of this person's; return exit code, output and messages."""
-        return await asyncio.to_thread(sopwith, "--context", self._context(), *words)
+        code, out, messages = await asyncio.to_thread(sopwith, "--context", self._context(), *words)
+        return code, "".join(line for line in out.splitlines(keepends=True) if not _LOGGED.match(line)), messages
 
     def _context(self) -> Path:
         folder = self.house.data.parent / f"desk-{self.name}"

@@ -47,7 +47,7 @@ from sopwith_formats.sop_policy import WaveRule
 from sopwith_formats.warrant import Warrant, read_warrant
 
 
-def found_once(folder: Path) -> Path:
+def found_once(folder: Path, **changes: Any) -> Path:
     """Make a data folder whose SOP is effective and whose source lists one release; tests copy it."""
     data = folder / "controller"
     founding = Founding(
@@ -60,7 +60,7 @@ def found_once(folder: Path) -> Path:
         profile="standard",
         config=Config(listen="127.0.0.1", advertise="127.0.0.1", smtp=Mail(address="smtp://127.0.0.1:9")),
     )
-    found(founding, Tools(SystemClock(), RandomIds(), StrictSopReader()))
+    found(replace(founding, **changes), Tools(SystemClock(), RandomIds(), StrictSopReader()))
     return data
 
 

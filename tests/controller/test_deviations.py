@@ -1,5 +1,6 @@
 """Deviations and the last gate, on a running controller: over real mTLS, with real records."""
 
+import json
 from dataclasses import replace
 
 import grpc
@@ -13,9 +14,32 @@ from sopwith_controller.domain import approvals
 from sopwith_formats.manifest import read_manifest
 from sopwith_formats.rollout_spec import RolloutSpec
 from tests.agent.fakes import FakeApprovalProof, FakeHeldPolicies
+from tests.controller.colleagues import colleague
 from tests.controller.house import House
+from tests.controller.test_cli_people import Run, sopwith
 
+__all__ = ["sopwith"]
 DAY = 24 * 3600
+DEVIATION_KEYS = {
+    "id",
+    "gate",
+    "clause",
+    "state",
+    "reason",
+    "measure",
+    "requester",
+    "approver",
+    "rollout",
+    "plan_sha256",
+    "computers",
+    "sop_id",
+    "created_time",
+    "approved_time",
+    "expires_time",
+    "closed_time",
+    "closed_by",
+    "closing_reason",
+}
 
 
 async def test_value_outside_the_bounds_passes_with_a_deviation_that_somebody_else_approved(house: House):
@@ -76,3 +100,29 @@ async def test_agent_refuses_a_normal_change_where_the_controller_forgot_to_look
     with pytest.raises(TrustError, match="0 of 1 approvals") as caught:
         check_authorised(warrant, FakeApprovalProof(), FakeHeldPolicies())
     assert caught.value.symptom == "WARRANT_REFUSED"
+
+
+async def test_a_deviation_is_asked_for_approved_listed_and_closed_from_the_command_line(house: House, sopwith: Run):
+    operator, boss = await colleague(house, "operator", "operator"), await colleague(house, "boss", "it_manager")
+    asked = ("deviation", "open", "--gate", "backup", "--reason", "old kiosks", "--measure", "images at hand")
+
+    code, out, _ = await operator.runs(sopwith, *asked, "--expires", "2d", "-o", "json")
+    opened = json.loads(out)
+    own, _, words = await operator.runs(sopwith, "deviation", "approve", opened["id"])
+    _, out, _ = await boss.runs(sopwith, "deviation", "approve", opened["id"], "-o", "json")
+    approved = json.loads(out)
+    _, table, _ = await boss.runs(sopwith, "deviation", "list")
+    _, out, _ = await boss.runs(sopwith, "deviation", "close", opened["id"], "--reason", "replaced", "-o", "json")
+    closed = json.loads(out)
+    _, out, _ = await operator.runs(sopwith, "deviation", "list", "-o", "json")
+    integrity = await operator.runs(sopwith, *asked[:3], "signature", *asked[4:])
+
+    assert code == 0
+    assert set(opened) == DEVIATION_KEYS
+    assert (opened["gate"], opened["clause"], opened["state"]) == ("backup", "V.C", "OPEN")
+    assert (own, "operator_role" in words or "PERMISSION" in words) == (4, True)
+    assert (approved["state"], approved["approver"]) == ("APPROVED", "boss")
+    assert opened["id"] in table
+    assert (closed["state"], closed["closed_by"], closed["closing_reason"]) == ("CLOSED", "boss", "replaced")
+    assert json.loads(out) == [closed]
+    assert (integrity[0], "integrity gate" in integrity[2]) == (1, True)
