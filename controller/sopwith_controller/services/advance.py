@@ -102,11 +102,13 @@ class Advance:
             decision = plan_tick(view, now)
             tick = _Tick(unit, self._gateway, self._incidents, records=self._records, view=view, now=now)
             await tick.carry_out(decision)
-            if self._despite.get(rollout_id, "") != basis.despite_freeze:
+            freeze = view.deviations.get("freeze")
+            despite = freeze.id if freeze else ""
+            if self._despite.get(rollout_id, "") != despite:
                 tick.tell_leases()
             if await tick.save():
                 await unit.commit()
-        self._despite[rollout_id] = basis.despite_freeze
+        self._despite[rollout_id] = despite
         self._note_asked(tick.measure, now)
         for send in tick.messages:
             await send()
@@ -230,7 +232,8 @@ class _Tick:
                 self._later(partial(self._renew, one))
 
     async def _renew(self, one: Assignment) -> None:
-        despite = self._basis.despite_freeze
+        freeze = self._deviations.get("freeze")
+        despite = freeze.id if freeze else ""
         await self._gateway.renew_lease(one.computer_id, one.id, one.start_until_time, despite_freeze=despite)
 
     async def _offer(self, before: Assignment, action: OfferAssignment) -> None:
