@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sopwith_controller.domain.errors import InvalidInputError
@@ -133,6 +133,7 @@ def test_an_import_that_nobody_should_carry_out_is_refused(calendar: str, times:
 imports = st.dictionaries(st.sampled_from("abcd"), st.tuples(st.integers(-5, 9), st.integers(1, 4)), max_size=4)
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(st.lists(imports, max_size=5))
 def test_after_an_import_what_holds_from_now_on_is_what_the_calendar_says(stories: list[dict[str, tuple[int, int]]]):
     known: list[Freeze] = []
