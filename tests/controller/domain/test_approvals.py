@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 
 from sopwith_controller.domain import approvals
+from sopwith_controller.domain import rollout as lifecycle
 from sopwith_controller.domain.errors import RefusedError
 from sopwith_controller.domain.rollout_entities import Approval, RolloutState
 from sopwith_formats.sop_policy import ChangeClass
@@ -176,3 +177,13 @@ def test_signed_approval_of_anything_else_is_refused(rollout: str, plan: str, pe
         approvals.check_envelope(ROLLOUT, (rollout, plan, person), "boss", NOW - timedelta(days=age), NOW)
 
     assert caught.value.refusal.gate == "approval_fresh"
+
+
+@pytest.mark.parametrize("state", [RolloutState.PAUSED, RolloutState.SUSPENDED])
+def test_approval_of_what_stands_still_changes_neither_state_nor_reason(state: RolloutState):
+    held = replace(ROLLOUT, state=state, state_reason="paused by otto: complaints")
+
+    after = lifecycle.approve(held, approval("mia"), enough=True)
+
+    assert (after.state, after.state_reason) == (state, held.state_reason)
+    assert [one.person for one in after.approvals] == ["mia"]
