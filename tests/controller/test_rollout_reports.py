@@ -19,6 +19,7 @@ from sopwith_controller.domain.entities import Person
 from sopwith_formats.plan_approval import PlanApproval
 from sopwith_formats.rollout_spec import RolloutSpec
 from sopwith_formats.sop_policy import WaveRule
+from sopwith_formats.units import format_time
 from tests.controller.house import Desk, House
 
 GUIDE = Path(__file__).resolve().parents[2] / "docs" / "guides" / "rollouts.md"
@@ -99,7 +100,11 @@ async def test_approvals_that_were_given_are_not_missing_and_a_stored_plan_says_
 
     waiting = (await operator.rollouts.GetRollout(get)).plan.forecast
     approval = PlanApproval(
-        identifier, submitted.plan_sha256, "boss", "2026-01-01T00:00:00Z", fingerprint(key.public_key())
+        identifier,
+        submitted.plan_sha256,
+        "boss",
+        format_time(datetime.now(UTC).replace(microsecond=0)),
+        fingerprint(key.public_key()),
     )
     await boss.rollouts.ApproveRollout(
         rollout_service_pb2.ApproveRolloutRequest(

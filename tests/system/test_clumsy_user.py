@@ -182,8 +182,10 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
 def test_steps_in_the_wrong_order_are_told_what_comes_first(served: Fleet):
     rollout = served.create(ROLLOUT)
 
+    early = served.sopwith("rollout", "start", rollout, "--reason", "why not", who=OPERATOR, expect=(4,))
+    check(early, REFUSED, "sop_step_order")
+    check(early, REFUSED, "sopwith rollout submit")
     for verb, who, words in (
-        ("start", OPERATOR, "sopwith rollout submit"),
         ("resume", OPERATOR, "sopwith rollout submit"),
         ("pause", OPERATOR, "sopwith rollout submit"),
     ):

@@ -109,7 +109,9 @@ class Receipts:
             computer,
             installed=_installed(computer.installed, receipt),
             receipts_seen=max(computer.receipts_seen, receipt.number),
-            failures_in_a_row=failures_after(computer.failures_in_a_row, receipt.outcome, ending.outcome_before),
+            failures_in_a_row=failures_after(
+                computer.failures_in_a_row, receipt.outcome, ending.outcome_before, symptom=receipt.symptom
+            ),
         )
         await self._log_end(rollout, before, ending, receipt)
         if receipt.outcome == Outcome.ROLLED_BACK:

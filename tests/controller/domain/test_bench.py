@@ -2,10 +2,17 @@
 
 import pytest
 
-from sopwith_controller.domain.bench import BENCHED_AFTER, bench_remedy, failures_after, is_benched, why_benched
+from sopwith_controller.domain.bench import (
+    BENCHED_AFTER,
+    REFUSALS,
+    bench_remedy,
+    failures_after,
+    is_benched,
+    why_benched,
+)
 from sopwith_controller.domain.plan_inputs import Exclusion
 from sopwith_controller.domain.planning import make_plan
-from sopwith_formats.vocabulary import Outcome
+from sopwith_formats.vocabulary import Outcome, Symptom
 from tests.controller.domain.builders import World, a_computer, a_plan, plan_inputs
 
 
@@ -32,6 +39,12 @@ def test_a_correction_counts_once():
     assert failures_after(unreachable, Outcome.FAILED, Outcome.UNREACHABLE) == 1
     assert failures_after(unreachable, Outcome.SKIPPED, Outcome.UNREACHABLE) == 0
     assert failures_after(0, Outcome.FAILED, Outcome.CANCELLED) == 1
+
+
+def test_who_refuses_what_it_was_sent_is_not_benched_for_it():
+    for symptom in REFUSALS:
+        assert failures_after(2, Outcome.FAILED, symptom=symptom) == 2
+    assert failures_after(2, Outcome.FAILED, symptom=Symptom.INSTALLER_EXIT_NONZERO) == BENCHED_AFTER
 
 
 def test_a_benched_computer_is_left_out_of_plans_with_reason_and_remedy():
