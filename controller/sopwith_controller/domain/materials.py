@@ -7,6 +7,7 @@ from sopwith_controller.domain.entities import ReleaseState
 from sopwith_controller.domain.plan import Plan
 from sopwith_controller.domain.plan_inputs import Material, PlanInputs
 from sopwith_controller.domain.readiness import NOT_READY
+from sopwith_controller.domain.way_back import rollback_material
 from sopwith_formats.sop_policy import Window
 from sopwith_formats.units import format_size
 
@@ -29,6 +30,7 @@ def materials_of(inputs: PlanInputs, plan: Plan) -> tuple[Material, ...]:
             "designated" if inputs.source_designated else "no source is designated yet; run sopwith source init",
         ),
         Material("release notes", present=True, message=inputs.manifest.summary or "none were given"),
+        rollback_material(inputs),
         Material("effective SOP", present=True, message=f"{plan.sop_id} revision {plan.sop_revision}"),
         Material("window", present=True, message=_windows(plan)),
         Material(

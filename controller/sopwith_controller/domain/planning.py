@@ -26,6 +26,7 @@ from sopwith_controller.domain.plan import Plan, PlanGroup, PlanMember, PlanThre
 from sopwith_controller.domain.plan_bounds import check_bounds, check_fits_window, warnings_of_windows
 from sopwith_controller.domain.plan_inputs import PlanInputs, Planning
 from sopwith_controller.domain.projection import Projection, project
+from sopwith_controller.domain.way_back import MATERIAL, check_way_back
 from sopwith_formats.rollout_spec import ErrorThresholdSpec, RolloutSpec
 from sopwith_formats.sop_policy import Amount, WaveRule
 from sopwith_formats.units import parse_percent
@@ -43,11 +44,11 @@ def make_plan(inputs: PlanInputs) -> Planning:
     shown, refused = _in_time(inputs, plan, chosen)
     materials = materials_of(inputs, plan)
     refusals += [*claimed_twice, *check_bounds(inputs.spec, inputs.policy, rules)]
-    refusals += [*check_fits_window(plan, inputs.estimates), *refused]
+    refusals += [*check_fits_window(plan, inputs.estimates), *refused, *check_way_back(inputs)]
     refusals += [
         Refusal("sop_step_order", "IV", f"{item.name} is missing: {item.message}")
         for item in materials
-        if not item.present
+        if not item.present and item.name != MATERIAL
     ]
     return Planning(
         plan=plan,

@@ -26,7 +26,13 @@ from sopwith_formats.manifest import Manifest, read_manifest, split_release
 from sopwith_formats.rollout_spec import RolloutSpec, read_rollout_spec
 from sopwith_formats.sop_policy import SopPolicy, read_sop_policy
 
-PLAN_GATES = {"sop_effective": "VII", "sop_scope": "II", "sop_bounds": "V", "sop_step_order": "IV"}
+PLAN_GATES = {
+    "sop_effective": "VII",
+    "sop_scope": "II",
+    "sop_bounds": "V",
+    "sop_step_order": "IV",
+    "rollback_available": "V.C",
+}
 """Gates that a plan is asked by, with their clauses."""
 
 
