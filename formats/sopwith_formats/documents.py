@@ -47,6 +47,9 @@ class StrictModel(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
+_ALIAS = "is the alias *"
+
+
 @dataclass
 class Document:
     """A loaded document: its values, the line of each, and the faults found so far."""
@@ -107,7 +110,10 @@ def check_model(document: Document, model: type[Model]) -> Model | None:
     try:
         checked = model.model_validate(document.value)
     except ValidationError as error:
-        document.problems.extend(dict.fromkeys(problems_of(error, document, model)))
+        # What an alias hides was never read; that nothing stands there is no fault of its own.
+        hidden = {problem.key for problem in document.problems if problem.message.startswith(_ALIAS)}
+        faults = dict.fromkeys(problems_of(error, document, model))
+        document.problems.extend(fault for fault in faults if fault.key not in hidden)
         return None
     return None if document.problems else checked
 
@@ -208,7 +214,7 @@ class _Reader:
         if len(place) > DOCUMENT_DEPTH_MAX:
             raise _Unreadable(f"is nested more than {DOCUMENT_DEPTH_MAX} levels deep", "flatten it", line)
         if isinstance(event, yaml_events.AliasEvent):
-            self._fault(place, event, f"is the alias *{event.anchor}", "write the value out")
+            self._fault(place, event, f"{_ALIAS}{event.anchor}", "write the value out")
             return None
         if event.anchor is not None:
             self._fault(place, event, f"has the anchor &{event.anchor}", "delete the anchor")

@@ -120,6 +120,19 @@ class People(people_service_pb2_grpc.PeopleServiceServicer):
             person=people_pb2.Person(id="p-2", name=request.name, state="REVOKED")
         )
 
+    def LeavePerson(self, request: Any, context: Any) -> Any:
+        self.memory.keep(request, context)
+        return people_service_pb2.LeavePersonResponse(
+            person=people_pb2.Person(id="p-2", name=request.name, state="REVOKED")
+        )
+
+    def SetPersonAway(self, request: Any, context: Any) -> Any:
+        self.memory.keep(request, context)
+        person = people_pb2.Person(id="p-2", name=request.name, state="ACTIVE", deputy_id=request.deputy)
+        if request.HasField("until_time"):
+            person.away_until_time.CopyFrom(request.until_time)
+        return people_service_pb2.SetPersonAwayResponse(person=person)
+
     def CreateToken(self, request: Any, context: Any) -> Any:
         self.memory.keep(request, context)
         return people_service_pb2.CreateTokenResponse(

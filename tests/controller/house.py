@@ -104,9 +104,10 @@ class House:
         certificate = (issuer or self.authority).issue(key.public_key(), Subject(kind, identifier), datetime.now(UTC))
         return Pair(private_key_pem(key), certificate_pem(certificate))
 
-    async def person(self, name: str, *roles: str) -> "Desk":
+    async def person(self, name: str, *roles: str, **changes: Any) -> "Desk":
         """Put somebody on the roster and open their connection."""
-        person = Person(id=f"p-{name}", name=name, roles=roles, state="ACTIVE")
+        known = {"id": f"p-{name}", "name": name, "roles": roles, "state": "ACTIVE"}
+        person = Person(**{**known, **changes})
         async with self.parts.database.write() as unit:
             await unit.people.put(person)
             await unit.commit()

@@ -19,6 +19,7 @@ from sopwith_controller.domain.errors import ConflictError, NotFoundError
 from sopwith_controller.services.ports import Clock
 from sopwith_controller.services.update_log_ports import LogSigner
 from tests.fakes import repositories as fakes
+from tests.fakes import sop_life as life
 from tests.fakes.update_log import FakeUpdateLog
 
 T = TypeVar("T")
@@ -126,6 +127,10 @@ class FakeUnitOfWork:
         self.tokens = fakes.FakeTokens(self.shelf("tokens"))
         self.releases = fakes.FakeReleases(self.shelf("releases"), self.shelf("release_rollbacks"))
         self.sops = fakes.FakeSops(self.shelf("sop_revisions"))
+        self.sop_comments = life.FakeSopComments(self.shelf("sop_comments"))
+        self.sop_announcements = life.FakeSopAnnouncements(self.shelf("sop_announcements"))
+        self.signing_links = life.FakeSigningLinks(self.shelf("signing_links"))
+        self.sop_receipts = life.FakeSopReceipts(self.shelf("sop_receipts"))
         self.rollouts = fakes.FakeRollouts(self.shelf("rollouts"))
         self.assignments = fakes.FakeAssignments(
             self.shelf("assignments"), self.shelf("rollouts"), self.shelf("assignment_changes")

@@ -7,7 +7,8 @@ from typing import Any
 from sopwith.v1 import people_service_pb2 as wire
 from sopwith.v1 import people_service_pb2_grpc
 from sopwith_controller.api.interceptors import caller
-from sopwith_controller.api.translate import from_duration, to_person, to_timestamp, to_token
+from sopwith_controller.api.translate import from_duration, from_timestamp, to_person, to_timestamp, to_token
+from sopwith_controller.services.absences import Absences
 from sopwith_controller.services.enrolment import Enrolment
 from sopwith_controller.services.people import Roster
 from sopwith_controller.services.tokens import Tokens
@@ -25,8 +26,11 @@ class JoinAddress:
 class PeopleApi(people_service_pb2_grpc.PeopleServiceServicer):
     """Serves the roster's calls."""
 
-    def __init__(self, roster: Roster, tokens: Tokens, enrolment: Enrolment, join: JoinAddress) -> None:
+    def __init__(
+        self, roster: Roster, absences: Absences, tokens: Tokens, enrolment: Enrolment, join: JoinAddress
+    ) -> None:
         self._roster = roster
+        self._absences = absences
         self._tokens = tokens
         self._enrolment = enrolment
         self._join = join
@@ -43,6 +47,7 @@ class PeopleApi(people_service_pb2_grpc.PeopleServiceServicer):
             roles=list(request.roles),
             email=request.email,
             life=from_duration(request, "expires"),
+            until=from_timestamp(request, "until_time"),
         )
         return wire.InvitePersonResponse(
             token=issued.secret,
@@ -94,3 +99,14 @@ class PeopleApi(people_service_pb2_grpc.PeopleServiceServicer):
         return wire.RenewPersonCertificateResponse(
             certificate_pem=issued.certificate_pem, trust_bundle_pem=self._join.trust_bundle_pem
         )
+
+    async def LeavePerson(self, request: wire.LeavePersonRequest, context: Any) -> wire.LeavePersonResponse:
+        """Take somebody off the roster."""
+        person = await self._absences.leave(caller(context), request.name, request.successor, request.reason)
+        return wire.LeavePersonResponse(person=to_person(person))
+
+    async def SetPersonAway(self, request: wire.SetPersonAwayRequest, context: Any) -> wire.SetPersonAwayResponse:
+        """Let somebody be away or come back."""
+        until = from_timestamp(request, "until_time")
+        person = await self._absences.away(caller(context), request.name, until, request.deputy)
+        return wire.SetPersonAwayResponse(person=to_person(person))

@@ -12,8 +12,11 @@ OPERATOR = "operator"
 RELEASE_MANAGER = "release_manager"
 AUDITOR = "auditor"
 VIEWER = "viewer"
+REVIEWER = "reviewer"
+"""Experts, lawyers, outside consultants: read and comment SOPs, see nothing of the fleet."""
 
 ALL_ROLES = frozenset({OWNER, IT_MANAGER, AUTHORITY, OPERATOR, RELEASE_MANAGER, AUDITOR, VIEWER})
+EVERYBODY = ALL_ROLES | {REVIEWER}
 COMPUTER = "computer"
 """Stands for every computer of the fleet; no person ever has it."""
 
@@ -24,6 +27,7 @@ _RUNNERS = frozenset({OWNER, IT_MANAGER, OPERATOR})
 _KEEPERS = frozenset({OWNER, IT_MANAGER, AUDITOR})
 _OWNER = frozenset({OWNER})
 _PUBLISHER = frozenset({RELEASE_MANAGER})
+_COMMENTERS = frozenset({OWNER, IT_MANAGER, AUTHORITY, OPERATOR, RELEASE_MANAGER, REVIEWER})
 _SIGNERS = frozenset({OWNER, IT_MANAGER, AUTHORITY})
 
 _BY_SERVICE: dict[str, dict[str, frozenset[str]]] = {
@@ -44,7 +48,7 @@ _BY_SERVICE: dict[str, dict[str, frozenset[str]]] = {
         "ImportFreezes": _RUNNERS,
         "EndFreeze": _MANAGERS,
         "ListFreezes": _READERS,
-        "GetOverview": _READERS,
+        "GetOverview": EVERYBODY,
         "RunDoctor": _OWNER,
     },
     "sopwith.v1.PeopleService": {
@@ -55,7 +59,9 @@ _BY_SERVICE: dict[str, dict[str, frozenset[str]]] = {
         "CreateToken": _OWNER,
         "ListTokens": _READERS,
         "RevokeToken": _OWNER,
-        "RenewPersonCertificate": ALL_ROLES,
+        "RenewPersonCertificate": EVERYBODY,
+        "LeavePerson": _OWNER,
+        "SetPersonAway": _SIGNERS | {OPERATOR, RELEASE_MANAGER},
     },
     "sopwith.v1.ReleaseService": {
         "UploadTarget": _PUBLISHER,
@@ -68,13 +74,19 @@ _BY_SERVICE: dict[str, dict[str, frozenset[str]]] = {
         "PermitRelease": _MANAGERS,
     },
     "sopwith.v1.SopService": {
-        "ListSops": _READERS,
-        "GetSop": _READERS,
+        "ListSops": EVERYBODY,
+        "GetSop": EVERYBODY,
         "SubmitSop": _OWNER,
         "SignSop": _SIGNERS,
         "ActivateSop": _MANAGERS,
         "AcknowledgeSop": _SIGNERS | {OPERATOR, RELEASE_MANAGER},
-        "ListSopRevisions": _READERS,
+        "ListSopRevisions": EVERYBODY,
+    },
+    "sopwith.v1.SopLifeService": {
+        "CommentSop": _COMMENTERS,
+        "ResolveSopComment": _COMMENTERS,
+        "ListSopComments": EVERYBODY,
+        "RetireSop": _OWNER,
     },
     "sopwith.v1.RolloutService": {
         "PlanRollout": _READERS,
@@ -116,9 +128,9 @@ _BY_SERVICE: dict[str, dict[str, frozenset[str]]] = {
         "ExportLog": _KEEPERS,
     },
     "grpc.health.v1.Health": {
-        "Check": ALL_ROLES | {COMPUTER},
-        "List": ALL_ROLES | {COMPUTER},
-        "Watch": ALL_ROLES | {COMPUTER},
+        "Check": EVERYBODY | {COMPUTER},
+        "List": EVERYBODY | {COMPUTER},
+        "Watch": EVERYBODY | {COMPUTER},
     },
     # Present with --development only.
     "grpc.reflection.v1alpha.ServerReflection": {"ServerReflectionInfo": ALL_ROLES},

@@ -169,6 +169,11 @@ def to_person(person: Person) -> people_pb2.Person:
         state=person.state,
         key_fingerprint=person.key_fingerprint,
         certificate_expires_time=to_timestamp(person.certificate_expires_time),
+        expires_time=to_timestamp(person.expires_time),
+        ssh_key=person.ssh_key,
+        away_until_time=to_timestamp(person.away_until_time),
+        deputy_id=person.deputy_id,
+        successor_id=person.successor_id,
     )
 
 

@@ -47,12 +47,14 @@ from sopwith_controller.services.log_watch import LogWatch
 from sopwith_controller.services.newcomers import Newcomers
 from sopwith_controller.services.notifying import Notifying, SecondChannel
 from sopwith_controller.services.patch_days import PatchDays
+from sopwith_controller.services.people import Roster
 from sopwith_controller.services.planning import Planner
 from sopwith_controller.services.ports import Clock, Database, Notifier
 from sopwith_controller.services.progress import Progress
 from sopwith_controller.services.rollout_records import RolloutRecords
 from sopwith_controller.services.rollout_review import RolloutReviews
 from sopwith_controller.services.rollouts import RolloutTools
+from sopwith_controller.services.sop_reviews import SopReviews
 from sopwith_controller.services.sops import Sops
 from sopwith_controller.services.source_renewal import SourceRenewal
 from sopwith_controller.services.update_log import UpdateLogs
@@ -66,6 +68,7 @@ CERTIFICATE_LOOK_EVERY = timedelta(hours=12)
 LOG_SHOWN_WITHIN = timedelta(seconds=1)
 LOG_SHOWN_EVERY = timedelta(seconds=60)
 SOP_LOOK_EVERY = timedelta(seconds=30)
+ROSTER_LOOK_EVERY = timedelta(seconds=30)
 DEVIATIONS_LOOK_EVERY = timedelta(seconds=30)
 REVIEWS_LOOK_EVERY = timedelta(seconds=60)
 HEARTBEAT = timedelta(seconds=30)
@@ -84,7 +87,7 @@ class Parts:
         self.log_key: LogKey = load_log_key(paths.log_key)
         self.warrant_key = WarrantKey.load(paths.warrant_key)
         self.scheduler = Scheduler(self.clock)
-        self.access = Access(database)
+        self.access = Access(database, self.clock)
         self.source = FolderSource(paths.source, self.clock)
         self.records = RolloutRecords()
         self.watchers = Watchers()
@@ -164,7 +167,9 @@ class Parts:
         self.reviews = RolloutReviews(database, self.clock, self.records, self.incidents)
         self.deviations = Deviations(database, self.clock, self.ids, self.planner, changed=self.advancing.poke_all)
         self.enrolment = Enrolment(database, BuiltInIssuer(authority), self.clock, self.ids, self.access)
+        self.roster = Roster(database, self.clock, self.ids, self.access)
         self.sops = Sops(database, self.clock, StrictSopReader(), self.presence)
+        self.sop_reviews = SopReviews(database, self.clock, self.ids, self.sops)
         self.certificate = ServerCertificate(authority, paths.controller_pair, controller_subject(config), self.clock)
         self.writer = self._event_writer()
 
@@ -190,6 +195,7 @@ class Parts:
             ("log witnesses", LOG_SHOWN_EVERY, self.show_log),
             ("own certificate", CERTIFICATE_LOOK_EVERY, self.keep_certificate),
             ("effective SOP", SOP_LOOK_EVERY, self.sops.activate_due),
+            ("roster", ROSTER_LOOK_EVERY, self.roster.end_due),
             ("deviations", DEVIATIONS_LOOK_EVERY, self.deviations.expire_due),
             ("reviews", REVIEWS_LOOK_EVERY, self.reviews.escalate_overdue),
         ]

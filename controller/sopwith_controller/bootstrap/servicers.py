@@ -8,6 +8,7 @@ from sopwith.v1 import (
     people_service_pb2_grpc,
     release_service_pb2_grpc,
     rollout_service_pb2_grpc,
+    sop_life_service_pb2_grpc,
     sop_service_pb2_grpc,
     update_log_service_pb2_grpc,
 )
@@ -21,13 +22,14 @@ from sopwith_controller.api.release_api import ReleaseApi
 from sopwith_controller.api.rollout_api import RolloutApi
 from sopwith_controller.api.server import Registration
 from sopwith_controller.api.sop_api import SopApi
+from sopwith_controller.api.sop_life_api import SopLifeApi
 from sopwith_controller.api.update_log_api import UpdateLogApi
 from sopwith_controller.bootstrap.parts import Parts
+from sopwith_controller.services.absences import Absences
 from sopwith_controller.services.computers import Fleet
 from sopwith_controller.services.dispatch import Dispatch
 from sopwith_controller.services.doctor import Doctor, Premises
 from sopwith_controller.services.overview import Overviews
-from sopwith_controller.services.people import Roster
 from sopwith_controller.services.releases import Releases
 from sopwith_controller.services.rollout_reports import RolloutReports
 from sopwith_controller.services.rollout_retry import RolloutRetry
@@ -53,6 +55,9 @@ def registrations(parts: Parts) -> list[Registration]:
             IncidentApi(parts.incidents), server
         ),
         lambda server: sop_service_pb2_grpc.add_SopServiceServicer_to_server(SopApi(parts.sops), server),
+        lambda server: sop_life_service_pb2_grpc.add_SopLifeServiceServicer_to_server(
+            SopLifeApi(parts.sops, parts.sop_reviews), server
+        ),
         lambda server: update_log_service_pb2_grpc.add_UpdateLogServiceServicer_to_server(
             UpdateLogApi(parts.update_logs), server
         ),
@@ -105,7 +110,8 @@ class _Apis:
         parts = self._parts
         join = JoinAddress(parts.config.web_address, parts.authority.fingerprint, parts.authority.trust_bundle_pem)
         return PeopleApi(
-            Roster(parts.database, parts.clock, parts.ids, parts.access),
+            parts.roster,
+            Absences(parts.database, parts.clock, parts.access),
             Tokens(parts.database, parts.clock, parts.ids),
             parts.enrolment,
             join,

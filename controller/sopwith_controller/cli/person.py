@@ -10,9 +10,11 @@ from sopwith.v1 import people_service_pb2 as pb
 from sopwith.v1.people_pb2 import Person
 from sopwith_controller.cli.join_output import print_join, read_join
 from sopwith_controller.cli.output import Column, emit, emit_document, print_facts, tell, time_text
+from sopwith_controller.cli.person_absences import add_absence_verbs, moment
 from sopwith_controller.cli.verbs import agree, connected, duration, noun, state, verb
 
 group = noun("person", "Invite, list and revoke people.")
+add_absence_verbs(group)
 
 _COLUMNS = [
     Column("NAME", lambda person: person.name),
@@ -20,6 +22,8 @@ _COLUMNS = [
     Column("STATE", lambda person: person.state),
     Column("EMAIL", lambda person: person.email),
     Column("CERTIFICATE UNTIL", lambda person: time_text(person, "certificate_expires_time")),
+    Column("UNTIL", lambda person: time_text(person, "expires_time")),
+    Column("AWAY UNTIL", lambda person: time_text(person, "away_until_time")),
     Column("ID", lambda person: person.id, wide=True),
     Column("KEY", lambda person: person.key_fingerprint, wide=True),
 ]
@@ -31,9 +35,12 @@ _role_option = click.option("--role", "roles", multiple=True, metavar="ROLE", he
 @_role_option
 @click.option("--email", default="", metavar="ADDR", help="Address for mail.")
 @click.option("--expires", metavar="DURATION", help="How long the invitation is good.  [default: 24h]")
-def invite(name: str, roles: tuple[str, ...], email: str, expires: str | None) -> None:
+@click.option("--until", metavar="TIME", help="When the identity itself ends.  [default: 90d for a mere reviewer]")
+def invite(name: str, roles: tuple[str, ...], email: str, expires: str | None, until: str | None) -> None:
     """Make a one-time join string for a person."""
     request = pb.InvitePersonRequest(name=name, roles=roles, email=email)
+    if until:
+        request.until_time.FromDatetime(moment(until, "--until").replace(tzinfo=None))
     if expires:
         request.expires.FromSeconds(int(duration(expires, "--expires")))
     with connected() as connection:
@@ -146,6 +153,8 @@ def _print(person: Person) -> None:
             ("Roles", ", ".join(person.roles)),
             ("Email", person.email),
             ("Certificate until", time_text(person, "certificate_expires_time")),
+            ("On the roster until", time_text(person, "expires_time")),
+            ("Away until", time_text(person, "away_until_time")),
             ("Key", person.key_fingerprint),
             ("Id", person.id),
         ]

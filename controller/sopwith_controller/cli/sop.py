@@ -18,11 +18,13 @@ from sopwith_controller.cli.output import (
     time_text,
 )
 from sopwith_controller.cli.sop_reading import add_reading_verbs, revision_option, revisions_of
+from sopwith_controller.cli.sop_reviewing import add_reviewing_verbs
 from sopwith_controller.cli.verbs import agree, connected, noun, state, verb
 from sopwith_controller.desk.errors import DeskError, RefusedError
 
 group = noun("sop", "Write, sign and read the Standard Operating Procedure.")
 add_reading_verbs(group)
+add_reviewing_verbs(group)
 
 COLUMNS = (
     Column("SOP", lambda sop: sop.id),

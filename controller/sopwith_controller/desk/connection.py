@@ -25,6 +25,7 @@ from sopwith.v1 import (
     release_service_pb2_grpc,
     rollout_service_pb2,
     rollout_service_pb2_grpc,
+    sop_life_service_pb2_grpc,
     sop_service_pb2_grpc,
     update_log_service_pb2_grpc,
 )
@@ -64,6 +65,7 @@ class Connection:
         self.people = people_service_pb2_grpc.PeopleServiceStub(self._channel)
         self.releases = release_service_pb2_grpc.ReleaseServiceStub(self._channel)
         self.sops = sop_service_pb2_grpc.SopServiceStub(self._channel)
+        self.sop_life = sop_life_service_pb2_grpc.SopLifeServiceStub(self._channel)
         self.rollouts = rollout_service_pb2_grpc.RolloutServiceStub(self._channel)
         self.deviations = deviation_service_pb2_grpc.DeviationServiceStub(self._channel)
         self.incidents = incident_service_pb2_grpc.IncidentServiceStub(self._channel)

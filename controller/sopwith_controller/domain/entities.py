@@ -118,6 +118,15 @@ class Person:
     key_fingerprint: str = ""
     public_key_pem: str = ""
     certificate_expires_time: datetime | None = None
+    expires_time: datetime | None = None
+    """When the person ceases to be on the roster, as for an outside consultant; None: only by being revoked."""
+    ssh_key: str = ""
+    """OpenSSH public key that the person signs with instead of a key of their own here; empty: none is bound."""
+    away_until_time: datetime | None = None
+    deputy_id: str = ""
+    """Who acts for the person until then."""
+    successor_id: str = ""
+    """Who took over when the person left."""
 
 
 @dataclass(frozen=True)

@@ -215,6 +215,11 @@ def activate(
     return effective, replace(before, state=next_state(before, SopCommand.SUPERSEDE), ended_time=now)
 
 
+def retire(revision: SopRevision, now: datetime) -> SopRevision:
+    """Return the effective revision ended without a successor."""
+    return replace(revision, state=next_state(revision, SopCommand.RETIRE), ended_time=now)
+
+
 def acknowledge(revision: SopRevision, name: str) -> SopRevision:
     """Return the revision read by one person more; a second time changes nothing."""
     if revision.state is not SopState.EFFECTIVE:

@@ -3,20 +3,22 @@
 This module decides whether the holder of a certificate is still somebody: not revoked, on the roster or in the fleet.
 Which call needs which role is the table in `api.roles`. The memory is loaded at the start and changed after each commit
 that changes a person, a computer or a certificate; services call `refresh_*` then, which also ends the live calls of
-whoever lost the right to be here.
+whoever lost the right to be here. While somebody is away their deputy has their roles besides.
 
-Rules: unknown is refused; a REVOKED person, a RETIRED or REJECTED computer and a revoked certificate are refused; a
-PENDING or QUARANTINED computer may connect, receives no work and may do nothing else; roles come from the roster, never
-from the certificate.
+Rules: unknown is refused; a REVOKED person, one whose time on the roster is over, a RETIRED or REJECTED computer and a
+revoked certificate are refused; a PENDING or QUARANTINED computer may connect, receives no work and may do nothing
+else; roles come from the roster, never from the certificate.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Literal
 
+from sopwith_controller.domain import roster
 from sopwith_controller.domain.entities import Computer, ComputerState, Person
 from sopwith_controller.domain.errors import Refusal, RefusedError, TrustError
-from sopwith_controller.services.ports import Database
+from sopwith_controller.services.ports import Clock, Database
 
 CallerKind = Literal["computer", "person", "controller"]
 _MAY_CONNECT = frozenset({ComputerState.ACCEPTED, ComputerState.PENDING, ComputerState.QUARANTINED})
@@ -41,8 +43,9 @@ class Caller:
 class Access:
     """The memory of who is somebody."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, clock: Clock | None = None) -> None:
         self._database = database
+        self._clock = clock
         self._people: dict[str, Person] = {}
         self._computers: dict[str, tuple[str, ComputerState]] = {}
         self._revoked: set[str] = set()
@@ -65,9 +68,10 @@ class Access:
             raise TrustError("the certificate was revoked", remedy="ask the owner for a new invitation or token")
         if kind == "person":
             person = self._people.get(subject_id)
-            if person is None or person.state == "REVOKED":
+            now = self._clock.now() if self._clock else datetime.now(UTC)
+            if person is None or person.state == "REVOKED" or roster.has_ended(person, now):
                 raise TrustError("this person is not on the roster", remedy="ask the owner for an invitation")
-            return Caller("person", person.id, person.name, frozenset(person.roles))
+            return Caller("person", person.id, person.name, roster.acting_roles(person, self._people.values(), now))
         if kind == "computer":
             name, state = self._computers.get(subject_id, ("", ComputerState.REJECTED))
             if state not in _MAY_CONNECT:

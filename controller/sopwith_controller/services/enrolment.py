@@ -32,6 +32,7 @@ from sopwith_controller.domain.errors import (
 )
 from sopwith_controller.domain.evaluation import check_computers
 from sopwith_controller.domain.log_kinds import LogKind
+from sopwith_controller.domain.roster import has_ended
 from sopwith_controller.services.access import Access, Caller
 from sopwith_controller.services.people import revoke_certificates
 from sopwith_controller.services.ports import Clock, Database, Ids, Issuer, UnitOfWork
@@ -222,6 +223,10 @@ class Enrolment:
             raise _refusal(f"the computer {holder.name} is {holder.state}", remedy)
         if isinstance(holder, Person) and holder.state != "ACTIVE":
             raise _refusal(f"{holder.name} is {holder.state}", _NEW_TOKEN)
+        if isinstance(holder, Person) and has_ended(holder, request.now):
+            raise _refusal(
+                f"{holder.name} was on the roster until {holder.expires_time:%Y-%m-%d %H:%M} UTC", _NEW_TOKEN
+            )
         first = not await unit.certificates.of_subject(holder.id)
         enrolled = LogKind.COMPUTER_ENROLLED if isinstance(holder, Computer) else LogKind.PERSON_JOINED
         return await self._issue(unit, request, holder, enrolled if first else LogKind.CERTIFICATE_RENEWED)

@@ -18,6 +18,7 @@ from sopwith_controller.domain.escalation import EscalationStep
 from sopwith_controller.domain.incident_entities import Incident, IncidentState, Notification
 from sopwith_controller.domain.log_kinds import LogKind
 from sopwith_controller.domain.rollout_entities import Rollout
+from sopwith_controller.domain.roster import reached_instead
 from sopwith_controller.services.access import Caller, require_role
 from sopwith_controller.services.ports import Clock, Database, Ids, Timers, UnitOfWork
 from sopwith_controller.services.requests import done_before, remember
@@ -237,7 +238,16 @@ class Incidents:
             for role in person.roles
             if role in _ROLES_WITH_CONTACT and role not in named and person.email and person.state != "REVOKED"
         ]
-        return policy, tuple(contacts), settings.profile
+        return policy, await self._present(unit, contacts), settings.profile
+
+    async def _present(self, unit: UnitOfWork, contacts: Sequence[Contact]) -> tuple[Contact, ...]:
+        """Return the contacts with whom to tell instead of those who are away or left, if they can be reached."""
+        people, now = await unit.people.all(), self._clock.now()
+        found = []
+        for contact in contacts:
+            other = reached_instead(contact.name, people, now)
+            found.append(Contact(contact.role, other.name, other.email) if other and other.email else contact)
+        return tuple(dict.fromkeys(found))
 
     async def _set_timer(self, unit: UnitOfWork) -> None:
         times: list[datetime] = []

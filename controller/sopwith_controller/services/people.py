@@ -8,8 +8,9 @@ and live calls at once; inviting a known person again makes a new invitation and
 import re
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
+from sopwith_controller.domain import roster as rules
 from sopwith_controller.domain.entities import LogDraft, Person
 from sopwith_controller.domain.errors import InvalidInputError, NotFoundError
 from sopwith_controller.domain.log_kinds import LogKind
@@ -17,7 +18,7 @@ from sopwith_controller.services.access import Access, Caller
 from sopwith_controller.services.ports import Clock, Database, Ids, UnitOfWork
 from sopwith_controller.services.tokens import IssuedToken, end_invitations, new_token
 
-ROLES = ("owner", "it_manager", "authority", "operator", "release_manager", "auditor", "viewer")
+ROLES = ("owner", "it_manager", "authority", "operator", "release_manager", "auditor", "viewer", "reviewer")
 _NAME = re.compile(r"[\w][\w .@'-]{0,62}")
 _EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]{1,190}")
 
@@ -37,10 +38,18 @@ class Roster:
             return await unit.people.all()
 
     async def invite(
-        self, caller: Caller, name: str, *, roles: Sequence[str] = (), email: str = "", life: timedelta | None = None
+        self,
+        caller: Caller,
+        name: str,
+        *,
+        roles: Sequence[str] = (),
+        email: str = "",
+        life: timedelta | None = None,
+        until: datetime | None = None,
     ) -> tuple[Person, IssuedToken]:
-        """Make a one-time token for a person; add the person where new."""
+        """Make a one-time token for a person; add the person where new. `until`: when the identity itself ends."""
         check_person(name, roles, email)
+        now = self._clock.now()
         async with self._database.write() as unit:
             known = await unit.people.find(name)
             if known is None and not roles:
@@ -48,8 +57,10 @@ class Roster:
             person = known or Person(id=self._ids.new("p"), name=name, roles=(), state="ROSTERED")
             state = "INVITED" if person.state in ("ROSTERED", "REVOKED") else person.state
             person = replace(person, roles=_ordered((*person.roles, *roles)), email=email or person.email, state=state)
+            ends = rules.end_of(person.roles, until, person.expires_time, now)
+            person = replace(person, expires_time=ends, successor_id="")
             await end_invitations(unit, person)
-            issued = new_token(self._ids, caller.name, self._clock.now(), life=life, person=person)
+            issued = new_token(self._ids, caller.name, now, life=life, person=person)
             await unit.people.put(person)
             await unit.tokens.put(issued.token)
             await _log(unit, LogKind.PERSON_INVITED, caller, person, f"invited {person.name}")
@@ -96,6 +107,29 @@ class Roster:
         self._access.refresh_person(person)
         return person
 
+    async def end_due(self) -> None:
+        """Take off the roster whose time is over, and note who is back; a timer asks."""
+        now, changed, serials = self._clock.now(), list[Person](), list[str]()
+        async with self._database.write() as unit:
+            for person in await unit.people.all():
+                if person.state != "REVOKED" and rules.has_ended(person, now):
+                    after = replace(person, roles=(), state="REVOKED")
+                    await end_invitations(unit, after)
+                    serials += await revoke_certificates(unit, after.id, self._clock)
+                    await _log_time(unit, LogKind.PERSON_EXPIRED, after, "is a guest no more: the time is over")
+                elif person.away_until_time is not None and not rules.is_away(person, now):
+                    after = rules.come_back(person)
+                    await _log_time(unit, LogKind.PERSON_BACK, after, "is back")
+                else:
+                    continue
+                await unit.people.put(after)
+                changed.append(after)
+            if changed:
+                await unit.commit()
+        self._access.revoke_certificates(serials)
+        for person in changed:
+            self._access.refresh_person(person)
+
 
 def check_person(name: str, roles: Sequence[str], email: str) -> None:
     """Raise InvalidInputError for a name, role or address that cannot be."""
@@ -136,6 +170,12 @@ async def _keep_an_owner(unit: UnitOfWork, leaving: Person) -> None:
 
 def _ordered(roles: Sequence[str]) -> tuple[str, ...]:
     return tuple(role for role in ROLES if role in roles)
+
+
+async def _log_time(unit: UnitOfWork, kind: LogKind, person: Person, what: str) -> None:
+    """Record what the passing of time brought."""
+    details = {"person": person.name, "person_id": person.id, "roles": list(person.roles)}
+    await unit.update_log.append(LogDraft(kind=kind, message=f"{person.name} {what}", details=details))
 
 
 async def _log(unit: UnitOfWork, kind: LogKind, caller: Caller, person: Person, what: str) -> None:

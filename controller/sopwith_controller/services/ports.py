@@ -34,6 +34,12 @@ from sopwith_controller.services.repositories import (
     Sops,
     Tokens,
 )
+from sopwith_controller.services.sop_life_repositories import (
+    SigningLinks,
+    SopAnnouncements,
+    SopComments,
+    SopReceipts,
+)
 from sopwith_controller.services.update_log_ports import UpdateLog
 from sopwith_formats.warrant import Warrant
 
@@ -84,6 +90,14 @@ class UnitOfWork(Protocol):
     def releases(self) -> Releases: ...
     @property
     def sops(self) -> Sops: ...
+    @property
+    def sop_comments(self) -> SopComments: ...
+    @property
+    def sop_announcements(self) -> SopAnnouncements: ...
+    @property
+    def signing_links(self) -> SigningLinks: ...
+    @property
+    def sop_receipts(self) -> SopReceipts: ...
     @property
     def rollouts(self) -> Rollouts: ...
     @property

@@ -14,6 +14,7 @@ from datetime import datetime
 from sopwith_certs.signing import read_public_key
 from sopwith_certs.statements import verify_statement
 from sopwith_controller.domain import sop as rules
+from sopwith_controller.domain import sop_comment
 from sopwith_controller.domain.entities import LogDraft, Person, SopRevision, SopSignature, SopState
 from sopwith_controller.domain.errors import InvalidInputError, NotFoundError
 from sopwith_controller.domain.log_kinds import LogKind
@@ -138,6 +139,8 @@ class Sops:
                 comment = f": {statement.comment}" if statement.comment else ""
                 await _log(unit, LogKind.SOP_REJECTED, revision, person.name, f"{person.name} rejected it{comment}")
             else:
+                comments = await unit.sop_comments.of_revision(revision.id, revision.revision)
+                sop_comment.check_unblocked(revision, comments)
                 revision = rules.add_signature(revision, signature)
                 await _log(
                     unit, LogKind.SOP_SIGNED, revision, person.name, f"{person.name} signed it as {statement.role}",
@@ -164,6 +167,35 @@ class Sops:
             await unit.commit()
         await self._announce(revision)
         return _view(revision, profile)
+
+    async def retire(self, caller: Caller, sop_id: str, reason: str) -> SopView:
+        """End the effective revision without a successor; no new rollout follows it, running ones keep it."""
+        if not reason.strip():
+            raise InvalidInputError("a reason is needed, because it is recorded", remedy='add --reason "TEXT"')
+        async with self._database.write() as unit:
+            profile = await _profile(unit)
+            found = await unit.sops.effective(sop_id) or await unit.sops.newest(sop_id)
+            if found is None:
+                raise _unknown(sop_id)
+            if found.state is SopState.RETIRED:
+                return _view(found, profile)
+            revision = rules.retire(found, self._clock.now())
+            await unit.sops.put(revision)
+            await _log(unit, LogKind.SOP_RETIRED, revision, caller.name, f"{caller.name} retired it: {reason.strip()}")
+            await unit.commit()
+        return _view(revision, profile)
+
+    async def look_again(self, sop_id: str, number: int) -> None:
+        """Let a revision in review go on whose last obstacle is gone; an unsigned evaluation waits for nothing else."""
+        async with self._database.write() as unit:
+            before = await _find(unit, sop_id, number)
+            if before.state is not SopState.IN_REVIEW:
+                return
+            revision, effective = await self._advance(unit, before, await _profile(unit), self._clock.now())
+            if revision is not before:
+                await unit.sops.put(revision)
+                await unit.commit()
+        await self._announce(effective)
 
     async def activate_due(self) -> None:
         """Let approved revisions take effect whose time has come; a timer asks."""
@@ -210,6 +242,8 @@ class Sops:
     ) -> tuple[SopRevision, SopRevision | None]:
         """Approve when nobody is missing, and let it take effect when its time has come; say what took effect."""
         if rules.missing_roles(revision, read_sop_policy(revision.policy_json), profile):
+            return revision, None
+        if sop_comment.blocking(await unit.sop_comments.of_revision(revision.id, revision.revision)):
             return revision, None
         planned = revision.effective_time or now
         revision = rules.approve(revision, max(planned, now))

@@ -11,17 +11,20 @@ from pathlib import Path
 
 import pytest
 
-from sopwith.v1 import sop_service_pb2_grpc
+from sopwith.v1 import sop_life_service_pb2_grpc, sop_service_pb2_grpc
 from sopwith_certs.authority import Authority
 from sopwith_certs.credentials import server_credentials
 from sopwith_certs.identity import Kind
 from sopwith_certs.signing import fingerprint, public_key_pem, read_private_key
+from sopwith_controller.adapters.ids import RandomIds
 from sopwith_controller.api.interceptors import Gatekeeper
 from sopwith_controller.api.server import FleetServer
 from sopwith_controller.api.sop_api import SopApi
+from sopwith_controller.api.sop_life_api import SopLifeApi
 from sopwith_controller.desk.context import Context, write_context
 from sopwith_controller.services.access import Access
 from sopwith_controller.services.refusals import Refusals
+from sopwith_controller.services.sop_reviews import SopReviews
 from sopwith_formats.sop_template import sop_template
 from tests.certs.fleet import TRUST_DOMAIN, lay_server, pair
 from tests.controller.sop_fleet import DOCUMENT, ID, SopFleet, revised
@@ -64,11 +67,15 @@ async def office(tmp_path: Path) -> AsyncIterator[Path]:
     access = Access(fleet.database)
     pair_folder, bundle = lay_server(tmp_path, authority)
     api = SopApi(fleet.sops)
+    life = SopLifeApi(fleet.sops, SopReviews(fleet.database, fleet.clock, RandomIds(), fleet.sops))
     server = FleetServer(
         "127.0.0.1:0",
         server_credentials(pair_folder, bundle),
         Gatekeeper(access, TRUST_DOMAIN, Refusals(fleet.database)),
-        [lambda server: sop_service_pb2_grpc.add_SopServiceServicer_to_server(api, server)],
+        [
+            lambda server: sop_service_pb2_grpc.add_SopServiceServicer_to_server(api, server),
+            lambda server: sop_life_service_pb2_grpc.add_SopLifeServiceServicer_to_server(life, server),
+        ],
     )
     for name, person in fleet.people.items():
         held = pair(authority, Kind.PERSON, person.id)

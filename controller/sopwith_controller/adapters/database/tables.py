@@ -149,7 +149,10 @@ people = Table(
     *_lines("name"),
     _document("roles", tuple),
     *_lines("email", "state", "key_fingerprint", "public_key_pem"),
-    *_maybe_times("certificate_expires_time"),
+    *_maybe_times("certificate_expires_time", "expires_time"),
+    *_lines("ssh_key"),
+    *_maybe_times("away_until_time"),
+    *_lines("deputy_id", "successor_id"),
 )
 
 tokens = Table(

@@ -11,6 +11,12 @@ from sopwith_controller.adapters.database.repositories.messages import SqlAgentM
 from sopwith_controller.adapters.database.repositories.people import SqlPeople, SqlTokens
 from sopwith_controller.adapters.database.repositories.releases import SqlReleases, SqlSops
 from sopwith_controller.adapters.database.repositories.rollouts import SqlAssignments, SqlFreezes, SqlRollouts
+from sopwith_controller.adapters.database.repositories.sop_life import (
+    SqlSigningLinks,
+    SqlSopAnnouncements,
+    SqlSopComments,
+    SqlSopReceipts,
+)
 from sopwith_controller.adapters.database.tables import settings
 from sopwith_controller.adapters.database.to_the_end import to_the_end
 from sopwith_controller.adapters.database.transaction import Transaction, columns_for, translated_errors
@@ -31,6 +37,10 @@ class SqlUnitOfWork:
         self.tokens = SqlTokens(transaction)
         self.releases = SqlReleases(transaction)
         self.sops = SqlSops(transaction)
+        self.sop_comments = SqlSopComments(transaction)
+        self.sop_announcements = SqlSopAnnouncements(transaction)
+        self.signing_links = SqlSigningLinks(transaction)
+        self.sop_receipts = SqlSopReceipts(transaction)
         self.rollouts = SqlRollouts(transaction)
         self.assignments = SqlAssignments(transaction)
         self.measurements = SqlMeasurements(transaction)

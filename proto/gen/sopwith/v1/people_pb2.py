@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17sopwith/v1/people.proto\x12\nsopwith.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa6\x01\n\x06Person\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\r\n\x05roles\x18\x03 \x03(\t\x12\r\n\x05\x65mail\x18\x04 \x01(\t\x12\r\n\x05state\x18\x05 \x01(\t\x12\x17\n\x0fkey_fingerprint\x18\x06 \x01(\t\x12<\n\x18\x63\x65rtificate_expires_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xdb\x01\n\x05Token\x12\n\n\x02id\x18\x01 \x01(\t\x12\x11\n\tuses_left\x18\x02 \x01(\x05\x12-\n\x06labels\x18\x03 \x03(\x0b\x32\x1d.sopwith.v1.Token.LabelsEntry\x12\x30\n\x0c\x65xpires_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\ncreated_by\x18\x05 \x01(\t\x12\x0f\n\x07revoked\x18\x06 \x01(\x08\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17sopwith/v1/people.proto\x12\nsopwith.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc7\x02\n\x06Person\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\r\n\x05roles\x18\x03 \x03(\t\x12\r\n\x05\x65mail\x18\x04 \x01(\t\x12\r\n\x05state\x18\x05 \x01(\t\x12\x17\n\x0fkey_fingerprint\x18\x06 \x01(\t\x12<\n\x18\x63\x65rtificate_expires_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0c\x65xpires_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07ssh_key\x18\t \x01(\t\x12\x33\n\x0f\x61way_until_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tdeputy_id\x18\x0b \x01(\t\x12\x14\n\x0csuccessor_id\x18\x0c \x01(\t\"\xdb\x01\n\x05Token\x12\n\n\x02id\x18\x01 \x01(\t\x12\x11\n\tuses_left\x18\x02 \x01(\x05\x12-\n\x06labels\x18\x03 \x03(\x0b\x32\x1d.sopwith.v1.Token.LabelsEntry\x12\x30\n\x0c\x65xpires_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\ncreated_by\x18\x05 \x01(\t\x12\x0f\n\x07revoked\x18\x06 \x01(\x08\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,9 +35,9 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TOKEN_LABELSENTRY']._loaded_options = None
   _globals['_TOKEN_LABELSENTRY']._serialized_options = b'8\001'
   _globals['_PERSON']._serialized_start=73
-  _globals['_PERSON']._serialized_end=239
-  _globals['_TOKEN']._serialized_start=242
-  _globals['_TOKEN']._serialized_end=461
-  _globals['_TOKEN_LABELSENTRY']._serialized_start=416
-  _globals['_TOKEN_LABELSENTRY']._serialized_end=461
+  _globals['_PERSON']._serialized_end=400
+  _globals['_TOKEN']._serialized_start=403
+  _globals['_TOKEN']._serialized_end=622
+  _globals['_TOKEN_LABELSENTRY']._serialized_start=577
+  _globals['_TOKEN_LABELSENTRY']._serialized_end=622
 # @@protoc_insertion_point(module_scope)

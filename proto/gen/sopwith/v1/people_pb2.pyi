@@ -32,6 +32,11 @@ class Person(google.protobuf.message.Message):
     STATE_FIELD_NUMBER: builtins.int
     KEY_FINGERPRINT_FIELD_NUMBER: builtins.int
     CERTIFICATE_EXPIRES_TIME_FIELD_NUMBER: builtins.int
+    EXPIRES_TIME_FIELD_NUMBER: builtins.int
+    SSH_KEY_FIELD_NUMBER: builtins.int
+    AWAY_UNTIL_TIME_FIELD_NUMBER: builtins.int
+    DEPUTY_ID_FIELD_NUMBER: builtins.int
+    SUCCESSOR_ID_FIELD_NUMBER: builtins.int
     id: builtins.str
     """Identifies the person."""
     name: builtins.str
@@ -42,13 +47,27 @@ class Person(google.protobuf.message.Message):
     """ROSTERED, INVITED, ACTIVE or REVOKED."""
     key_fingerprint: builtins.str
     """Fingerprint of the bound key; empty before acceptance."""
+    ssh_key: builtins.str
+    """OpenSSH public key that the person signs SOPs with; empty where none is bound."""
+    deputy_id: builtins.str
+    """Id of who acts for the person meanwhile; empty: nobody."""
+    successor_id: builtins.str
+    """Id of who took over when the person left; empty: nobody."""
     @property
     def roles(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """owner, it_manager, authority, operator, release_manager, auditor, viewer."""
+        """owner, it_manager, authority, operator, release_manager, auditor, viewer, reviewer."""
 
     @property
     def certificate_expires_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
         """When the person's certificate ends; unset before acceptance."""
+
+    @property
+    def expires_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """When the identity itself ends, as an outside reviewer's; unset: it does not by itself."""
+
+    @property
+    def away_until_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """Until when the person is away; unset: present."""
 
     def __init__(
         self,
@@ -60,9 +79,14 @@ class Person(google.protobuf.message.Message):
         state: builtins.str = ...,
         key_fingerprint: builtins.str = ...,
         certificate_expires_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        expires_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        ssh_key: builtins.str = ...,
+        away_until_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        deputy_id: builtins.str = ...,
+        successor_id: builtins.str = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["certificate_expires_time", b"certificate_expires_time"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["certificate_expires_time", b"certificate_expires_time", "email", b"email", "id", b"id", "key_fingerprint", b"key_fingerprint", "name", b"name", "roles", b"roles", "state", b"state"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["away_until_time", b"away_until_time", "certificate_expires_time", b"certificate_expires_time", "expires_time", b"expires_time"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["away_until_time", b"away_until_time", "certificate_expires_time", b"certificate_expires_time", "deputy_id", b"deputy_id", "email", b"email", "expires_time", b"expires_time", "id", b"id", "key_fingerprint", b"key_fingerprint", "name", b"name", "roles", b"roles", "ssh_key", b"ssh_key", "state", b"state", "successor_id", b"successor_id"]) -> None: ...
 
 Global___Person: typing_extensions.TypeAlias = Person
 

@@ -27,7 +27,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from sopwith.v1 import people_pb2 as sopwith_dot_v1_dot_people__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fsopwith/v1/people_service.proto\x12\nsopwith.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17sopwith/v1/people.proto\"\x13\n\x11ListPeopleRequest\"8\n\x12ListPeopleResponse\x12\"\n\x06people\x18\x01 \x03(\x0b\x32\x12.sopwith.v1.Person\"m\n\x13InvitePersonRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05roles\x18\x02 \x03(\t\x12\r\n\x05\x65mail\x18\x03 \x01(\t\x12*\n\x07\x65xpires\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\"\xa8\x01\n\x14InvitePersonResponse\x12\r\n\x05token\x18\x01 \x01(\t\x12\x30\n\x0c\x65xpires_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0bweb_address\x18\x03 \x01(\t\x12\x16\n\x0e\x63\x61_fingerprint\x18\x04 \x01(\t\x12\"\n\x06person\x18\x05 \x01(\x0b\x32\x12.sopwith.v1.Person\"/\n\x10GrantRoleRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05roles\x18\x02 \x03(\t\"7\n\x11GrantRoleResponse\x12\"\n\x06person\x18\x01 \x01(\x0b\x32\x12.sopwith.v1.Person\"B\n\x13RevokePersonRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05roles\x18\x02 \x03(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\":\n\x14RevokePersonResponse\x12\"\n\x06person\x18\x01 \x01(\x0b\x32\x12.sopwith.v1.Person\"\xb9\x01\n\x12\x43reateTokenRequest\x12\x0c\n\x04uses\x18\x01 \x01(\x05\x12*\n\x07\x65xpires\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12:\n\x06labels\x18\x03 \x03(\x0b\x32*.sopwith.v1.CreateTokenRequest.LabelsEntry\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x8f\x01\n\x13\x43reateTokenResponse\x12\r\n\x05token\x18\x01 \x01(\t\x12\n\n\x02id\x18\x02 \x01(\t\x12\x30\n\x0c\x65xpires_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0bweb_address\x18\x04 \x01(\t\x12\x16\n\x0e\x63\x61_fingerprint\x18\x05 \x01(\t\"\x13\n\x11ListTokensRequest\"7\n\x12ListTokensResponse\x12!\n\x06tokens\x18\x01 \x03(\x0b\x32\x11.sopwith.v1.Token\" \n\x12RevokeTokenRequest\x12\n\n\x02id\x18\x01 \x01(\t\"7\n\x13RevokeTokenResponse\x12 \n\x05token\x18\x01 \x01(\x0b\x32\x11.sopwith.v1.Token\"<\n\x1dRenewPersonCertificateRequest\x12\x1b\n\x13\x63\x65rtificate_request\x18\x01 \x01(\x0c\"S\n\x1eRenewPersonCertificateResponse\x12\x17\n\x0f\x63\x65rtificate_pem\x18\x01 \x01(\x0c\x12\x18\n\x10trust_bundle_pem\x18\x02 \x01(\x0c\x32\xaa\x05\n\rPeopleService\x12K\n\nListPeople\x12\x1d.sopwith.v1.ListPeopleRequest\x1a\x1e.sopwith.v1.ListPeopleResponse\x12Q\n\x0cInvitePerson\x12\x1f.sopwith.v1.InvitePersonRequest\x1a .sopwith.v1.InvitePersonResponse\x12H\n\tGrantRole\x12\x1c.sopwith.v1.GrantRoleRequest\x1a\x1d.sopwith.v1.GrantRoleResponse\x12Q\n\x0cRevokePerson\x12\x1f.sopwith.v1.RevokePersonRequest\x1a .sopwith.v1.RevokePersonResponse\x12N\n\x0b\x43reateToken\x12\x1e.sopwith.v1.CreateTokenRequest\x1a\x1f.sopwith.v1.CreateTokenResponse\x12K\n\nListTokens\x12\x1d.sopwith.v1.ListTokensRequest\x1a\x1e.sopwith.v1.ListTokensResponse\x12N\n\x0bRevokeToken\x12\x1e.sopwith.v1.RevokeTokenRequest\x1a\x1f.sopwith.v1.RevokeTokenResponse\x12o\n\x16RenewPersonCertificate\x12).sopwith.v1.RenewPersonCertificateRequest\x1a*.sopwith.v1.RenewPersonCertificateResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fsopwith/v1/people_service.proto\x12\nsopwith.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17sopwith/v1/people.proto\"\x13\n\x11ListPeopleRequest\"8\n\x12ListPeopleResponse\x12\"\n\x06people\x18\x01 \x03(\x0b\x32\x12.sopwith.v1.Person\"\x9d\x01\n\x13InvitePersonRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05roles\x18\x02 \x03(\t\x12\r\n\x05\x65mail\x18\x03 \x01(\t\x12*\n\x07\x65xpires\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12.\n\nuntil_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xa8\x01\n\x14InvitePersonResponse\x12\r\n\x05token\x18\x01 \x01(\t\x12\x30\n\x0c\x65xpires_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0bweb_address\x18\x03 \x01(\t\x12\x16\n\x0e\x63\x61_fingerprint\x18\x04 \x01(\t\x12\"\n\x06person\x18\x05 \x01(\x0b\x32\x12.sopwith.v1.Person\"/\n\x10GrantRoleRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05roles\x18\x02 \x03(\t\"7\n\x11GrantRoleResponse\x12\"\n\x06person\x18\x01 \x01(\x0b\x32\x12.sopwith.v1.Person\"B\n\x13RevokePersonRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05roles\x18\x02 \x03(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\":\n\x14RevokePersonResponse\x12\"\n\x06person\x18\x01 \x01(\x0b\x32\x12.sopwith.v1.Person\"\xb9\x01\n\x12\x43reateTokenRequest\x12\x0c\n\x04uses\x18\x01 \x01(\x05\x12*\n\x07\x65xpires\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12:\n\x06labels\x18\x03 \x03(\x0b\x32*.sopwith.v1.CreateTokenRequest.LabelsEntry\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x8f\x01\n\x13\x43reateTokenResponse\x12\r\n\x05token\x18\x01 \x01(\t\x12\n\n\x02id\x18\x02 \x01(\t\x12\x30\n\x0c\x65xpires_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0bweb_address\x18\x04 \x01(\t\x12\x16\n\x0e\x63\x61_fingerprint\x18\x05 \x01(\t\"\x13\n\x11ListTokensRequest\"7\n\x12ListTokensResponse\x12!\n\x06tokens\x18\x01 \x03(\x0b\x32\x11.sopwith.v1.Token\" \n\x12RevokeTokenRequest\x12\n\n\x02id\x18\x01 \x01(\t\"7\n\x13RevokeTokenResponse\x12 \n\x05token\x18\x01 \x01(\x0b\x32\x11.sopwith.v1.Token\"<\n\x1dRenewPersonCertificateRequest\x12\x1b\n\x13\x63\x65rtificate_request\x18\x01 \x01(\x0c\"S\n\x1eRenewPersonCertificateResponse\x12\x17\n\x0f\x63\x65rtificate_pem\x18\x01 \x01(\x0c\x12\x18\n\x10trust_bundle_pem\x18\x02 \x01(\x0c\"Y\n\x12LeavePersonRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x11\n\tsuccessor\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x12\n\nrequest_id\x18\x04 \x01(\t\"9\n\x13LeavePersonResponse\x12\"\n\x06person\x18\x01 \x01(\x0b\x32\x12.sopwith.v1.Person\"x\n\x14SetPersonAwayRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12.\n\nuntil_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x64\x65puty\x18\x03 \x01(\t\x12\x12\n\nrequest_id\x18\x04 \x01(\t\";\n\x15SetPersonAwayResponse\x12\"\n\x06person\x18\x01 \x01(\x0b\x32\x12.sopwith.v1.Person2\xd0\x06\n\rPeopleService\x12K\n\nListPeople\x12\x1d.sopwith.v1.ListPeopleRequest\x1a\x1e.sopwith.v1.ListPeopleResponse\x12Q\n\x0cInvitePerson\x12\x1f.sopwith.v1.InvitePersonRequest\x1a .sopwith.v1.InvitePersonResponse\x12H\n\tGrantRole\x12\x1c.sopwith.v1.GrantRoleRequest\x1a\x1d.sopwith.v1.GrantRoleResponse\x12Q\n\x0cRevokePerson\x12\x1f.sopwith.v1.RevokePersonRequest\x1a .sopwith.v1.RevokePersonResponse\x12N\n\x0b\x43reateToken\x12\x1e.sopwith.v1.CreateTokenRequest\x1a\x1f.sopwith.v1.CreateTokenResponse\x12K\n\nListTokens\x12\x1d.sopwith.v1.ListTokensRequest\x1a\x1e.sopwith.v1.ListTokensResponse\x12N\n\x0bRevokeToken\x12\x1e.sopwith.v1.RevokeTokenRequest\x1a\x1f.sopwith.v1.RevokeTokenResponse\x12o\n\x16RenewPersonCertificate\x12).sopwith.v1.RenewPersonCertificateRequest\x1a*.sopwith.v1.RenewPersonCertificateResponse\x12N\n\x0bLeavePerson\x12\x1e.sopwith.v1.LeavePersonRequest\x1a\x1f.sopwith.v1.LeavePersonResponse\x12T\n\rSetPersonAway\x12 .sopwith.v1.SetPersonAwayRequest\x1a!.sopwith.v1.SetPersonAwayResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,36 +40,44 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTPEOPLEREQUEST']._serialized_end=156
   _globals['_LISTPEOPLERESPONSE']._serialized_start=158
   _globals['_LISTPEOPLERESPONSE']._serialized_end=214
-  _globals['_INVITEPERSONREQUEST']._serialized_start=216
-  _globals['_INVITEPERSONREQUEST']._serialized_end=325
-  _globals['_INVITEPERSONRESPONSE']._serialized_start=328
-  _globals['_INVITEPERSONRESPONSE']._serialized_end=496
-  _globals['_GRANTROLEREQUEST']._serialized_start=498
-  _globals['_GRANTROLEREQUEST']._serialized_end=545
-  _globals['_GRANTROLERESPONSE']._serialized_start=547
-  _globals['_GRANTROLERESPONSE']._serialized_end=602
-  _globals['_REVOKEPERSONREQUEST']._serialized_start=604
-  _globals['_REVOKEPERSONREQUEST']._serialized_end=670
-  _globals['_REVOKEPERSONRESPONSE']._serialized_start=672
-  _globals['_REVOKEPERSONRESPONSE']._serialized_end=730
-  _globals['_CREATETOKENREQUEST']._serialized_start=733
-  _globals['_CREATETOKENREQUEST']._serialized_end=918
-  _globals['_CREATETOKENREQUEST_LABELSENTRY']._serialized_start=873
-  _globals['_CREATETOKENREQUEST_LABELSENTRY']._serialized_end=918
-  _globals['_CREATETOKENRESPONSE']._serialized_start=921
-  _globals['_CREATETOKENRESPONSE']._serialized_end=1064
-  _globals['_LISTTOKENSREQUEST']._serialized_start=1066
-  _globals['_LISTTOKENSREQUEST']._serialized_end=1085
-  _globals['_LISTTOKENSRESPONSE']._serialized_start=1087
-  _globals['_LISTTOKENSRESPONSE']._serialized_end=1142
-  _globals['_REVOKETOKENREQUEST']._serialized_start=1144
-  _globals['_REVOKETOKENREQUEST']._serialized_end=1176
-  _globals['_REVOKETOKENRESPONSE']._serialized_start=1178
-  _globals['_REVOKETOKENRESPONSE']._serialized_end=1233
-  _globals['_RENEWPERSONCERTIFICATEREQUEST']._serialized_start=1235
-  _globals['_RENEWPERSONCERTIFICATEREQUEST']._serialized_end=1295
-  _globals['_RENEWPERSONCERTIFICATERESPONSE']._serialized_start=1297
-  _globals['_RENEWPERSONCERTIFICATERESPONSE']._serialized_end=1380
-  _globals['_PEOPLESERVICE']._serialized_start=1383
-  _globals['_PEOPLESERVICE']._serialized_end=2065
+  _globals['_INVITEPERSONREQUEST']._serialized_start=217
+  _globals['_INVITEPERSONREQUEST']._serialized_end=374
+  _globals['_INVITEPERSONRESPONSE']._serialized_start=377
+  _globals['_INVITEPERSONRESPONSE']._serialized_end=545
+  _globals['_GRANTROLEREQUEST']._serialized_start=547
+  _globals['_GRANTROLEREQUEST']._serialized_end=594
+  _globals['_GRANTROLERESPONSE']._serialized_start=596
+  _globals['_GRANTROLERESPONSE']._serialized_end=651
+  _globals['_REVOKEPERSONREQUEST']._serialized_start=653
+  _globals['_REVOKEPERSONREQUEST']._serialized_end=719
+  _globals['_REVOKEPERSONRESPONSE']._serialized_start=721
+  _globals['_REVOKEPERSONRESPONSE']._serialized_end=779
+  _globals['_CREATETOKENREQUEST']._serialized_start=782
+  _globals['_CREATETOKENREQUEST']._serialized_end=967
+  _globals['_CREATETOKENREQUEST_LABELSENTRY']._serialized_start=922
+  _globals['_CREATETOKENREQUEST_LABELSENTRY']._serialized_end=967
+  _globals['_CREATETOKENRESPONSE']._serialized_start=970
+  _globals['_CREATETOKENRESPONSE']._serialized_end=1113
+  _globals['_LISTTOKENSREQUEST']._serialized_start=1115
+  _globals['_LISTTOKENSREQUEST']._serialized_end=1134
+  _globals['_LISTTOKENSRESPONSE']._serialized_start=1136
+  _globals['_LISTTOKENSRESPONSE']._serialized_end=1191
+  _globals['_REVOKETOKENREQUEST']._serialized_start=1193
+  _globals['_REVOKETOKENREQUEST']._serialized_end=1225
+  _globals['_REVOKETOKENRESPONSE']._serialized_start=1227
+  _globals['_REVOKETOKENRESPONSE']._serialized_end=1282
+  _globals['_RENEWPERSONCERTIFICATEREQUEST']._serialized_start=1284
+  _globals['_RENEWPERSONCERTIFICATEREQUEST']._serialized_end=1344
+  _globals['_RENEWPERSONCERTIFICATERESPONSE']._serialized_start=1346
+  _globals['_RENEWPERSONCERTIFICATERESPONSE']._serialized_end=1429
+  _globals['_LEAVEPERSONREQUEST']._serialized_start=1431
+  _globals['_LEAVEPERSONREQUEST']._serialized_end=1520
+  _globals['_LEAVEPERSONRESPONSE']._serialized_start=1522
+  _globals['_LEAVEPERSONRESPONSE']._serialized_end=1579
+  _globals['_SETPERSONAWAYREQUEST']._serialized_start=1581
+  _globals['_SETPERSONAWAYREQUEST']._serialized_end=1701
+  _globals['_SETPERSONAWAYRESPONSE']._serialized_start=1703
+  _globals['_SETPERSONAWAYRESPONSE']._serialized_end=1762
+  _globals['_PEOPLESERVICE']._serialized_start=1765
+  _globals['_PEOPLESERVICE']._serialized_end=2613
 # @@protoc_insertion_point(module_scope)

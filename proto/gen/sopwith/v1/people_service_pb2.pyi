@@ -63,6 +63,7 @@ class InvitePersonRequest(google.protobuf.message.Message):
     ROLES_FIELD_NUMBER: builtins.int
     EMAIL_FIELD_NUMBER: builtins.int
     EXPIRES_FIELD_NUMBER: builtins.int
+    UNTIL_TIME_FIELD_NUMBER: builtins.int
     name: builtins.str
     """Name of the person."""
     email: builtins.str
@@ -75,6 +76,10 @@ class InvitePersonRequest(google.protobuf.message.Message):
     def expires(self) -> google.protobuf.duration_pb2.Duration:
         """How long the invitation lasts; unset for 24 h, at most 30 d."""
 
+    @property
+    def until_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """When the identity itself ends, at most 366 d from now; unset: 90 d for a reviewer without another role, else never."""
+
     def __init__(
         self,
         *,
@@ -82,9 +87,10 @@ class InvitePersonRequest(google.protobuf.message.Message):
         roles: collections.abc.Iterable[builtins.str] | None = ...,
         email: builtins.str = ...,
         expires: google.protobuf.duration_pb2.Duration | None = ...,
+        until_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["expires", b"expires"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["email", b"email", "expires", b"expires", "name", b"name", "roles", b"roles"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["expires", b"expires", "until_time", b"until_time"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["email", b"email", "expires", b"expires", "name", b"name", "roles", b"roles", "until_time", b"until_time"]) -> None: ...
 
 Global___InvitePersonRequest: typing_extensions.TypeAlias = InvitePersonRequest
 
@@ -415,3 +421,108 @@ class RenewPersonCertificateResponse(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["certificate_pem", b"certificate_pem", "trust_bundle_pem", b"trust_bundle_pem"]) -> None: ...
 
 Global___RenewPersonCertificateResponse: typing_extensions.TypeAlias = RenewPersonCertificateResponse
+
+@typing.final
+class LeavePersonRequest(google.protobuf.message.Message):
+    """LeavePersonRequest says who leaves."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: builtins.int
+    SUCCESSOR_FIELD_NUMBER: builtins.int
+    REASON_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    name: builtins.str
+    """Name of the person."""
+    successor: builtins.str
+    """Name of who takes over; empty where no role or ladder level would be empty."""
+    reason: builtins.str
+    """Says why; recorded."""
+    request_id: builtins.str
+    """Repeating a request with the same id has no further effect."""
+    def __init__(
+        self,
+        *,
+        name: builtins.str = ...,
+        successor: builtins.str = ...,
+        reason: builtins.str = ...,
+        request_id: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["name", b"name", "reason", b"reason", "request_id", b"request_id", "successor", b"successor"]) -> None: ...
+
+Global___LeavePersonRequest: typing_extensions.TypeAlias = LeavePersonRequest
+
+@typing.final
+class LeavePersonResponse(google.protobuf.message.Message):
+    """LeavePersonResponse carries the person."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    PERSON_FIELD_NUMBER: builtins.int
+    @property
+    def person(self) -> sopwith.v1.people_pb2.Person:
+        """The person."""
+
+    def __init__(
+        self,
+        *,
+        person: sopwith.v1.people_pb2.Person | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["person", b"person"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["person", b"person"]) -> None: ...
+
+Global___LeavePersonResponse: typing_extensions.TypeAlias = LeavePersonResponse
+
+@typing.final
+class SetPersonAwayRequest(google.protobuf.message.Message):
+    """SetPersonAwayRequest says who is away, or back."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: builtins.int
+    UNTIL_TIME_FIELD_NUMBER: builtins.int
+    DEPUTY_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    name: builtins.str
+    """Name of the person."""
+    deputy: builtins.str
+    """Name of who acts meanwhile; empty where no role or ladder level would be empty."""
+    request_id: builtins.str
+    """Repeating a request with the same id has no further effect."""
+    @property
+    def until_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """Until when, at most 366 d from now; unset: the person is back."""
+
+    def __init__(
+        self,
+        *,
+        name: builtins.str = ...,
+        until_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        deputy: builtins.str = ...,
+        request_id: builtins.str = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["until_time", b"until_time"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["deputy", b"deputy", "name", b"name", "request_id", b"request_id", "until_time", b"until_time"]) -> None: ...
+
+Global___SetPersonAwayRequest: typing_extensions.TypeAlias = SetPersonAwayRequest
+
+@typing.final
+class SetPersonAwayResponse(google.protobuf.message.Message):
+    """SetPersonAwayResponse carries the person."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    PERSON_FIELD_NUMBER: builtins.int
+    @property
+    def person(self) -> sopwith.v1.people_pb2.Person:
+        """The person."""
+
+    def __init__(
+        self,
+        *,
+        person: sopwith.v1.people_pb2.Person | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["person", b"person"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["person", b"person"]) -> None: ...
+
+Global___SetPersonAwayResponse: typing_extensions.TypeAlias = SetPersonAwayResponse

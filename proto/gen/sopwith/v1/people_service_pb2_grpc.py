@@ -75,6 +75,16 @@ class PeopleServiceStub(object):
                 request_serializer=sopwith_dot_v1_dot_people__service__pb2.RenewPersonCertificateRequest.SerializeToString,
                 response_deserializer=sopwith_dot_v1_dot_people__service__pb2.RenewPersonCertificateResponse.FromString,
                 _registered_method=True)
+        self.LeavePerson = channel.unary_unary(
+                '/sopwith.v1.PeopleService/LeavePerson',
+                request_serializer=sopwith_dot_v1_dot_people__service__pb2.LeavePersonRequest.SerializeToString,
+                response_deserializer=sopwith_dot_v1_dot_people__service__pb2.LeavePersonResponse.FromString,
+                _registered_method=True)
+        self.SetPersonAway = channel.unary_unary(
+                '/sopwith.v1.PeopleService/SetPersonAway',
+                request_serializer=sopwith_dot_v1_dot_people__service__pb2.SetPersonAwayRequest.SerializeToString,
+                response_deserializer=sopwith_dot_v1_dot_people__service__pb2.SetPersonAwayResponse.FromString,
+                _registered_method=True)
 
 
 class PeopleServiceServicer(object):
@@ -137,6 +147,20 @@ class PeopleServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def LeavePerson(self, request, context):
+        """LeavePerson takes somebody off the roster; a successor takes over what would be empty.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetPersonAway(self, request, context):
+        """SetPersonAway lets somebody be away with a deputy, or come back.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_PeopleServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -179,6 +203,16 @@ def add_PeopleServiceServicer_to_server(servicer, server):
                     servicer.RenewPersonCertificate,
                     request_deserializer=sopwith_dot_v1_dot_people__service__pb2.RenewPersonCertificateRequest.FromString,
                     response_serializer=sopwith_dot_v1_dot_people__service__pb2.RenewPersonCertificateResponse.SerializeToString,
+            ),
+            'LeavePerson': grpc.unary_unary_rpc_method_handler(
+                    servicer.LeavePerson,
+                    request_deserializer=sopwith_dot_v1_dot_people__service__pb2.LeavePersonRequest.FromString,
+                    response_serializer=sopwith_dot_v1_dot_people__service__pb2.LeavePersonResponse.SerializeToString,
+            ),
+            'SetPersonAway': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetPersonAway,
+                    request_deserializer=sopwith_dot_v1_dot_people__service__pb2.SetPersonAwayRequest.FromString,
+                    response_serializer=sopwith_dot_v1_dot_people__service__pb2.SetPersonAwayResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -398,6 +432,60 @@ class PeopleService(object):
             '/sopwith.v1.PeopleService/RenewPersonCertificate',
             sopwith_dot_v1_dot_people__service__pb2.RenewPersonCertificateRequest.SerializeToString,
             sopwith_dot_v1_dot_people__service__pb2.RenewPersonCertificateResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def LeavePerson(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sopwith.v1.PeopleService/LeavePerson',
+            sopwith_dot_v1_dot_people__service__pb2.LeavePersonRequest.SerializeToString,
+            sopwith_dot_v1_dot_people__service__pb2.LeavePersonResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetPersonAway(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sopwith.v1.PeopleService/SetPersonAway',
+            sopwith_dot_v1_dot_people__service__pb2.SetPersonAwayRequest.SerializeToString,
+            sopwith_dot_v1_dot_people__service__pb2.SetPersonAwayResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -153,7 +153,39 @@ _PeopleServiceRenewPersonCertificateType = typing_extensions.TypeVar(
     ],
 )
 
-class PeopleServiceStub(typing.Generic[_PeopleServiceListPeopleType, _PeopleServiceInvitePersonType, _PeopleServiceGrantRoleType, _PeopleServiceRevokePersonType, _PeopleServiceCreateTokenType, _PeopleServiceListTokensType, _PeopleServiceRevokeTokenType, _PeopleServiceRenewPersonCertificateType]):
+_PeopleServiceLeavePersonType = typing_extensions.TypeVar(
+    '_PeopleServiceLeavePersonType',
+    grpc.UnaryUnaryMultiCallable[
+        sopwith.v1.people_service_pb2.LeavePersonRequest,
+        sopwith.v1.people_service_pb2.LeavePersonResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sopwith.v1.people_service_pb2.LeavePersonRequest,
+        sopwith.v1.people_service_pb2.LeavePersonResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sopwith.v1.people_service_pb2.LeavePersonRequest,
+        sopwith.v1.people_service_pb2.LeavePersonResponse,
+    ],
+)
+
+_PeopleServiceSetPersonAwayType = typing_extensions.TypeVar(
+    '_PeopleServiceSetPersonAwayType',
+    grpc.UnaryUnaryMultiCallable[
+        sopwith.v1.people_service_pb2.SetPersonAwayRequest,
+        sopwith.v1.people_service_pb2.SetPersonAwayResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sopwith.v1.people_service_pb2.SetPersonAwayRequest,
+        sopwith.v1.people_service_pb2.SetPersonAwayResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sopwith.v1.people_service_pb2.SetPersonAwayRequest,
+        sopwith.v1.people_service_pb2.SetPersonAwayResponse,
+    ],
+)
+
+class PeopleServiceStub(typing.Generic[_PeopleServiceListPeopleType, _PeopleServiceInvitePersonType, _PeopleServiceGrantRoleType, _PeopleServiceRevokePersonType, _PeopleServiceCreateTokenType, _PeopleServiceListTokensType, _PeopleServiceRevokeTokenType, _PeopleServiceRenewPersonCertificateType, _PeopleServiceLeavePersonType, _PeopleServiceSetPersonAwayType]):
     """PeopleService is where the roster and the enrolment tokens are kept."""
 
     @typing.overload
@@ -189,6 +221,14 @@ class PeopleServiceStub(typing.Generic[_PeopleServiceListPeopleType, _PeopleServ
         grpc.UnaryUnaryMultiCallable[
             sopwith.v1.people_service_pb2.RenewPersonCertificateRequest,
             sopwith.v1.people_service_pb2.RenewPersonCertificateResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sopwith.v1.people_service_pb2.LeavePersonRequest,
+            sopwith.v1.people_service_pb2.LeavePersonResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sopwith.v1.people_service_pb2.SetPersonAwayRequest,
+            sopwith.v1.people_service_pb2.SetPersonAwayResponse,
         ],
     ], channel: grpc.Channel) -> None: ...
 
@@ -226,6 +266,14 @@ class PeopleServiceStub(typing.Generic[_PeopleServiceListPeopleType, _PeopleServ
             sopwith.v1.people_service_pb2.RenewPersonCertificateRequest,
             sopwith.v1.people_service_pb2.RenewPersonCertificateResponse,
         ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sopwith.v1.people_service_pb2.LeavePersonRequest,
+            sopwith.v1.people_service_pb2.LeavePersonResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sopwith.v1.people_service_pb2.SetPersonAwayRequest,
+            sopwith.v1.people_service_pb2.SetPersonAwayResponse,
+        ],
     ], channel: grpc.aio.Channel) -> None: ...
 
     ListPeople: _PeopleServiceListPeopleType
@@ -251,6 +299,12 @@ class PeopleServiceStub(typing.Generic[_PeopleServiceListPeopleType, _PeopleServ
 
     RenewPersonCertificate: _PeopleServiceRenewPersonCertificateType
     """RenewPersonCertificate exchanges the caller's living certificate for a new one."""
+
+    LeavePerson: _PeopleServiceLeavePersonType
+    """LeavePerson takes somebody off the roster; a successor takes over what would be empty."""
+
+    SetPersonAway: _PeopleServiceSetPersonAwayType
+    """SetPersonAway lets somebody be away with a deputy, or come back."""
 
 PeopleServiceAsyncStub: typing_extensions.TypeAlias = PeopleServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
@@ -284,6 +338,14 @@ PeopleServiceAsyncStub: typing_extensions.TypeAlias = PeopleServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         sopwith.v1.people_service_pb2.RenewPersonCertificateRequest,
         sopwith.v1.people_service_pb2.RenewPersonCertificateResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sopwith.v1.people_service_pb2.LeavePersonRequest,
+        sopwith.v1.people_service_pb2.LeavePersonResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sopwith.v1.people_service_pb2.SetPersonAwayRequest,
+        sopwith.v1.people_service_pb2.SetPersonAwayResponse,
     ],
 ]
 
@@ -353,5 +415,21 @@ class PeopleServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[sopwith.v1.people_service_pb2.RenewPersonCertificateResponse, collections.abc.Awaitable[sopwith.v1.people_service_pb2.RenewPersonCertificateResponse]]:
         """RenewPersonCertificate exchanges the caller's living certificate for a new one."""
+
+    @abc.abstractmethod
+    def LeavePerson(
+        self,
+        request: sopwith.v1.people_service_pb2.LeavePersonRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sopwith.v1.people_service_pb2.LeavePersonResponse, collections.abc.Awaitable[sopwith.v1.people_service_pb2.LeavePersonResponse]]:
+        """LeavePerson takes somebody off the roster; a successor takes over what would be empty."""
+
+    @abc.abstractmethod
+    def SetPersonAway(
+        self,
+        request: sopwith.v1.people_service_pb2.SetPersonAwayRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sopwith.v1.people_service_pb2.SetPersonAwayResponse, collections.abc.Awaitable[sopwith.v1.people_service_pb2.SetPersonAwayResponse]]:
+        """SetPersonAway lets somebody be away with a deputy, or come back."""
 
 def add_PeopleServiceServicer_to_server(servicer: PeopleServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

@@ -2,11 +2,11 @@
 
 from alembic import context
 
-from sopwith_controller.adapters.database import log_tables
+from sopwith_controller.adapters.database import sop_tables
 
 context.configure(
     connection=context.config.attributes["connection"],
-    target_metadata=log_tables.update_log.metadata,
+    target_metadata=sop_tables.sop_comments.metadata,
     transactional_ddl=True,
 )
 context.run_migrations()
