@@ -86,6 +86,7 @@ class Session:
         self._told_facts: tuple[dict[str, Any], dict[str, str]] = ({}, {})
         self._status_changed = asyncio.Event()
         self._acknowledged = asyncio.Event()
+        self._lacking: list[int] = []
         self._background: set[asyncio.Task[None]] = set()
 
     @property
@@ -204,6 +205,7 @@ class Session:
             source_root_sha256=ports.source.root_sha256(),
             checkpoint=ports.memory.checkpoint,
             sent_time=ports.clock.now(),
+            newest_receipt=ports.outbox.newest_receipt,
         )
 
     async def _on_welcome(self, welcome: m.Welcome) -> None:
@@ -212,6 +214,9 @@ class Session:
             ports.clock.set_fleet_time(welcome.controller_time)
         wished = welcome.heartbeat_seconds or limits.heartbeat_default_seconds
         self._heartbeat_seconds = max(1, min(wished, limits.heartbeat_cap_seconds))
+        self._lacking = []
+        if welcome.newest_receipt is not None:
+            self._lacking = await asyncio.to_thread(ports.outbox.lacking, *welcome.newest_receipt)
         await asyncio.to_thread(ports.outbox.acknowledge, welcome.acknowledged_sequence)
         await asyncio.to_thread(ports.memory.welcomed, welcome)
         await self._obey(lambda: ports.orders.freeze(active=welcome.frozen, reason=_FREEZE if welcome.frozen else ""))
@@ -224,8 +229,17 @@ class Session:
         ports.worker.wake()
 
     async def _speak(self, stream: Stream) -> None:
-        """Send what is passing, then what the outbox holds, in order; one task, because a stream has one writer."""
+        """Send what is passing, then what the outbox holds, in order; one task, because a stream has one writer.
+
+        Signed records that the controller lacks, because it was restored from a backup, come before everything else.
+        """
         sent = 0
+        if self._lacking:
+            _log.warning("receipts_sent_again", count=len(self._lacking), first=self._lacking[0])
+        for number in self._lacking:
+            again = await asyncio.to_thread(self._ports.outbox.again, number)
+            if again is not None:
+                await stream.send(again)
         while True:
             self._something_to_say.clear()
             while not self._queue.empty():

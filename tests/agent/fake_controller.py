@@ -15,6 +15,7 @@ from sopwith_certs.est_messages import read_request
 from sopwith_certs.identity import Kind
 from sopwith_certs.renewal import Pair
 from sopwith_certs.signing import new_key, private_key_pem, public_key_pem, sign
+from sopwith_formats.receipt import read_receipt
 from sopwith_formats.warrant import PREFIX, Warrant
 
 TRUST_DOMAIN = "example.test"
@@ -106,6 +107,10 @@ class FakeController(pb_grpc.AgentServiceServicer):
 
     def receipts(self) -> list[pb.Receipt]:
         """Return the receipts as they were recorded: each sequence once."""
+        return [one for one in self.signed() if read_receipt(one.payload).kind == "ENDED"]
+
+    def signed(self) -> list[pb.Receipt]:
+        """Return started records and receipts as they were recorded."""
         messages = [pb.AgentMessage.FromString(data) for _, data in sorted(self.recorded.items())]
         return [message.receipt for message in messages if message.HasField("receipt")]
 

@@ -88,6 +88,8 @@ def test_cut_at_every_write_ends_in_one_outcome_with_one_commit(tmp_path: Path, 
         (receipt,) = shop.receipts()
         assert receipt.outcome in {"SUCCEEDED", "ROLLED_BACK"}
         assert shop.installer.commits <= 1
+        started = [record for record in shop.signed() if record.kind == "STARTED"]
+        assert len(started) == len({record.ended_time for record in started}) >= receipt.commits
         assert shop.installed() == receipt.version_after == ("2" if receipt.outcome == "SUCCEEDED" else "1")
         assert not (sick and receipt.outcome == "SUCCEEDED")
         if not cut:
@@ -226,7 +228,7 @@ def test_controller_that_is_away_for_a_day_gets_the_outcome_once(tmp_path: Path)
         shop.start()
         shop.run()
 
-    assert [receipt.number for receipt in shop.receipts()] == [1]
+    assert [(record.number, record.kind) for record in shop.signed()] == [(1, "STARTED"), (2, "ENDED")]
     assert [message.sequence for message in shop.outbox.after(0)] == list(range(1, len(shop.outbox.after(0)) + 1))
 
 

@@ -34,6 +34,43 @@ def test_good_release_succeeds_and_every_state_is_told(shop: Workshop) -> None:
     assert shop.installed() == "2"
 
 
+def test_started_record_is_signed_before_the_computer_is_touched(shop: Workshop) -> None:
+    shop.install("1")
+    told: list[tuple[str, str]] = []
+    apply = shop.installer.apply
+
+    def watched(work: InstallWork, on_commit: Callable[[], None]) -> None:
+        told.extend((record.kind, shop.installed()) for record in shop.signed())
+        apply(work, on_commit)
+
+    shop.installer.apply = watched  # type: ignore[method-assign]
+    shop.offer(shop.warrant(shop.publish("2")))
+
+    shop.run()
+
+    started, ended = shop.signed()
+    assert told == [("STARTED", "1")]
+    assert (started.outcome, started.version_before, started.version_after) == ("", "1", "")
+    assert (started.number, ended.number) == (1, 2)
+    assert ended.previous_sha256 == hashlib.sha256(started.payload()).hexdigest()
+    assert started.boot_id == shop.clock.boot_id()
+
+
+def test_start_that_cannot_be_signed_and_kept_installs_nothing(shop: Workshop) -> None:
+    shop.install("1")
+
+    def full(_record: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    shop.outbox.started = full  # type: ignore[method-assign]
+    shop.offer(shop.warrant(shop.publish("2")))
+
+    shop.run(rounds=3)
+
+    assert (shop.installed(), shop.installer.commits) == ("1", 0)
+    assert shop.record().symptom == "DISK_FULL"
+
+
 def test_staged_files_are_cleared_away_at_the_end(shop: Workshop) -> None:
     shop.offer(shop.warrant(shop.publish("2")))
 

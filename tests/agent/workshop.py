@@ -157,10 +157,14 @@ class Workshop:
         assert record is not None
         return record
 
-    def receipts(self) -> list[Receipt]:
-        """Return all receipts that wait in the outbox, in order."""
+    def signed(self) -> list[Receipt]:
+        """Return all started records and receipts that wait in the outbox, in order."""
         messages = self.outbox.after(0, 1000)
         return [read_receipt(str(m.body["payload"]).encode()) for m in messages if m.kind == "receipt"]
+
+    def receipts(self) -> list[Receipt]:
+        """Return the receipts among them."""
+        return [record for record in self.signed() if record.kind == "ENDED"]
 
     def receipt(self) -> Receipt:
         (receipt,) = self.receipts()

@@ -11,6 +11,7 @@ from sopwith_controller.domain.durations import Measurement
 from sopwith_controller.domain.errors import ConflictError, NotFoundError
 from sopwith_controller.domain.lasting_entities import Baseline, Repetition
 from sopwith_controller.domain.rollout_entities import RolloutState, WaveShare
+from sopwith_controller.services.lasting_repositories import ReceiptRow
 from sopwith_controller.services.repositories import AgentMessageRow
 from sopwith_formats import merkle
 from sopwith_formats.errors import FormatError
@@ -40,6 +41,7 @@ EVERYTHING_COMPUTER = make.computer(
     boot_id="b",
     source_root_sha256=make.SHA,
     state_reason="cloned",
+    newest_receipt_sha256=make.SHA,
 )
 EVERYTHING_SOP = make.sop_revision(
     signatures=(entities.SopSignature("p-1", "owner", "owner", "Approved", "approve", NOON, "{}", "sha256:k", True),),
@@ -659,6 +661,32 @@ async def test_a_message_of_a_computer_is_recorded_once(database):
         await repeat()
     async with database.read() as unit:
         assert await unit.agent_messages.digests("c-1", 2, 4) == {2: f"{2:064x}", 4: f"{4:064x}"}
+
+
+async def test_a_signed_record_is_kept_byte_for_byte_and_once(database):
+    rows = [
+        ReceiptRow(computer, number, "ENDED", f"{number:064x}", b"\x00\xff" + computer.encode(), b"\xfe\x00", NOON)
+        for computer, number in (("c-1", 1), ("c-1", 2), ("c-2", 1))
+    ]
+    async with database.write() as unit:
+        await unit.receipts.add_all([rows[2], rows[0], rows[1]])
+        await unit.receipts.add_all([])
+        await unit.commit()
+
+    async def repeat() -> None:
+        async with database.write() as unit:
+            await unit.receipts.add_all([replace(rows[1], sha256="other")])
+            await unit.commit()
+
+    with pytest.raises(ConflictError):
+        await repeat()
+    async with database.read() as unit:
+        assert await unit.receipts.after(("", 0), 10) == rows
+        assert await unit.receipts.after(("c-1", 1), 1) == rows[1:2]
+        assert await unit.receipts.digests([("c-1", 2), ("c-2", 1), ("c-2", 9)]) == {
+            ("c-1", 2): rows[1].sha256,
+            ("c-2", 1): rows[2].sha256,
+        }
 
 
 async def test_a_request_is_remembered_with_its_result(database):

@@ -12,6 +12,7 @@ import pytest
 
 from sopwith_agent.adapters import outbox as outbox_module
 from sopwith_agent.adapters.outbox import FileOutbox
+from sopwith_agent.domain.messages import OutboxMessage
 from sopwith_certs.signing import new_key, sign, verify
 from sopwith_formats.receipt import PREFIX, Receipt, read_receipt
 
@@ -62,9 +63,20 @@ def start(tmp_path: Path) -> Callable[..., FileOutbox]:
     return begin
 
 
+def read(message: OutboxMessage) -> Receipt:
+    return read_receipt(str(message.body["payload"]).encode())
+
+
 def receipts(outbox: FileOutbox) -> list[Receipt]:
-    messages = outbox.after(0, 1000)
-    return [read_receipt(str(message.body["payload"]).encode()) for message in messages if message.kind == "receipt"]
+    return [read(message) for message in outbox.after(0, 1000) if message.kind == "receipt"]
+
+
+def digest(receipt: Receipt) -> str:
+    return hashlib.sha256(receipt.payload()).hexdigest()
+
+
+def started(assignment_id: str, entered: datetime = NOW) -> Receipt:
+    return replace(receipt(assignment_id), kind="STARTED", outcome="", ended_time=entered)
 
 
 def test_sequences_count_from_one_without_gaps_over_restarts(start: Callable[..., FileOutbox]) -> None:
@@ -159,6 +171,55 @@ def test_acknowledged_receipt_can_be_sent_once_more(start: Callable[..., FileOut
     assert (again.sequence, again.body) == (2, sent.body)
 
 
+def test_started_record_stands_in_the_same_chain_once_for_each_start(start: Callable[..., FileOutbox]) -> None:
+    outbox = start()
+    outbox.started(started("a-1"))
+    start().started(started("a-1"))
+    outbox = start()
+    outbox.started(started("a-1", NOW + timedelta(hours=1)))
+    outbox.ended(receipt("a-1"))
+
+    chain = receipts(outbox)
+    assert [(found.number, found.kind, found.outcome) for found in chain] == [
+        (1, "STARTED", ""),
+        (2, "STARTED", ""),
+        (3, "ENDED", "SUCCEEDED"),
+    ]
+    assert [found.previous_sha256 for found in chain] == ["", digest(chain[0]), digest(chain[1])]
+
+
+def test_controller_that_lacks_acknowledged_records_is_given_exactly_those_again_in_order(
+    start: Callable[..., FileOutbox],
+) -> None:
+    outbox = start()
+    for name in ("a-1", "a-2", "a-3"):
+        outbox.ended(receipt(name))
+    sent = outbox.after(0)
+    outbox.acknowledge(3)
+    outbox.ended(receipt("a-4"))
+
+    again = start()
+
+    assert again.lacking(4, again.newest_receipt[1]) == []
+    assert again.lacking(1, digest(read(sent[0]))) == [2, 3]
+    assert [again.again(number) for number in (2, 3)] == [
+        replace(message, sequence=0, kind="receipt_again") for message in sent[1:]
+    ]
+    assert [message.sequence for message in again.after(0)] == [4]
+
+
+def test_folder_older_than_the_controllers_records_goes_on_behind_them_and_makes_no_fork(
+    start: Callable[..., FileOutbox],
+) -> None:
+    start().ended(receipt("a-1"))
+
+    assert start().lacking(7, "c" * 64) == []
+    outbox = start()
+    outbox.ended(receipt("a-2"))
+
+    assert [(found.number, found.previous_sha256) for found in receipts(outbox)] == [(1, ""), (8, "c" * 64)]
+
+
 @pytest.mark.parametrize("at", range(1, 7))
 @pytest.mark.parametrize("function", ["durable_replace", "durable_move", "durable_remove"])
 @pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
@@ -199,9 +260,12 @@ def test_cut_at_any_change_of_the_disk_loses_nothing_and_counts_on(
     sequences = [message.sequence for message in outbox.after(0, 100)]
     first = outbox.first_unacknowledged or sequences[0] if sequences else 0
     assert sequences == list(range(first, first + len(sequences)))
-    kept = [found for found in (outbox._kept_receipt(name, 1) for name in ("a-1", "a-2")) if found]
-    numbers = sorted(read_receipt(str(message.body["payload"]).encode()).number for message in kept)
-    assert numbers == [1, 2]
+    acknowledged = [outbox.again(number) for number in outbox.lacking(0, "")]
+    chain = sorted((read(message) for message in acknowledged if message), key=lambda found: found.number)
+    chain += [found for found in receipts(outbox) if found.number > len(chain)]
+    assert [(found.number, found.assignment_id) for found in chain] == [(1, "a-1"), (2, "a-2")]
+    assert chain[1].previous_sha256 == digest(chain[0])
+    assert outbox.newest_receipt == (2, digest(chain[1]))
 
 
 def test_message_that_cannot_be_read_leaves_its_number_and_holds_nothing_back(

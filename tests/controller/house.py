@@ -4,6 +4,7 @@ What a test needs of a SOP, a source and a release is put straight into the tabl
 """
 
 import asyncio
+import hashlib
 import shutil
 import socket
 from collections.abc import AsyncIterator, Callable
@@ -239,6 +240,9 @@ class SimulatedAgent:
         self.nonce = "process-1"
         self.sequence = 0
         self.receipts = 0
+        self.newest_receipt = ""
+        self.newest_told: tuple[int, str] | None = None
+        """What Hello says of its newest signed record; None says nothing."""
         self.acknowledged = 0
         self.installed: dict[str, str] = {}
         self.outcomes: dict[str, tuple[str, str]] = {}
@@ -275,6 +279,8 @@ class SimulatedAgent:
             source_root_sha256="ab" * 32,
             journal=[agent_service_pb2.JournalSummary(assignment_id=one, state=state) for one, state in journal],
         )
+        if self.newest_told is not None:
+            hello.newest_receipt.number, hello.newest_receipt.payload_sha256 = self.newest_told
         hello.facts.update({"os": "linux", **self.computer.facts})
         self._outgoing.put_nowait(agent_service_pb2.AgentMessage(hello=hello))
         self.call = stub.Connect(self._messages())
@@ -338,7 +344,7 @@ class SimulatedAgent:
         after = warrant.version if outcome == "SUCCEEDED" else before
         receipt = Receipt(
             number=self.receipts,
-            previous_sha256="",
+            previous_sha256=self.newest_receipt,
             assignment_id=warrant.assignment_id,
             generation=warrant.generation,
             rollout_id=warrant.rollout_id,
@@ -365,12 +371,18 @@ class SimulatedAgent:
             utc_offset_seconds=3600,
         )
         payload = replace(receipt, **changes).payload()
+        self.newest_receipt = hashlib.sha256(payload).hexdigest()
         signature = sign(key or self.receipt_key, PREFIX + payload)
         if outcome == "SUCCEEDED":
             self.installed[warrant.release] = warrant.version
         return self.send(
             agent_service_pb2.AgentMessage(receipt=agent_service_pb2.Receipt(payload=payload, signature=signature))
         )
+
+    def again(self, payload: bytes, signature: bytes) -> None:
+        """Send a signed record once more, outside the sequence."""
+        receipt = agent_service_pb2.Receipt(payload=payload, signature=signature)
+        self._outgoing.put_nowait(agent_service_pb2.AgentMessage(receipt_again=receipt))
 
     async def until_acknowledged(self, sequence: int) -> None:
         """Wait until a message is durable."""

@@ -23,6 +23,7 @@ from sopwith_controller.domain.errors import ConflictError
 from sopwith_controller.domain.incident_entities import Freeze, Incident, IncidentState, Notification
 from sopwith_controller.domain.lasting_entities import Baseline, Repetition
 from sopwith_controller.domain.rollout_entities import Assignment, Rollout, WaveShare
+from sopwith_controller.services.lasting_repositories import ReceiptRow
 from sopwith_controller.services.ports import Clock
 from sopwith_controller.services.repositories import AgentMessageRow
 from sopwith_formats.vocabulary import AssignmentState
@@ -66,6 +67,9 @@ class FakeComputers:
         named = [one for one in self._shelf.all() if one.name == name_or_id]
         named.sort(key=lambda one: (one.state is ComputerState.ACCEPTED, one.enrolled_time, one.id))
         return await self.get(name_or_id) or (named[-1] if named else None)
+
+    async def named(self, name: str) -> Sequence[Computer]:
+        return sorted(self._shelf.where("name", name), key=lambda one: one.id)
 
     async def by_key(self, key_fingerprint: str) -> Computer | None:
         found = [one for one in self._shelf.all() if one.key_fingerprint == key_fingerprint]
@@ -428,6 +432,25 @@ class FakeAgentMessages:
             if self._shelf.get(key) is not None:
                 raise ConflictError(f"message {row.sequence} of computer {row.computer_id} is recorded already")
             self._shelf.put(key, row)
+
+
+class FakeReceipts:
+    def __init__(self, shelf: Any) -> None:
+        self._shelf = shelf
+
+    async def digests(self, places: Sequence[tuple[str, int]]) -> dict[tuple[str, int], str]:
+        found = {place: self._shelf.get(place) for place in places}
+        return {place: row.sha256 for place, row in found.items() if row is not None}
+
+    async def add_all(self, rows: Sequence[ReceiptRow]) -> None:
+        for row in rows:
+            if self._shelf.get((row.computer_id, row.number)) is not None:
+                raise ConflictError(f"record {row.number} of computer {row.computer_id} is recorded already")
+            self._shelf.put((row.computer_id, row.number), row)
+
+    async def after(self, place: tuple[str, int], limit: int) -> Sequence[ReceiptRow]:
+        rows = sorted(self._shelf.all(), key=lambda row: (row.computer_id, row.number))
+        return [row for row in rows if (row.computer_id, row.number) > place][:limit]
 
 
 class FakeRequests:

@@ -236,13 +236,39 @@ def test_receipts_are_read_as_they_were_signed():
 
 
 @pytest.mark.parametrize(
-    "change", [{"outcome": "FINE"}, {"symptom": "TIRED"}, {"number": "1"}, {"steps": [1]}, {"format": 9}, {"x": ""}]
+    "change",
+    [
+        {"outcome": "FINE"},
+        {"outcome": ""},
+        {"symptom": "TIRED"},
+        {"number": "1"},
+        {"steps": [1]},
+        {"format": 9},
+        {"format": 1},
+        {"format": True},
+        {"kind": "THOUGHT"},
+        {"kind": "STARTED"},
+        {"x": ""},
+    ],
 )
 def test_a_receipt_that_breaks_the_format_is_refused(change):
     document = {**canonical_json.decode(a_receipt().payload()), **change}
 
     with pytest.raises(FormatError):
         read_receipt(canonical_json.encode(document))
+
+
+def test_a_started_record_has_no_outcome_and_is_read_as_it_was_signed():
+    started = a_receipt(kind="STARTED", outcome="")
+
+    assert read_receipt(started.payload()) == started
+
+
+def test_a_receipt_that_an_older_agent_signed_is_still_read_as_an_outcome():
+    document = canonical_json.decode(a_receipt().payload())
+    del document["kind"]
+
+    assert read_receipt(canonical_json.encode({**document, "format": 1})) == a_receipt()
 
 
 def test_manifests_are_read_as_they_were_signed():

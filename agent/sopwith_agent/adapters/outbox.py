@@ -1,8 +1,10 @@
 """The outbox: what the controller has to hear, kept until it says that it is durable there.
 
 Decides numbers, order and keeping; how a message travels is the link's. Every message is one file, named by its
-sequence number, that counts from 1 without gaps over the computer's whole life. Receipts carry a number and the digest
-of the receipt before them, are signed when they are put in, and stay for 30 days after they were acknowledged.
+sequence number, that counts from 1 without gaps over the computer's whole life. Signed records (started records and
+receipts) carry a number and the digest of the one before them, are signed when they are put in, and stay for 30 days
+after they were acknowledged: a controller that was restored from a backup is sent again what it lacks, under the
+records' own numbers and not under the messages', because these stay what they were.
 
 Rules: a message is on disk before anybody counts on it; an acknowledgement is on disk before the files it covers go;
 the numbers are found again from the files alone, whatever moment the power fails; the newest receipt is never removed,
@@ -13,16 +15,16 @@ gives what it holds new numbers, and never uses one twice.
 
 import base64
 import contextlib
-import hashlib
 import os
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import structlog
 
+from sopwith_agent.adapters.receipt_chain import ReceiptChain, link_in, outcome_of, subject
 from sopwith_agent.domain import limits
 from sopwith_agent.domain.messages import Body, OutboxMessage
 from sopwith_agent.domain.readiness import Reason
@@ -30,20 +32,14 @@ from sopwith_agent.domain.record import Record
 from sopwith_formats import canonical_json
 from sopwith_formats.durable import durable_move, durable_remove, durable_replace, make_private_folder, sweep
 from sopwith_formats.errors import FormatError
-from sopwith_formats.receipt import PREFIX, Receipt, read_receipt
+from sopwith_formats.receipt import PREFIX, Receipt
 from sopwith_formats.units import format_time
 
 _log = structlog.get_logger()
 _SUFFIX = ".json"
 _ACKNOWLEDGED = "acknowledged"
-
-
-@dataclass(frozen=True)
-class _KeptReceipt:
-    number: int
-    sha256: str
-    assignment_id: str
-    generation: int
+_TAKEN_OVER = "taken_over"
+"""A link that only the controller knows, in the folder of the kept receipts."""
 
 
 class FileOutbox:
@@ -53,7 +49,7 @@ class FileOutbox:
         """Find the numbers again; `sign` signs receipts."""
         self._folder = folder
         self._receipts = folder / "receipts"
-        self._sign = sign
+        self._sign_bytes = sign
         self._now = now
         self._lock = threading.Lock()
         make_private_folder(folder)
@@ -67,7 +63,9 @@ class FileOutbox:
         self._acknowledged = self._read_acknowledged()
         pending = self._sequences()
         self._newest = max([self._acknowledged, *pending])
-        self._newest_receipt = self._find_newest_receipt(pending)
+        self._pending_receipts: dict[int, int] = {}
+        """Number of a signed record to the sequence under which it waits; the others are acknowledged."""
+        self._chain = self._find_chain(pending)
         for sequence in [number for number in pending if number <= self._acknowledged]:
             self._settle(sequence)
 
@@ -88,32 +86,49 @@ class FileOutbox:
         """Tell how far the state is; lost when nobody listens."""
         self.passing(OutboxMessage(0, "progress", {**_progress(record), "percent": percent}))
 
+    def started(self, receipt: Receipt) -> None:
+        """Keep a started record, numbered, chained and signed; a second one of the same start is dropped."""
+        self._sign(receipt)
+
     def ended(self, receipt: Receipt) -> None:
         """Keep a receipt, numbered, chained and signed; a second one for assignment and generation is dropped."""
+        self._sign(receipt)
+
+    def _sign(self, receipt: Receipt) -> None:
         with self._lock:
-            newest = self._newest_receipt
-            if newest and (newest.assignment_id, newest.generation) == (receipt.assignment_id, receipt.generation):
+            if self._chain.number_of(subject(receipt)):
                 return
-            if self._kept_receipt(receipt.assignment_id, receipt.generation):
-                return
-            numbered = replace(
-                receipt,
-                number=newest.number + 1 if newest else 1,
-                previous_sha256=newest.sha256 if newest else "",
-            )
-            payload = numbered.payload()
-            signature = self._sign(PREFIX + payload)
-            self._put(
-                "receipt",
-                {"payload": payload.decode(), "signature": base64.b64encode(signature).decode()},
-            )
-            self._newest_receipt = _kept(numbered, payload)
+            newest = self._chain.newest
+            payload = replace(receipt, number=newest.number + 1, previous_sha256=newest.sha256).payload()
+            signature = self._sign_bytes(PREFIX + payload)
+            self._put("receipt", {"payload": payload.decode(), "signature": base64.b64encode(signature).decode()})
         self.changed()
+
+    @property
+    def newest_receipt(self) -> tuple[int, str]:
+        """Return number and digest of the newest signed record; 0 and nothing before the first."""
+        with self._lock:
+            newest = self._chain.newest
+            return newest.number, newest.sha256
+
+    def lacking(self, number: int, sha256: str) -> list[int]:
+        """Return the numbers of acknowledged records behind what the controller says it has, in order."""
+        with self._lock:
+            self._chain.agree(number, sha256)
+            return [found for found in self._chain.lacking(number) if found not in self._pending_receipts]
+
+    def again(self, number: int) -> OutboxMessage | None:
+        """Return an acknowledged record, to be sent once more outside the sequence; None when it is gone."""
+        message = self._read(self._kept_path(number), 0)
+        return replace(message, kind="receipt_again") if message else None
 
     def repeat_receipt(self, assignment_id: str, generation: int) -> bool:
         """Send an acknowledged receipt that is still kept once more; tell whether there was one."""
         with self._lock:
-            message = self._kept_receipt(assignment_id, generation, acknowledged_only=True)
+            number = self._chain.number_of(outcome_of(assignment_id, generation))
+            message = (
+                self._read(self._kept_path(number), 0) if number and number not in self._pending_receipts else None
+            )
             if message is None:
                 return False
             self._put(message.kind, message.body)
@@ -162,15 +177,25 @@ class FileOutbox:
         document = {"kind": kind, "kept_time": format_time(self._now()), "body": body}
         durable_replace(self._path(sequence), canonical_json.encode(document), 0o600)
         self._newest = sequence
+        self._know(OutboxMessage(sequence, kind, body))
         return sequence
+
+    def _know(self, message: OutboxMessage) -> None:
+        """Know the signed record of a waiting message."""
+        link = link_in(message)
+        if link is not None:
+            self._chain.add(link)
+            self._pending_receipts[link.number] = message.sequence
 
     def _settle(self, sequence: int) -> None:
         """Move an acknowledged receipt to the kept ones; drop any other message."""
         path = self._path(sequence)
-        kept = _receipt_in(self._load(sequence))
-        if kept:
+        link = link_in(self._load(sequence))
+        if link:
             os.utime(path)  # the days are counted from now
-            durable_move(path, self._receipts / f"{kept.number:012}{_SUFFIX}")
+            durable_move(path, self._kept_path(link.number))
+            if self._pending_receipts.get(link.number, 0) <= sequence:
+                self._pending_receipts.pop(link.number, None)
         else:
             durable_remove(path)
 
@@ -186,34 +211,28 @@ class FileOutbox:
             _log.error("outbox_message_broken", path=str(path), error=str(error))
             return None
 
-    def _kept_receipt(
-        self, assignment_id: str, generation: int, *, acknowledged_only: bool = False
-    ) -> OutboxMessage | None:
-        """Return the message of an assignment's receipt, newest first."""
-        folders = [self._receipts] if acknowledged_only else [self._folder, self._receipts]
-        for folder in folders:
-            for sequence in sorted(_numbers(folder), reverse=True):
-                message = self._read(folder / f"{sequence:012}{_SUFFIX}", sequence)
-                kept = _receipt_in(message) if message else None
-                if kept and (kept.assignment_id, kept.generation) == (assignment_id, generation):
-                    return message
-        return None
-
-    def _find_newest_receipt(self, pending: list[int]) -> _KeptReceipt | None:
-        found = [_receipt_in(self._load(sequence)) for sequence in pending]
-        for sequence in _numbers(self._receipts):
-            message = self._read(self._receipts / f"{sequence:012}{_SUFFIX}", sequence)
-            found.append(_receipt_in(message) if message else None)
-        return max((kept for kept in found if kept), key=lambda kept: kept.number, default=None)
+    def _find_chain(self, pending: list[int]) -> ReceiptChain:
+        """Know every signed record again, from the files alone."""
+        self._chain = ReceiptChain(self._receipts / _TAKEN_OVER)
+        for number in _numbers(self._receipts):
+            message = self._read(self._kept_path(number), 0)
+            link = link_in(message) if message else None
+            if link is not None:
+                self._chain.add(link)
+        for sequence in pending:
+            self._know(self._load(sequence))
+        return self._chain
 
     def _forget_old_receipts(self) -> None:
         """Drop kept receipts after their time; the newest stays, for the next one to name."""
         before = self._now() - timedelta(days=limits.receipts_kept_days)
-        for sequence in sorted(_numbers(self._receipts))[:-1]:
-            path = self._receipts / f"{sequence:012}{_SUFFIX}"
+        for number in _numbers(self._receipts)[:-1]:
+            path = self._kept_path(number)
             with contextlib.suppress(OSError):
                 if path.stat().st_mtime < before.timestamp():
                     durable_remove(path)
+                    with self._lock:
+                        self._chain.forget(number)
 
     def _read_acknowledged(self) -> int:
         try:
@@ -230,23 +249,12 @@ class FileOutbox:
     def _path(self, sequence: int) -> Path:
         return self._folder / f"{sequence:012}{_SUFFIX}"
 
+    def _kept_path(self, number: int) -> Path:
+        return self._receipts / f"{number:012}{_SUFFIX}"
+
 
 def _numbers(folder: Path) -> list[int]:
     return sorted(int(path.stem) for path in folder.glob(f"*{_SUFFIX}") if path.stem.isdigit())
-
-
-def _kept(receipt: Receipt, payload: bytes) -> _KeptReceipt:
-    return _KeptReceipt(receipt.number, hashlib.sha256(payload).hexdigest(), receipt.assignment_id, receipt.generation)
-
-
-def _receipt_in(message: OutboxMessage) -> _KeptReceipt | None:
-    if message.kind != "receipt":
-        return None
-    try:
-        payload = str(message.body["payload"]).encode()
-        return _kept(read_receipt(payload), payload)
-    except (FormatError, KeyError):
-        return None
 
 
 def _progress(record: Record) -> Body:

@@ -55,6 +55,7 @@ def _hello(hello: m.Hello) -> pb.Hello:
         source_root_sha256=hello.source_root_sha256,
         checkpoint=hello.checkpoint,
         sent_time=_timestamp(hello.sent_time),
+        newest_receipt=pb.ReceiptPlace(number=hello.newest_receipt[0], payload_sha256=hello.newest_receipt[1]),
     )
 
 
@@ -62,9 +63,11 @@ def _delivery(message: m.OutboxMessage) -> pb.AgentMessage:
     body = message.body
     if message.kind == "progress":
         return pb.AgentMessage(sequence=message.sequence, progress=_progress(body))
-    if message.kind == "receipt":
-        payload, signature = str(body["payload"]).encode(), base64.b64decode(body["signature"])
-        return pb.AgentMessage(sequence=message.sequence, receipt=pb.Receipt(payload=payload, signature=signature))
+    if message.kind in {"receipt", "receipt_again"}:
+        receipt = pb.Receipt(payload=str(body["payload"]).encode(), signature=base64.b64decode(body["signature"]))
+        if message.kind == "receipt_again":
+            return pb.AgentMessage(receipt_again=receipt)
+        return pb.AgentMessage(sequence=message.sequence, receipt=receipt)
     if message.kind == "source_designated":
         return pb.AgentMessage(sequence=message.sequence, source_designated=pb.SourceDesignated(**body))
     return pb.AgentMessage(sequence=message.sequence, heartbeat=pb.Heartbeat())  # a number that lost its message
@@ -118,6 +121,11 @@ def _welcome(welcome: pb.Welcome) -> m.Welcome:
         controller_time=_time(welcome.controller_time) if welcome.HasField("controller_time") else None,
         version=welcome.version,
         frozen=welcome.frozen,
+        newest_receipt=(
+            (welcome.newest_receipt.number, welcome.newest_receipt.payload_sha256)
+            if welcome.HasField("newest_receipt")
+            else None
+        ),
     )
 
 

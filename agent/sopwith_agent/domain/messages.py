@@ -29,6 +29,8 @@ class Hello:
     source_root_sha256: str
     checkpoint: str
     sent_time: datetime
+    newest_receipt: tuple[int, str] = (0, "")
+    """Number and digest of its newest signed record; 0 before the first."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,10 @@ class FactsMeasured:
 
 @dataclass(frozen=True)
 class OutboxMessage:
-    """One message of the outbox: `kind` is progress, receipt, source_designated or empty; sequence 0 may be lost."""
+    """One message of the outbox; sequence 0 may be lost.
+
+    `kind` is progress, receipt, receipt_again, source_designated, packages_observed or empty.
+    """
 
     sequence: int
     kind: str
@@ -93,6 +98,8 @@ class Welcome:
     controller_time: datetime | None
     version: str
     frozen: bool
+    newest_receipt: tuple[int, str] | None = None
+    """Number and digest of the newest signed record that the controller has; None from one that does not say."""
 
 
 @dataclass(frozen=True, repr=False)

@@ -1,8 +1,8 @@
 """How an assignment ends: the outcome is kept, then its receipt is made, once, and what it needed is cleared away.
 
-Decides what a receipt says. Rules: the record with its outcome is durable before the receipt is handed to the outbox,
-so that a restart in between makes the same receipt and not a second one; the version after is read back from the
-computer; clearing away comes last and its failure changes nothing.
+Decides what a receipt says, and what the started record says before it. Rules: the record with its outcome is durable
+before the receipt is handed to the outbox, so that a restart in between makes the same receipt and not a second one;
+the version after is read back from the computer; clearing away comes last and its failure changes nothing.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ import structlog
 from sopwith_agent.domain.record import Record
 from sopwith_agent.steps.workbench import Workbench
 from sopwith_formats.manifest import read_manifest
-from sopwith_formats.receipt import Receipt
+from sopwith_formats.receipt import Receipt, ReceiptKind
 
 _log = structlog.get_logger()
 
@@ -50,6 +50,17 @@ def report(record: Record, bench: Workbench) -> Record:
     shutil.rmtree(bench.folder(record), ignore_errors=True)
     bench.orders.forget(warrant.assignment_id)
     return record
+
+
+def started_record(record: Record, bench: Workbench) -> Receipt:
+    """Return what is signed before the computer is touched: no outcome yet, and the clocks of now."""
+    return replace(
+        receipt_of(record, bench.computer_id()),
+        kind=ReceiptKind.STARTED.value,
+        boot_id=bench.clock.boot_id(),
+        boot_seconds=bench.clock.boot_seconds(),
+        utc_offset_seconds=bench.clock.utc_offset_seconds(),
+    )
 
 
 def receipt_of(record: Record, computer_id: str) -> Receipt:

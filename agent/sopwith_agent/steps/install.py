@@ -1,8 +1,9 @@
 """INSTALLING: bring the staged release to the computer, past one commit point.
 
 The step decides the order of acts; how files come to the computer is the installer's. Rules: the staged files are
-hashed again from disk; the way back is found before anything changes; the commit point is written into the journal
-before it is passed, and where that cannot be written nothing is installed; after it, whatever goes wrong goes back.
+hashed again from disk; the way back is found before anything changes; the started record is signed and durable before
+the installer may touch the computer, and the commit point is written into the journal before it is passed: where either
+cannot be written nothing is installed; after the commit point, whatever goes wrong goes back.
 After a restart the commit count tells which side of that point the install stood on.
 """
 
@@ -11,6 +12,7 @@ from dataclasses import replace
 from sopwith_agent.domain.assignment import Event
 from sopwith_agent.domain.errors import StepError
 from sopwith_agent.domain.record import Record
+from sopwith_agent.steps.closing import started_record
 from sopwith_agent.steps.installer_port import OnDisk
 from sopwith_agent.steps.workbench import Done, Workbench
 from sopwith_formats.manifest import Manifest, read_manifest
@@ -26,6 +28,7 @@ def install(record: Record, bench: Workbench) -> Done:
     record = record.step("prepare_install", bench.clock.now(), "done", f"way back: {way_back.kind}; {way_back.detail}")
     record = replace(record, way_back=way_back.kind, healthy_before=_health_before(manifest, bench))
     bench.journal.save(record)
+    bench.outbox.started(started_record(record, bench))
 
     def on_commit() -> None:
         nonlocal record

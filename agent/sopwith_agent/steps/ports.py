@@ -116,6 +116,10 @@ class Outbox(Protocol):
         """Tell how far the state is; may be lost."""
         ...
 
+    def started(self, receipt: Receipt) -> None:
+        """Keep a started record, numbered, chained and signed; raise OSError when the disk does not take it."""
+        ...
+
     def ended(self, receipt: Receipt) -> None:
         """Keep a receipt, numbered, chained and signed; a second one for assignment and generation is dropped."""
         ...

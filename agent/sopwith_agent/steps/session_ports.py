@@ -40,6 +40,19 @@ class Deliveries(Protocol):
         """Return the lowest sequence that is still held; 0 when none is."""
         ...
 
+    @property
+    def newest_receipt(self) -> tuple[int, str]:
+        """Return number and digest of the newest signed record; 0 and nothing before the first."""
+        ...
+
+    def lacking(self, number: int, sha256: str) -> list[int]:
+        """Return the numbers of acknowledged records behind what the controller says it has, in order."""
+        ...
+
+    def again(self, number: int) -> OutboxMessage | None:
+        """Return an acknowledged record, to be sent once more outside the sequence; None when it is gone."""
+        ...
+
     def put(self, kind: str, body: Body) -> int:
         """Keep a message until it is acknowledged and return its sequence."""
         ...

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from sopwith.v1 import agent_service_pb2
 from sopwith_controller.api.translate import from_readiness, from_reason, from_struct, from_timestamp
+from sopwith_controller.domain.receipt_chain import Place
 from sopwith_controller.services.agent_reports import (
     Arrival,
     Content,
@@ -50,6 +51,11 @@ def to_arrival(computer_id: str, hello: agent_service_pb2.Hello) -> Arrival:
         journal=tuple(JournalEntry(entry.assignment_id, entry.state) for entry in hello.journal),
         first_unacknowledged=hello.first_unacknowledged,
         source_root_sha256=hello.source_root_sha256,
+        newest_receipt=(
+            Place(max(0, hello.newest_receipt.number), hello.newest_receipt.payload_sha256)
+            if hello.HasField("newest_receipt")
+            else None
+        ),
     )
 
 
@@ -67,6 +73,10 @@ def _content(message: agent_service_pb2.AgentMessage) -> Content | None:
 
 def _receipt(message: agent_service_pb2.AgentMessage) -> Content:
     return ReceiptReported(message.receipt.payload, message.receipt.signature)
+
+
+def _receipt_again(message: agent_service_pb2.AgentMessage) -> Content:
+    return ReceiptReported(message.receipt_again.payload, message.receipt_again.signature)
 
 
 def _readiness(message: agent_service_pb2.AgentMessage) -> Content:
@@ -105,6 +115,7 @@ def _progress(message: agent_service_pb2.AgentMessage) -> Content:
 _READERS: dict[str, Callable[[agent_service_pb2.AgentMessage], Content]] = {
     "progress": _progress,
     "receipt": _receipt,
+    "receipt_again": _receipt_again,
     "readiness_report": _readiness,
     "facts_changed": _facts,
     "source_designated": _source,

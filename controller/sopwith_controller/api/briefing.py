@@ -66,6 +66,9 @@ class Briefing:
             controller_time=to_timestamp(now),
             version=self._version,
             frozen=bool(freezes),
+            newest_receipt=agent_service_pb2.ReceiptPlace(
+                number=computer.receipts_seen, payload_sha256=computer.newest_receipt_sha256
+            ),
         )
 
     async def source_designation(self) -> agent_service_pb2.SourceDesignation | None:

@@ -80,7 +80,7 @@ class Computer:
     asleep: bool = False
     receipt_key_pem: str = ""
     receipts_seen: int = 0
-    """Highest receipt number recorded."""
+    """Highest number of a signed record that is durable."""
     acknowledged_sequence: int = 0
     """Highest message sequence that is durable."""
     process_nonce: str = ""
@@ -89,6 +89,8 @@ class Computer:
     state_reason: str = ""
     failures_in_a_row: int = 0
     """Updates in a row that ended badly; `bench` says what follows."""
+    newest_receipt_sha256: str = ""
+    """Digest of the signed record with the number `receipts_seen`; empty where it is not known."""
 
 
 @dataclass(frozen=True)

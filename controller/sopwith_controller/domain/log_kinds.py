@@ -2,7 +2,8 @@
 
 Exactly one entry per assignment is of the kind ASSIGNMENT_ENDED and carries the outcome. A retry makes
 new assignments. A truth that arrives later is
-an OUTCOME_CORRECTED entry. Nothing is ever written with a kind that is not here.
+an OUTCOME_CORRECTED entry. ASSIGNMENT_STARTED stands for the started record that the computer signed before it was
+touched. Nothing is ever written with a kind that is not here.
 """
 
 from enum import StrEnum
@@ -36,6 +37,10 @@ class LogKind(StrEnum):
     COMPUTER_RELEASED = "COMPUTER_RELEASED"
     COMPUTER_LABELLED = "COMPUTER_LABELLED"
     REPORT_REFUSED = "REPORT_REFUSED"
+    RECEIPT_KEY_BOUND = "RECEIPT_KEY_BOUND"
+    RECEIPT_KEY_CHANGED = "RECEIPT_KEY_CHANGED"
+    RECEIPT_KEY_REFUSED = "RECEIPT_KEY_REFUSED"
+    RECEIPT_CHAIN_BROKEN = "RECEIPT_CHAIN_BROKEN"
 
     SOURCE_DESIGNATED = "SOURCE_DESIGNATED"
     SOURCE_ACCEPTED = "SOURCE_ACCEPTED"

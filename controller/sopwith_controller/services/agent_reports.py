@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from sopwith_controller.domain.entities import Readiness, Reason
+from sopwith_controller.domain.receipt_chain import Place
 from sopwith_formats.vocabulary import AssignmentState
 
 
@@ -30,7 +31,7 @@ class ProgressReported:
 
 @dataclass(frozen=True)
 class ReceiptReported:
-    """A signed outcome, not yet verified."""
+    """A signed started record or outcome, not yet verified."""
 
     payload: bytes
     signature: bytes
@@ -112,3 +113,5 @@ class Arrival:
     journal: tuple[JournalEntry, ...] = ()
     first_unacknowledged: int = 0
     source_root_sha256: str = ""
+    newest_receipt: Place | None = None
+    """The newest signed record that it knows of itself; None from an agent that does not say."""

@@ -3,8 +3,8 @@
 This module decides which warrants are sent again and which are taken back; everything else is the planner's next tick,
 which the arrival causes. Rules: an assignment that was offered, has not ended and is not in the computer's journal is
 sent again with the same generation; one in the journal that the controller has ended is withdrawn (without effect from
-INSTALLING on: the computer's receipt will tell the truth); the receipt key that a computer shows first is its key for
-ever. Both carry the deviations that are
+INSTALLING on: the computer's receipt will tell the truth). What a computer's receipt key and its newest signed record
+say of it is judged by `receipt_keys`. Both carry the deviations that are
 in force: a freeze that does not hold a rollout does not hold it on a computer that comes back.
 """
 
@@ -14,13 +14,14 @@ from datetime import datetime
 
 from sopwith_controller.domain.deviation import Deviation
 from sopwith_controller.domain.entities import Computer, ComputerState
-from sopwith_controller.domain.errors import NotFoundError, SopwithError, TrustError
+from sopwith_controller.domain.errors import NotFoundError, SopwithError
 from sopwith_controller.domain.rollout_entities import Assignment
 from sopwith_controller.services.agent_reports import Arrival
 from sopwith_controller.services.computers import change_state
 from sopwith_controller.services.covering import load_covering
 from sopwith_controller.services.incidents import Incidents
 from sopwith_controller.services.ports import AgentGateway, Clock, Database, UnitOfWork
+from sopwith_controller.services.receipt_keys import ReceiptKeys
 from sopwith_controller.services.rollout_records import RolloutRecords
 from sopwith_controller.services.warrants import is_approved, warrant_basis, write_warrant
 from sopwith_formats.vocabulary import BEFORE_INSTALLING, AssignmentState, Symptom
@@ -68,11 +69,12 @@ class Dispatch:
         changed: list[Computer] = []
         async with self._database.write() as unit:
             ids = [arrival.computer_id for arrival in arrivals]
+            keys = ReceiptKeys(unit, self._clock, self._incidents)
             known = {computer.id: computer for computer in await unit.computers.many(ids)}
             for arrival in arrivals:
                 before = known.get(arrival.computer_id)
                 try:
-                    found = await self._reconcile(unit, before, arrival)
+                    found = await self._reconcile(unit, keys, before, arrival)
                 except SopwithError as error:
                     answers.append(error)
                     continue
@@ -82,20 +84,21 @@ class Dispatch:
                     changed.append(computer)
             if changed:
                 await unit.computers.put_all(changed)
+            if changed or keys.recorded:
                 await unit.commit()
             for answer in answers:
                 if isinstance(answer, Reconciliation):
                     await self._send(answer)
+        if keys.alarmed:
+            await self._incidents.after_commit()
         return answers
 
-    async def _reconcile(self, unit: UnitOfWork, before: Computer | None, arrival: Arrival) -> Reconciliation:
+    async def _reconcile(
+        self, unit: UnitOfWork, keys: ReceiptKeys, before: Computer | None, arrival: Arrival
+    ) -> Reconciliation:
         if before is None:
             raise NotFoundError("this computer is not on record", remedy="enrol it again with a new token")
-        if before.receipt_key_pem and arrival.receipt_key_pem not in ("", before.receipt_key_pem):
-            raise TrustError(
-                f"{before.name} shows another receipt key than before",
-                remedy="if it was reinstalled: retire it and enrol it anew",
-            )
+        await keys.judge(before, arrival)
         computer = self._account(before, arrival)
         assignments = await unit.assignments.of_computer(computer.id, unended_only=True)
         mine = {assignment.id for assignment in assignments}

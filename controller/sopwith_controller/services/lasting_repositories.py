@@ -1,6 +1,11 @@
-"""The repositories of what outlives a rollout: baselines and patch days. Part of a unit of work, like all others."""
+"""The repositories of what outlives a rollout: baselines, patch days, deviations, signed records of computers.
+
+Part of a unit of work, like all others.
+"""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from sopwith_controller.domain.deviation import Deviation
@@ -56,4 +61,35 @@ class Deviations(Protocol):
 
     async def put(self, deviation: Deviation) -> None:
         """Insert or replace."""
+        ...
+
+
+@dataclass(frozen=True)
+class ReceiptRow:
+    """One signed record of a computer, byte for byte as it came; its signature was verified."""
+
+    computer_id: str
+    number: int
+    kind: str
+    """STARTED or ENDED."""
+    sha256: str
+    """Of the payload."""
+    payload: bytes
+    signature: bytes
+    received_time: datetime
+
+
+class Receipts(Protocol):
+    """Signed records of computers; append only."""
+
+    async def digests(self, places: Sequence[tuple[str, int]]) -> dict[tuple[str, int], str]:
+        """Return what is recorded under these computers' numbers."""
+        ...
+
+    async def add_all(self, rows: Sequence[ReceiptRow]) -> None:
+        """Insert many; a computer and number that is there already is an error."""
+        ...
+
+    async def after(self, place: tuple[str, int], limit: int) -> Sequence[ReceiptRow]:
+        """Return the records behind a computer's number, by computer and number; ("", 0) for the beginning."""
         ...

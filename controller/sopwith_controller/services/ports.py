@@ -17,7 +17,7 @@ from sopwith_controller.domain.entities import (
     Settings,
     SopRevision,
 )
-from sopwith_controller.services.lasting_repositories import Baselines, Deviations, Repetitions
+from sopwith_controller.services.lasting_repositories import Baselines, Deviations, Receipts, Repetitions
 from sopwith_controller.services.repositories import (
     AgentMessages,
     Assignments,
@@ -120,6 +120,8 @@ class UnitOfWork(Protocol):
     def update_log(self) -> UpdateLog: ...
     @property
     def agent_messages(self) -> AgentMessages: ...
+    @property
+    def receipts(self) -> Receipts: ...
     @property
     def requests(self) -> Requests: ...
 

@@ -20,6 +20,7 @@ from sopwith_controller.domain.durations import Measurement
 from sopwith_controller.domain.entities import Computer, LogDraft
 from sopwith_controller.domain.errors import SopwithError, TrustError
 from sopwith_controller.domain.log_kinds import LogKind
+from sopwith_controller.domain.receipt_chain import BROKEN, Standing
 from sopwith_controller.domain.rollout_entities import Assignment
 from sopwith_controller.services.agent_reports import (
     KINDS,
@@ -33,10 +34,13 @@ from sopwith_controller.services.agent_reports import (
 )
 from sopwith_controller.services.incidents import Incidents
 from sopwith_controller.services.ports import Clock, Database, UnitOfWork
+from sopwith_controller.services.receipt_chain import ReceiptChains, fault_of
 from sopwith_controller.services.receipts import Receipts
 from sopwith_controller.services.repositories import AgentMessageRow
 from sopwith_controller.services.rollout_records import RolloutRecords
 from sopwith_formats.errors import FormatError
+from sopwith_formats.receipt import Receipt, ReceiptKind
+from sopwith_formats.vocabulary import AssignmentState
 
 
 @dataclass
@@ -109,6 +113,7 @@ class _Batch:
         self._now = clock.now()
         self._incidents = incidents
         self._receipts = Receipts(unit, clock, incidents, records, verify=verify)
+        self._chains = ReceiptChains(unit, clock)
         self._computers: dict[str, Computer] = {}
         self._assignments: dict[str, Assignment] = {}
         self._dirty_computers: set[str] = set()
@@ -130,6 +135,8 @@ class _Batch:
         }
         found = await self._unit.assignments.many(sorted(assignment_ids - {""}))
         self._assignments = {assignment.id: assignment for assignment in found}
+        signed = [(one.computer_id, one.content) for one in reports if isinstance(one.content, ReceiptReported)]
+        await self._chains.load(self._computers, signed)
         for computer in self._computers.values():
             repeated = [
                 report.sequence
@@ -161,6 +168,7 @@ class _Batch:
         if self._dirty_assignments:
             self.recorded.changed = [self._assignments[key] for key in sorted(self._dirty_assignments)]
             await self._unit.assignments.put_all(self.recorded.changed)
+        await self._chains.save()
         if self._rows:
             await self._unit.agent_messages.add_all(self._rows)
 
@@ -217,15 +225,23 @@ class _Batch:
             reasons=content.reasons,
             next_try_time=content.next_try_time,
         )
-        if after is before:
-            return
-        self._put_assignment(after, moved=replace(before, percent=after.percent, reported_time=self._now) != after)
-        if before.install_started_time is None and after.install_started_time is not None:
-            await self._receipts.log_started(after)
+        if after is not before:
+            self._put_assignment(after, moved=replace(before, percent=after.percent, reported_time=self._now) != after)
 
     async def _receipt(self, computer: Computer, content: ReceiptReported) -> None:
         receipt = self._receipts.read(computer, content)
+        newest = computer.receipts_seen
+        computer, found = await self._chains.take(computer, receipt, content)
+        self._put(computer)
+        if found in BROKEN:
+            await self._alarm(computer, fault_of(found, receipt.number, newest), "SIGNATURE_INVALID")
+        if found is Standing.CONTRADICTED:
+            return
         before = self._own(computer, receipt.assignment_id)
+        if receipt.kind == ReceiptKind.STARTED:
+            if found is not Standing.REPEATED:
+                await self._started(before, receipt, content)
+            return
         result = await self._receipts.carry_out(computer, before, receipt, content)
         if result.alarm:
             await self._alarm(computer, result.alarm, "SIGNATURE_INVALID", before.rollout_id)
@@ -237,6 +253,18 @@ class _Batch:
         self.recorded.incidents |= result.incident
         if result.quarantined:
             self.recorded.quarantined.append(result.computer)
+
+    async def _started(self, before: Assignment, receipt: Receipt, content: ReceiptReported) -> None:
+        after = mirror.apply_progress(
+            before,
+            AssignmentState.INSTALLING,
+            now=self._now,
+            attempts=receipt.attempts,
+            version_before=receipt.version_before,
+        )
+        if after is not before:
+            self._put_assignment(after)
+        await self._receipts.log_started(after, receipt, content)
 
     async def _source(self, computer: Computer, content: SourceReported) -> None:
         if content.accepted:

@@ -27,6 +27,7 @@ from sopwith_controller.services.rollout_records import RolloutRecords
 from sopwith_formats.errors import FormatError
 from sopwith_formats.manifest import split_release
 from sopwith_formats.receipt import Receipt, read_receipt
+from sopwith_formats.units import format_time
 from sopwith_formats.vocabulary import BEFORE_INSTALLING, Outcome, Symptom
 
 
@@ -108,7 +109,6 @@ class Receipts:
         computer = replace(
             computer,
             installed=_installed(computer.installed, receipt),
-            receipts_seen=max(computer.receipts_seen, receipt.number),
             failures_in_a_row=failures_after(
                 computer.failures_in_a_row, receipt.outcome, ending.outcome_before, symptom=receipt.symptom
             ),
@@ -132,13 +132,22 @@ class Receipts:
         manifest = await self._records.manifest(self._unit, rollout)
         return measure(receipt, manifest, computer.facts, now=self._clock.now())
 
-    async def log_started(self, assignment: Assignment) -> None:
-        """Record that a computer began to install."""
+    async def log_started(self, assignment: Assignment, receipt: Receipt, content: ReceiptReported) -> None:
+        """Record that a computer signed that it begins to install."""
         rollout = await self._records.get(self._unit, assignment.rollout_id)
         draft = assignment_draft(
             LogKind.ASSIGNMENT_STARTED, rollout, assignment, f"{assignment.computer} began to install {rollout.release}"
         )
-        await self._unit.update_log.append(replace(draft, version_before=assignment.version_before))
+        await self._unit.update_log.append(
+            replace(
+                draft,
+                version_before=receipt.version_before,
+                attempts=receipt.attempts,
+                receipt_sha256=sha256(content.payload).hexdigest(),
+                local_offset_seconds=receipt.utc_offset_seconds,
+                details={**draft.details, **_proof(receipt)},
+            )
+        )
 
     async def _log_end(self, rollout: Rollout, before: Assignment, ending: mirror.Ending, receipt: Receipt) -> None:
         after = ending.assignment
@@ -152,10 +161,8 @@ class Receipts:
         draft = end_draft(kind, rollout, after, f"{message}{f' ({after.detail})' if after.detail else ''}")
         details = {
             **draft.details,
-            "receipt_number": receipt.number,
+            **_proof(receipt),
             "commits": receipt.commits,
-            "boot_id": receipt.boot_id,
-            "warrant_sha256": receipt.warrant_sha256,
             "steps": [dict(step) for step in receipt.steps],
         }
         await self._unit.update_log.append(
@@ -193,6 +200,18 @@ class Receipts:
             computers=(after.computer,),
         )
         return True
+
+
+def _proof(receipt: Receipt) -> dict[str, object]:
+    """Return what an entry says of a signed record beside its digest: its place, its digests, both clocks."""
+    return {
+        "receipt_number": receipt.number,
+        "manifest_sha256": receipt.manifest_sha256,
+        "warrant_sha256": receipt.warrant_sha256,
+        "computer_time": format_time(receipt.ended_time),
+        "boot_id": receipt.boot_id,
+        "boot_seconds": receipt.boot_seconds,
+    }
 
 
 def _installed(installed: dict[str, str], receipt: Receipt) -> dict[str, str]:

@@ -29,6 +29,10 @@ class Computers(Protocol):
         """Return the computer with this id or name; of several with one name the ACCEPTED one, then the newest."""
         ...
 
+    async def named(self, name: str) -> Sequence[Computer]:
+        """Return every computer that has or had this name, by id."""
+        ...
+
     async def by_key(self, key_fingerprint: str) -> Computer | None:
         """Return the computer enrolled with this key, the newest if several."""
         ...

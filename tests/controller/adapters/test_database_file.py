@@ -14,6 +14,7 @@ from sopwith_controller.adapters.database.checkpoint_files import BLOCK, Checkpo
 from sopwith_controller.adapters.database.engine import SqlDatabase, database_url, open_database
 from sopwith_controller.domain import deviation, entities, incident_entities, rollout_entities
 from sopwith_controller.domain.errors import ConflictError, InvalidInputError, UnavailableError
+from sopwith_controller.services.lasting_repositories import ReceiptRow
 from sopwith_controller.services.repositories import AgentMessageRow
 from sopwith_controller.services.update_log import UpdateLogs
 from sopwith_formats.checkpoint import read_checkpoint
@@ -150,6 +151,7 @@ async def test_a_step_that_fails_leaves_the_database_as_it_was(tmp_path, monkeyp
         (incident_entities.Notification, tables.notifications, set()),
         (entities.Settings, tables.settings, {"row"}),
         (AgentMessageRow, tables.agent_messages, set()),
+        (ReceiptRow, tables.receipts, set()),
     ],
 )
 def test_each_table_has_the_fields_of_its_entity(entity, table, elsewhere):

@@ -118,6 +118,7 @@ computers = Table(
     *_numbers("receipts_seen", "acknowledged_sequence"),
     *_lines("process_nonce", "boot_id", "source_root_sha256", "state_reason"),
     *_numbers("failures_in_a_row"),
+    Column("newest_receipt_sha256", Line, nullable=False, server_default=""),
     _changes(),
 )
 Index(None, computers.c.change_number)
@@ -358,6 +359,17 @@ agent_messages = Table(
     _key("computer_id"),
     _key("sequence", BigInteger),
     *_lines("kind", "sha256"),
+    *_times("received_time"),
+)
+
+receipts = Table(
+    "receipts",
+    METADATA,
+    _key("computer_id"),
+    _key("number", BigInteger),
+    *_lines("kind", "sha256"),
+    Column("payload", LargeBinary, nullable=False),
+    Column("signature", LargeBinary, nullable=False),
     *_times("received_time"),
 )
 

@@ -9,6 +9,7 @@ from sopwith_controller.adapters.database.repositories.lasting import SqlBaselin
 from sopwith_controller.adapters.database.repositories.measurements import SqlMeasurements
 from sopwith_controller.adapters.database.repositories.messages import SqlAgentMessages, SqlRequests
 from sopwith_controller.adapters.database.repositories.people import SqlPeople, SqlTokens
+from sopwith_controller.adapters.database.repositories.receipts import SqlReceipts
 from sopwith_controller.adapters.database.repositories.releases import SqlReleases, SqlSops
 from sopwith_controller.adapters.database.repositories.rollouts import SqlAssignments, SqlFreezes, SqlRollouts
 from sopwith_controller.adapters.database.repositories.sop_life import (
@@ -52,6 +53,7 @@ class SqlUnitOfWork:
         self.notifications = SqlNotifications(transaction)
         self.update_log = update_log
         self.agent_messages = SqlAgentMessages(transaction)
+        self.receipts = SqlReceipts(transaction)
         self.requests = SqlRequests(transaction)
         self.committed = False
 

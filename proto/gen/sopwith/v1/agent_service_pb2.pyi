@@ -76,6 +76,7 @@ class AgentMessage(google.protobuf.message.Message):
     RECEIPT_FIELD_NUMBER: builtins.int
     FACTS_CHANGED_FIELD_NUMBER: builtins.int
     SOURCE_DESIGNATED_FIELD_NUMBER: builtins.int
+    RECEIPT_AGAIN_FIELD_NUMBER: builtins.int
     sequence: builtins.int
     """Counts reliable messages of this computer from 1 without gaps; 0 for messages that may be lost.
     Equal number and other content is an alarm, equal number and equal content is a repetition.
@@ -102,7 +103,7 @@ class AgentMessage(google.protobuf.message.Message):
 
     @property
     def receipt(self) -> Global___Receipt:
-        """A signed outcome."""
+        """A signed started record or outcome."""
 
     @property
     def facts_changed(self) -> Global___FactsChanged:
@@ -111,6 +112,10 @@ class AgentMessage(google.protobuf.message.Message):
     @property
     def source_designated(self) -> Global___SourceDesignated:
         """A signed source designation was accepted or refused."""
+
+    @property
+    def receipt_again(self) -> Global___Receipt:
+        """A signed record that Welcome showed the controller to lack, once more; its own number counts, not `sequence`."""
 
     def __init__(
         self,
@@ -124,10 +129,11 @@ class AgentMessage(google.protobuf.message.Message):
         receipt: Global___Receipt | None = ...,
         facts_changed: Global___FactsChanged | None = ...,
         source_designated: Global___SourceDesignated | None = ...,
+        receipt_again: Global___Receipt | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["content", b"content", "facts_changed", b"facts_changed", "going_to_sleep", b"going_to_sleep", "heartbeat", b"heartbeat", "hello", b"hello", "progress", b"progress", "readiness_report", b"readiness_report", "receipt", b"receipt", "source_designated", b"source_designated"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["content", b"content", "facts_changed", b"facts_changed", "going_to_sleep", b"going_to_sleep", "heartbeat", b"heartbeat", "hello", b"hello", "progress", b"progress", "readiness_report", b"readiness_report", "receipt", b"receipt", "sequence", b"sequence", "source_designated", b"source_designated"]) -> None: ...
-    def WhichOneof(self, oneof_group: typing.Literal["content", b"content"]) -> typing.Literal["hello", "heartbeat", "going_to_sleep", "readiness_report", "progress", "receipt", "facts_changed", "source_designated"] | None: ...
+    def HasField(self, field_name: typing.Literal["content", b"content", "facts_changed", b"facts_changed", "going_to_sleep", b"going_to_sleep", "heartbeat", b"heartbeat", "hello", b"hello", "progress", b"progress", "readiness_report", b"readiness_report", "receipt", b"receipt", "receipt_again", b"receipt_again", "source_designated", b"source_designated"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["content", b"content", "facts_changed", b"facts_changed", "going_to_sleep", b"going_to_sleep", "heartbeat", b"heartbeat", "hello", b"hello", "progress", b"progress", "readiness_report", b"readiness_report", "receipt", b"receipt", "receipt_again", b"receipt_again", "sequence", b"sequence", "source_designated", b"source_designated"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["content", b"content"]) -> typing.Literal["hello", "heartbeat", "going_to_sleep", "readiness_report", "progress", "receipt", "facts_changed", "source_designated", "receipt_again"] | None: ...
 
 Global___AgentMessage: typing_extensions.TypeAlias = AgentMessage
 
@@ -164,6 +170,7 @@ class Hello(google.protobuf.message.Message):
     SOURCE_ROOT_SHA256_FIELD_NUMBER: builtins.int
     CHECKPOINT_FIELD_NUMBER: builtins.int
     SENT_TIME_FIELD_NUMBER: builtins.int
+    NEWEST_RECEIPT_FIELD_NUMBER: builtins.int
     version: builtins.str
     """Version of the agent."""
     process_nonce: builtins.str
@@ -194,6 +201,10 @@ class Hello(google.protobuf.message.Message):
     def sent_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
         """The computer's own time when it sent this."""
 
+    @property
+    def newest_receipt(self) -> Global___ReceiptPlace:
+        """Its newest signed record; null from an agent that does not say."""
+
     def __init__(
         self,
         *,
@@ -208,11 +219,34 @@ class Hello(google.protobuf.message.Message):
         source_root_sha256: builtins.str = ...,
         checkpoint: builtins.str = ...,
         sent_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        newest_receipt: Global___ReceiptPlace | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["facts", b"facts", "sent_time", b"sent_time"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["boot_id", b"boot_id", "checkpoint", b"checkpoint", "facts", b"facts", "first_unacknowledged", b"first_unacknowledged", "installed", b"installed", "journal", b"journal", "process_nonce", b"process_nonce", "receipt_key_pem", b"receipt_key_pem", "sent_time", b"sent_time", "source_root_sha256", b"source_root_sha256", "version", b"version"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["facts", b"facts", "newest_receipt", b"newest_receipt", "sent_time", b"sent_time"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["boot_id", b"boot_id", "checkpoint", b"checkpoint", "facts", b"facts", "first_unacknowledged", b"first_unacknowledged", "installed", b"installed", "journal", b"journal", "newest_receipt", b"newest_receipt", "process_nonce", b"process_nonce", "receipt_key_pem", b"receipt_key_pem", "sent_time", b"sent_time", "source_root_sha256", b"source_root_sha256", "version", b"version"]) -> None: ...
 
 Global___Hello: typing_extensions.TypeAlias = Hello
+
+@typing.final
+class ReceiptPlace(google.protobuf.message.Message):
+    """ReceiptPlace names one place in the chain of a computer's signed records."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    NUMBER_FIELD_NUMBER: builtins.int
+    PAYLOAD_SHA256_FIELD_NUMBER: builtins.int
+    number: builtins.int
+    """The record's number, from 1 without gaps; 0 before the first."""
+    payload_sha256: builtins.str
+    """Digest of its payload, 64 hexadecimal digits; empty before the first or where it is not known."""
+    def __init__(
+        self,
+        *,
+        number: builtins.int = ...,
+        payload_sha256: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["number", b"number", "payload_sha256", b"payload_sha256"]) -> None: ...
+
+Global___ReceiptPlace: typing_extensions.TypeAlias = ReceiptPlace
 
 @typing.final
 class JournalSummary(google.protobuf.message.Message):
@@ -357,7 +391,7 @@ Global___Progress: typing_extensions.TypeAlias = Progress
 
 @typing.final
 class Receipt(google.protobuf.message.Message):
-    """Receipt is what the agent signs about an outcome."""
+    """Receipt is what the agent signs: that an install begins, or how an assignment ended."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -548,6 +582,7 @@ class Welcome(google.protobuf.message.Message):
     CONTROLLER_TIME_FIELD_NUMBER: builtins.int
     VERSION_FIELD_NUMBER: builtins.int
     FROZEN_FIELD_NUMBER: builtins.int
+    NEWEST_RECEIPT_FIELD_NUMBER: builtins.int
     computer_id: builtins.str
     """The computer's id."""
     name: builtins.str
@@ -568,6 +603,10 @@ class Welcome(google.protobuf.message.Message):
     def controller_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
         """The controller's time."""
 
+    @property
+    def newest_receipt(self) -> Global___ReceiptPlace:
+        """Newest signed record of this computer that is durable; the agent sends again what comes after it."""
+
     def __init__(
         self,
         *,
@@ -579,9 +618,10 @@ class Welcome(google.protobuf.message.Message):
         controller_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
         version: builtins.str = ...,
         frozen: builtins.bool = ...,
+        newest_receipt: Global___ReceiptPlace | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["controller_time", b"controller_time", "sop", b"sop"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["acknowledged_sequence", b"acknowledged_sequence", "computer_id", b"computer_id", "controller_time", b"controller_time", "frozen", b"frozen", "heartbeat_seconds", b"heartbeat_seconds", "name", b"name", "sop", b"sop", "version", b"version"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["controller_time", b"controller_time", "newest_receipt", b"newest_receipt", "sop", b"sop"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["acknowledged_sequence", b"acknowledged_sequence", "computer_id", b"computer_id", "controller_time", b"controller_time", "frozen", b"frozen", "heartbeat_seconds", b"heartbeat_seconds", "name", b"name", "newest_receipt", b"newest_receipt", "sop", b"sop", "version", b"version"]) -> None: ...
 
 Global___Welcome: typing_extensions.TypeAlias = Welcome
 

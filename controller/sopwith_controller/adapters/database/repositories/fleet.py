@@ -42,6 +42,11 @@ class SqlComputers:
         named = _computers().where(computers.c.name == name_or_id).order_by(*order)
         return await self.get(name_or_id) or await self._transaction.entity(named, Computer)
 
+    async def named(self, name: str) -> Sequence[Computer]:
+        """Return every computer that has or had this name, by id."""
+        found = _computers().where(computers.c.name == name)
+        return await self._transaction.entities(found.order_by(computers.c.id), Computer)
+
     async def by_key(self, key_fingerprint: str) -> Computer | None:
         """Return the newest computer enrolled with this key."""
         found = _computers().where(computers.c.key_fingerprint == key_fingerprint)
