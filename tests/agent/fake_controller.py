@@ -34,6 +34,8 @@ class FakeController(pb_grpc.AgentServiceServicer):
         self.contradictions: list[int] = []
         self.acknowledges = True
         self.frozen = False
+        self.newest_receipt: tuple[int, str] | None = None
+        """What Welcome says of the newest signed record; None says nothing."""
         self.heartbeat_seconds = 30
         self.refuses: tuple[grpc.StatusCode, str] | None = None
         self.renewals = 0
@@ -139,6 +141,8 @@ class FakeController(pb_grpc.AgentServiceServicer):
             frozen=self.frozen,
         )
         welcome.controller_time.FromDatetime(self.now())
+        if self.newest_receipt is not None:
+            welcome.newest_receipt.number, welcome.newest_receipt.payload_sha256 = self.newest_receipt
         yield pb.ControllerMessage(welcome=welcome)
         listening = asyncio.create_task(self._listen(request_iterator, speaking))
         try:

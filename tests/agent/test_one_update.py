@@ -1,5 +1,7 @@
 """One assignment through all its states, on a computer in a folder: what ends how, and what is told on the way."""
 
+import errno
+import hashlib
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -8,7 +10,7 @@ import pytest
 
 from sopwith_agent.domain.errors import StepError
 from sopwith_agent.domain.measurements import DiskSpace
-from sopwith_agent.steps.installer_port import Refusal
+from sopwith_agent.steps.installer_port import InstallWork, Refusal
 from sopwith_formats.manifest import Artifact
 from sopwith_formats.vocabulary import AssignmentState, Symptom
 from tests.agent.fakes import START

@@ -1,6 +1,7 @@
 """The agent's session over a real gRPC stream with mutual TLS, against a controller that remembers what it heard."""
 
 import asyncio
+import hashlib
 import json
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
@@ -223,6 +224,30 @@ async def test_controller_that_never_acknowledged_hears_everything_again_unchang
     assert controller.hellos[1].first_unacknowledged == 1
     assert controller.contradictions == []
     assert len(controller.receipts()) == 1
+
+
+async def test_controller_from_a_backup_is_sent_again_what_it_lacks_before_anything_else(
+    controller: FakeController, computer: Computer
+) -> None:
+    computer.start()
+    await controller.send_warrant(computer.shop.warrant(computer.shop.publish("2")))
+    await controller.until(controller.receipts)
+    await computer.end()
+    first, second = controller.signed()
+    heard = len(controller.heard)
+    controller.newest_receipt = (1, hashlib.sha256(first.payload).hexdigest())
+    computer.shop.outbox.put("source_designated", {"root_sha256": "", "accepted": False, "reason": ""})
+
+    computer.start()
+    await controller.until(lambda: any(m.HasField("source_designated") for m in controller.heard))
+
+    assert controller.hellos[1].newest_receipt.number == 2
+    assert controller.hellos[1].newest_receipt.payload_sha256 == hashlib.sha256(second.payload).hexdigest()
+    kinds = [(m.WhichOneof("content"), m.sequence) for m in controller.heard[heard:]]
+    again = [kind for kind, _ in kinds if kind in {"receipt_again", "source_designated"}]
+    assert again == ["receipt_again", "source_designated"]
+    assert [m.receipt_again for m in controller.heard if m.HasField("receipt_again")] == [second]
+    assert controller.contradictions == []
 
 
 async def test_restarted_agent_goes_on_where_its_journal_says(controller: FakeController, computer: Computer) -> None:
