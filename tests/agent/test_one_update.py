@@ -58,13 +58,13 @@ def test_started_record_is_signed_before_the_computer_is_touched(shop: Workshop)
     assert started.boot_id == shop.clock.boot_id()
 
 
-def test_start_that_cannot_be_signed_and_kept_installs_nothing(shop: Workshop) -> None:
+def test_start_that_cannot_be_signed_and_kept_installs_nothing(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
     shop.install("1")
 
     def full(_record: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    shop.outbox.started = full  # type: ignore[method-assign]
+    monkeypatch.setattr(shop.outbox, "started", full)
     shop.offer(shop.warrant(shop.publish("2")))
 
     shop.run(rounds=3)
