@@ -198,6 +198,9 @@ class _Connected:
     async def renew_lease(self, *_: object) -> None:
         """Send nothing."""
 
+    async def lease_reboot(self, *_: object) -> None:
+        """Send nothing."""
+
 
 class _NoTimers(Timers):
     """Nothing is planned while it is measured."""

@@ -21,7 +21,8 @@ from sopwith_agent.adapters.installers.by_name import InstallersByName
 from sopwith_agent.adapters.inventory import ComputerInventory
 from sopwith_agent.adapters.journal import FileJournal
 from sopwith_agent.adapters.outbox import FileOutbox
-from sopwith_agent.adapters.power import SystemPower
+from sopwith_agent.adapters.own_commands import OwnCommands
+from sopwith_agent.adapters.power import SYSTEMCTL, SystemPower
 from sopwith_agent.adapters.register import FileRegister
 from sopwith_agent.adapters.sensors.computer import ComputerSensors
 from sopwith_agent.adapters.sensors.facts import platform_here
@@ -29,12 +30,15 @@ from sopwith_agent.adapters.source_handle import SourceHandle
 from sopwith_agent.config import Settings
 from sopwith_agent.domain.readiness import Need, Readiness
 from sopwith_agent.session import Session, SessionPorts
+from sopwith_agent.steps.command_port import Moment
+from sopwith_agent.steps.notice_port import NobodyAsks
 from sopwith_agent.steps.orders import Orders
 from sopwith_agent.steps.readiness_meter import Meter
 from sopwith_agent.steps.sensor_port import Question
 from sopwith_agent.steps.workbench import Workbench
 from sopwith_agent.steps.worker import Worker
 from sopwith_formats.durable import make_private_folder
+from sopwith_formats.manifest import Command
 
 
 @dataclass
@@ -102,7 +106,7 @@ def status(state: Path) -> dict[str, Any]:
 
 def _base(state: Path, root: Path) -> _Base:
     identity = IdentityStore(state / "identity")
-    clock = SystemClock()
+    clock = SystemClock(root)
     installers = InstallersByName()
     return _Base(
         state,
@@ -142,7 +146,9 @@ def _session(base: _Base, settings: Settings) -> Session:
         health=HealthChecks(),
         readiness=meter,
         register=register,
-        power=SystemPower(base.root, allowed=settings.reboot == "systemctl"),
+        power=SystemPower(base.root, _reboot_command(settings)),
+        people=NobodyAsks(),
+        commands=OwnCommands(_own_commands(settings)),
         orders=orders,
         warrant_keys=identity,
         approval_proof=identity,
@@ -182,6 +188,16 @@ def _session(base: _Base, settings: Settings) -> Session:
         )
     )
     return sessions[0]
+
+
+def _reboot_command(settings: Settings) -> tuple[str, ...]:
+    return {"systemctl": SYSTEMCTL, "command": settings.reboot_command}.get(settings.reboot, ())
+
+
+def _own_commands(settings: Settings) -> dict[Moment, tuple[Command, ...]]:
+    written = {Moment.DRAIN: settings.drain, Moment.UNDRAIN: settings.undrain, Moment.SNAPSHOT: settings.snapshot}
+    seconds = settings.command_timeout_seconds
+    return {moment: tuple(Command(words, seconds) for words in commands) for moment, commands in written.items()}
 
 
 def _known(identity: IdentityStore, memory: FileMemory, computer_id: str) -> dict[str, Any]:

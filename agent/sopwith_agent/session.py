@@ -27,7 +27,7 @@ from sopwith_agent.domain.readiness import Need, Readiness
 from sopwith_agent.domain.record import Record
 from sopwith_agent.steps.certificate_care import CertificateCare
 from sopwith_agent.steps.link_port import Link, LinkError, Stream
-from sopwith_agent.steps.orders import Orders
+from sopwith_agent.steps.orders import Orders, RebootLease
 from sopwith_agent.steps.ports import Journal
 from sopwith_agent.steps.readiness_meter import Meter
 from sopwith_agent.steps.session_ports import (
@@ -270,12 +270,8 @@ class Session:
             case m.Acknowledged():
                 await asyncio.to_thread(ports.outbox.acknowledge, message.sequence)
                 self._acknowledged.set()
-            case m.LeaseRenewed(assignment_id=key) if ports.worker.knows(key):
-                await self._obey(
-                    lambda: ports.orders.lease(
-                        key, message.start_until_time, message.reason, despite_freeze=message.despite_freeze
-                    )
-                )
+            case m.LeaseRenewed(assignment_id=key) | m.RebootLeased(assignment_id=key) if ports.worker.knows(key):
+                await self._obey(lambda: _give_leave(ports.orders, message))
             case m.Withdrawn(assignment_id=key) if ports.worker.knows(key):
                 await self._obey(lambda: ports.orders.withdraw(key, message.reason))
             case m.FreezeSet():
@@ -376,3 +372,11 @@ _FREEZE = "a freeze is in force"
 
 async def _wait(event: asyncio.Event) -> None:
     await event.wait()
+
+
+def _give_leave(orders: Orders, message: m.LeaseRenewed | m.RebootLeased) -> None:
+    key, reason, despite = message.assignment_id, message.reason, message.despite_freeze
+    if isinstance(message, m.RebootLeased):
+        orders.reboot_lease(key, RebootLease(message.reboot_until_time, reason, despite))
+    else:
+        orders.lease(key, message.start_until_time, reason, despite_freeze=despite)

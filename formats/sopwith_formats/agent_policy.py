@@ -1,4 +1,4 @@
-"""The part of a SOP that a computer applies itself: thresholds of readiness and connectivity, backup, reboot, patience.
+"""The part of a SOP that a computer applies itself: readiness, connectivity, backup, reboot, retention.
 
 The controller takes it from the effective SOP and sends it in every warrant (`Warrant.policy`) and whenever the SOP
 changes (`SopUpdate.agent_policy_json`), as canonical JSON with the keys of `AgentPolicy`. The agent compares what its
@@ -44,6 +44,7 @@ INTEGRITY_CHECKS = ("source_designated",)
 """Checks that always block; no SOP can make them warn."""
 
 ENFORCEMENTS = ("block", "warn")
+REBOOT_TIMES = ("in_window", "any_time", "never")
 
 _WARN_BY_DEFAULT = ("latency", "throughput", "memory", "load", "power", "user_session")
 
@@ -83,8 +84,28 @@ class AgentPolicy:
     package_lock_wait_seconds: int = 600
     """How long to wait for another package tool before the assignment is deferred."""
     install_timeout_seconds: int = 1800
+    reboot_when: str = "in_window"
+    """in_window and any_time: the agent may reboot the computer where its own settings let it; never: people do."""
     reboot_deferrals: int = 2
-    """How often the computer's user may put off a reboot."""
+    """How often a reboot may be put off, by the computer's user or by a drain command that refuses."""
+    reboot_defer_seconds: int = 3600
+    """How long one deferral lasts."""
+    reboot_deadline_seconds: int = 7 * 86400
+    """How long a computer may wait for its reboot; then it is forced, or the update fails."""
+    reboot_forced: bool = False
+    """A reboot is forced once its deadline passed or its deferrals are spent."""
+    reboot_notice_seconds: int = 600
+    """How long people who use the computer are told before it reboots."""
+    reboot_confirm_seconds: int = 1800
+    """A release that was rebooted into is confirmed within this from boot, or goes back."""
+    snapshot_required: bool = False
+    """An install without a snapshot made before it is refused."""
+    kept_versions: int = 2
+    """How many earlier versions of each release are kept for the way back; the one that a rollback needs always is."""
+    kept_age_seconds: int = 180 * 86400
+    """Earlier versions that were replaced longer ago are not kept."""
+    kept_size_bytes: int = 5 * 2**30
+    """How much all kept files may take together."""
 
     def to_json(self) -> bytes:
         """Return the canonical bytes, as SopUpdate carries them."""
@@ -111,6 +132,8 @@ def read_agent_policy(document: Any) -> AgentPolicy:
             raise FormatError("must be a whole number, 0 or more", where=key)
         if known[key] is bool and type(value) is not bool:
             raise FormatError("must be true or false", where=key)
+    if values.get("reboot_when", "never") not in REBOOT_TIMES:
+        raise FormatError(f"is none of {', '.join(REBOOT_TIMES)}", where="reboot_when")
     if "enforce" in values:
         values["enforce"] = _read_enforcement(values["enforce"])
     if "metered_unless" in values:

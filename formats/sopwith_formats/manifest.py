@@ -20,6 +20,10 @@ SEVERITIES = ("critical", "high", "moderate", "low", "none")
 CHANGE_CLASSES = ("standard", "normal", "emergency")
 REBOOTS = ("never", "if_needed", "always")
 DOWNGRADES = ("refused", "allowed")
+COMMANDS = ("drain", "undrain", "snapshot")
+"""Moments for which a release may bring commands."""
+COMMANDS_MAX = 20
+COMMAND_SECONDS_MAX = 86_400
 
 RELEASE_NAME = re.compile(r"[a-z0-9][a-z0-9+._-]{0,63}")
 VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+~:_-]{0,127}")
@@ -55,6 +59,14 @@ class HealthCheck:
 
 
 @dataclass(frozen=True)
+class Command:
+    """A program that is run at a moment that people chose; its exit code 0 means yes."""
+
+    exec: tuple[str, ...]
+    timeout_seconds: int = 300
+
+
+@dataclass(frozen=True)
 class Manifest:
     """One release. `name` is called `release` in the file that people write."""
 
@@ -73,6 +85,12 @@ class Manifest:
     settle_seconds: int = 0
     reboot: str = "never"
     downgrade: str = "refused"
+    drain: tuple[Command, ...] = ()
+    """Run before a reboot; one that refuses defers it."""
+    undrain: tuple[Command, ...] = ()
+    """Run after a reboot, once the release is healthy; one that refuses for good takes it back."""
+    snapshot: tuple[Command, ...] = ()
+    """Run before the install; one that refuses stops it."""
 
     @property
     def release(self) -> str:
@@ -85,7 +103,11 @@ class Manifest:
 
     def to_json(self) -> bytes:
         """Return the canonical bytes that are signed."""
-        return canonical_json.encode({"format": FORMAT, **asdict(self)})
+        document = asdict(self)
+        for key in COMMANDS:
+            if not document[key]:
+                del document[key]  # a release without commands is signed as it was before there were any
+        return canonical_json.encode({"format": FORMAT, **document})
 
 
 def manifest_target(name: str, version: str) -> str:
@@ -111,6 +133,8 @@ def read_manifest(data: bytes) -> Manifest:
         document["health_checks"] = tuple(
             HealthCheck(**{**item, "exec": tuple(item["exec"])}) for item in document["health_checks"]
         )
+        for moment in COMMANDS:
+            document[moment] = tuple(Command(**{**c, "exec": tuple(c["exec"])}) for c in document.get(moment, ()))
         document["references"] = tuple(document["references"])
         document["blocking_processes"] = tuple(document["blocking_processes"])
         manifest = Manifest(**document)
@@ -147,6 +171,20 @@ def check_manifest(manifest: Manifest) -> None:
         if sum(map(bool, (check.exec, check.http, check.service))) != 1:
             raise FormatError("needs exactly one of exec, http, service", where=f"health_checks[{index}]")
         _words(check.exec, f"health_checks[{index}].exec")
+    for moment in COMMANDS:
+        _check_commands(getattr(manifest, moment), moment)
+
+
+def _check_commands(commands: tuple[Command, ...], moment: str) -> None:
+    if len(commands) > COMMANDS_MAX:
+        raise FormatError(f"names more than {COMMANDS_MAX} commands", where=moment)
+    for index, command in enumerate(commands):
+        if not command.exec or not command.exec[0]:
+            raise FormatError("names no program", where=f"{moment}[{index}].exec")
+        _words(command.exec, f"{moment}[{index}].exec")
+        _size(command.timeout_seconds, f"{moment}[{index}].timeout_seconds")
+        if not 1 <= command.timeout_seconds <= COMMAND_SECONDS_MAX:
+            raise FormatError("is outside 1 s to 1 day", where=f"{moment}[{index}].timeout_seconds")
 
 
 def _match(pattern: re.Pattern[str], value: Any, where: str, wanted: str) -> None:

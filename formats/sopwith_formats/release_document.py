@@ -44,6 +44,9 @@ TEXT_KEYS = frozenset(
         "health_checks[].exec[]",
         "health_checks[].expect",
         "health_checks[].service",
+        "drain[].exec[]",
+        "undrain[].exec[]",
+        "snapshot[].exec[]",
         *OPTION_TEXT_KEYS,
     }
 )
@@ -165,6 +168,28 @@ class HealthCheckPart(StrictModel):
         return signed.HealthCheck(tuple(self.exec), self.http, self.service, self.expect, self.timeout, self.within)
 
 
+class CommandPart(StrictModel):
+    """One command as it is written."""
+
+    exec: list[Annotated[str, Field(max_length=4000)]] = Field(min_length=1, max_length=100)
+    timeout: Duration = 300
+
+    @model_validator(mode="after")
+    def _bounded(self) -> "CommandPart":
+        if not self.exec[0]:
+            raise FormatError("names no program", remedy="write exec: [/path/to/program, word, word]")
+        if not 1 <= self.timeout <= _DAY_SECONDS:
+            raise FormatError("has a time limit outside 1 s to 1 day", remedy="write for example timeout: 5m")
+        return self
+
+    def record(self) -> signed.Command:
+        """Return the signed form."""
+        return signed.Command(tuple(self.exec), self.timeout)
+
+
+Commands = Annotated[list[CommandPart], Field(default_factory=list, max_length=signed.COMMANDS_MAX)]
+
+
 class ReleaseDocument(StrictModel):
     """The keys of a release file."""
 
@@ -181,10 +206,17 @@ class ReleaseDocument(StrictModel):
     settle: Duration = 0
     reboot: Literal[signed.REBOOTS] = "never"  # type: ignore[valid-type]
     downgrade: Literal[signed.DOWNGRADES] = "refused"  # type: ignore[valid-type]
+    drain: Commands
+    undrain: Commands
+    snapshot: Commands
 
     @model_validator(mode="after")
     def _holds_together(self) -> "ReleaseDocument":
         files = [artifact.file for artifact in self.artifacts]
+        if (self.drain or self.undrain) and self.reboot == "never":
+            raise FormatError(
+                "has drain or undrain but never reboots", remedy="write reboot: if_needed, or delete them"
+            )
         for file in files:
             if files.count(file) > 1 or file == "release.json":
                 raise FormatError(f"names the file {file} twice", remedy="list each file once, and not release.json")
@@ -207,6 +239,9 @@ class ReleaseDocument(StrictModel):
             settle_seconds=self.settle,
             reboot=self.reboot,
             downgrade=self.downgrade,
+            drain=tuple(command.record() for command in self.drain),
+            undrain=tuple(command.record() for command in self.undrain),
+            snapshot=tuple(command.record() for command in self.snapshot),
         )
 
 

@@ -111,9 +111,7 @@ def policy_of(front: FrontMatter) -> policy.SopPolicy:
         window=front.windows.default.record() if front.windows.default else None,
         window_fixed=not front.windows.rollout_may_choose,
         maintenance_groups=tuple(map(_maintenance_group, front.maintenance_groups)),
-        reboot=policy.Reboot(
-            front.reboot.when, front.reboot.deferrals_max, front.reboot.forced_at_deadline, front.reboot.notice
-        ),
+        reboot=_reboot(front.reboot),
         user_notice_seconds=front.user_notice,
         deadlines=front.deadlines,
         gates={gate: part.enforce for gate, part in front.gates.items()},
@@ -143,9 +141,19 @@ def agent_policy_of(front: FrontMatter) -> AgentPolicy:
             "measured_within_seconds": ready.fresh_within,
             "offline_start": front.limits.offline_start,
             "backup_required": front.safety.backup != "none",
+            "snapshot_required": front.safety.backup == "snapshot",
+            "kept_versions": front.safety.kept.versions,
+            "kept_age_seconds": front.safety.kept.age,
+            "kept_size_bytes": front.safety.kept.size,
             "package_lock_wait_seconds": ready.package_lock_wait,
             "install_timeout_seconds": front.limits.install_timeout,
+            "reboot_when": front.reboot.when,
             "reboot_deferrals": front.reboot.deferrals_max,
+            "reboot_defer_seconds": front.reboot.defer_for,
+            "reboot_deadline_seconds": front.reboot.deadline,
+            "reboot_forced": front.reboot.forced_at_deadline,
+            "reboot_notice_seconds": front.reboot.notice,
+            "reboot_confirm_seconds": front.reboot.confirm_timeout,
         }
     )
 
@@ -163,6 +171,22 @@ def _safety(part: parts.SafetyPart) -> policy.Safety:
         policy.ErrorThreshold(errors.percent.record(), errors.count.record(), errors.lost.record()),
         part.backup,
         part.rollback,
+        part.kept.versions,
+        part.kept.age,
+        part.kept.size,
+    )
+
+
+def _reboot(part: parts.RebootPart) -> policy.Reboot:
+    return policy.Reboot(
+        part.when,
+        part.deferrals_max,
+        part.forced_at_deadline,
+        part.notice,
+        window=part.window.record() if part.window else None,
+        defer_seconds=part.defer_for,
+        deadline_seconds=part.deadline,
+        confirm_seconds=part.confirm_timeout,
     )
 
 

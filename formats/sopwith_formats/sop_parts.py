@@ -8,6 +8,7 @@ written `{default, min, max}`.
 """
 
 import re
+from datetime import timedelta
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
@@ -34,6 +35,7 @@ from sopwith_formats.sop_ranges import (
     PercentRange,
     RateRange,
 )
+from sopwith_formats.units import format_duration, parse_duration
 from sopwith_formats.vocabulary import Outcome, Symptom
 
 _ADDRESS = re.compile(r"[^\s@<>,;\"\x00-\x1f]{1,64}@[A-Za-z0-9.-]{1,190}")
@@ -49,6 +51,17 @@ def _address(value: Any) -> str:
 
 def _window(value: Any) -> Any:
     return None if value == "always" else value
+
+
+def _lasting(least: str, most: str) -> AfterValidator:
+    """Return the check that a duration lies between two others, both allowed."""
+
+    def check(seconds: int) -> int:
+        if not parse_duration(least).total_seconds() <= seconds <= parse_duration(most).total_seconds():
+            raise FormatError(f"is {format_duration(timedelta(seconds=seconds))}", remedy=f"write {least} to {most}")
+        return seconds
+
+    return AfterValidator(check)
 
 
 def _unique_waves(waves: list[WavePart]) -> list[WavePart]:
@@ -149,9 +162,13 @@ class RebootPart(StrictModel):
     """When a computer may be restarted."""
 
     when: Literal["in_window", "any_time", "never"] = "in_window"
+    window: OptionalWindow = None
     deferrals_max: int = Field(default=2, ge=0, le=100)
+    defer_for: Annotated[Duration, _lasting("1m", "7d")] = 3600
+    deadline: Annotated[Duration, _lasting("1m", "365d")] = 7 * 86400
     forced_at_deadline: bool = False
-    notice: Duration = 600
+    notice: Annotated[Duration, _lasting("0s", "1d")] = 600
+    confirm_timeout: Annotated[Duration, _lasting("1m", "1d")] = 1800
 
 
 class WindowsPart(StrictModel):
@@ -258,6 +275,14 @@ class ErrorThresholdPart(StrictModel):
     lost: CountRange
 
 
+class KeptPart(StrictModel):
+    """How much of earlier versions computers keep for the way back."""
+
+    versions: int = Field(default=2, ge=1, le=50)
+    age: Annotated[Duration, _lasting("1d", "3650d")] = 180 * 86400
+    size: Size = 5 * 2**30
+
+
 class SafetyPart(StrictModel):
     """What keeps a bad update small."""
 
@@ -265,6 +290,7 @@ class SafetyPart(StrictModel):
     success_threshold: PercentRange
     error_threshold: ErrorThresholdPart
     rollback: Literal["automatic", "by_hand"] = "automatic"
+    kept: KeptPart = Field(default_factory=KeptPart)
 
 
 class GatePart(StrictModel):

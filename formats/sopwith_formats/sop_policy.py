@@ -101,6 +101,10 @@ class Safety:
     """installer: the kept previous version is enough; snapshot: the computer's snapshot command must succeed; none."""
     rollback: str = "automatic"
     """automatic or by_hand."""
+    kept_versions: int = 2
+    """Earlier versions that computers keep for the way back; age and size bound them too."""
+    kept_age_seconds: int = 180 * 86400
+    kept_size_bytes: int = 5 * 2**30
 
 
 @dataclass(frozen=True)
@@ -301,6 +305,14 @@ class Reboot:
     deferrals_max: int = 2
     forced_at_deadline: bool = False
     notice_seconds: int = 600
+    window: Window | None = None
+    """When computers may reboot; None: while their installs may start."""
+    defer_seconds: int = 3600
+    """How long one deferral lasts."""
+    deadline_seconds: int = 7 * 86400
+    """How long a computer may wait for its reboot."""
+    confirm_seconds: int = 1800
+    """How long a boot may take until the new version is confirmed."""
 
 
 @dataclass(frozen=True)

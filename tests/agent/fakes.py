@@ -9,8 +9,11 @@ from typing import Any
 
 from sopwith_agent.domain.errors import StepError, TrustError
 from sopwith_agent.domain.measurements import DiskSpace, Measurements, SourceReach
+from sopwith_agent.domain.record import Record
+from sopwith_agent.steps.command_port import Moment, Said
 from sopwith_agent.steps.health_port import HealthContext, HealthFailure, HealthReport
 from sopwith_agent.steps.installer_port import Installer, InstallWork, OnDisk, Refusal, WayBack
+from sopwith_agent.steps.notice_port import YES, Disturbance, Word
 from sopwith_agent.steps.ports import StagedFile
 from sopwith_agent.steps.sensor_port import Question
 from sopwith_formats.manifest import Artifact, HealthCheck, Manifest, manifest_target
@@ -239,6 +242,35 @@ class FakePower:
 
     def reboot(self) -> None:
         self.reboots += 1
+
+
+class FakePeople:
+    """Gives the words in `words` in turn, and yes once they are used up."""
+
+    def __init__(self) -> None:
+        self.words: list[Word] = []
+        self.asked: list[tuple[Disturbance, bool]] = []
+
+    def may_disturb(self, record: Record, disturbance: Disturbance, *, last_word: bool) -> Word:
+        self.asked.append((disturbance, last_word))
+        return self.words.pop(0) if self.words else YES
+
+
+class FakeCommands:
+    """Has a command for each moment in `refusals`, which refuses so often as there are texts in its list."""
+
+    def __init__(self) -> None:
+        self.refusals: dict[Moment, list[str]] = {}
+        self.ran: list[Moment] = []
+        self.on_run: Callable[[Moment], object] = lambda _moment: None
+
+    def run(self, moment: Moment, manifest: Manifest | None, context: HealthContext) -> Said:
+        if moment not in self.refusals:
+            return Said(0)
+        self.ran.append(moment)
+        self.on_run(moment)
+        texts = self.refusals[moment]
+        return Said(1, texts.pop(0) if texts else "")
 
 
 class FakeWarrantKeys:

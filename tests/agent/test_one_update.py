@@ -11,6 +11,7 @@ import pytest
 from sopwith_agent.domain.errors import StepError
 from sopwith_agent.domain.measurements import DiskSpace
 from sopwith_agent.steps.installer_port import InstallWork, Refusal
+from sopwith_agent.steps.orders import RebootLease
 from sopwith_formats.manifest import Artifact
 from sopwith_formats.vocabulary import AssignmentState, Symptom
 from tests.agent.fakes import START
@@ -593,6 +594,7 @@ def test_release_that_wants_a_reboot_waits_for_one_and_is_confirmed_after_it(sho
 def test_release_that_does_not_come_up_after_the_reboot_rolls_back(shop: Workshop) -> None:
     shop.install("1")
     shop.power.allowed = True
+    shop.orders.reboot_lease("a-1", RebootLease(START + timedelta(days=1)))
     shop.offer(shop.warrant(shop.publish("2", reboot="always")))
     shop.run(rounds=2)
     rebooting = shop.record()

@@ -25,10 +25,12 @@ from sopwith_formats.warrant import Warrant
 from tests.agent.fakes import (
     FakeApprovalProof,
     FakeClock,
+    FakeCommands,
     FakeHealth,
     FakeHeldPolicies,
     FakeInstaller,
     FakeInstallers,
+    FakePeople,
     FakePower,
     FakeSensors,
     FakeSource,
@@ -50,6 +52,8 @@ class Workshop:
         self.health = FakeHealth()
         self.sensors = FakeSensors(self.clock)
         self.power = FakePower()
+        self.people = FakePeople()
+        self.commands = FakeCommands()
         self.keys = FakeWarrantKeys()
         self.held_policies = FakeHeldPolicies()
         self.connected = True
@@ -78,6 +82,8 @@ class Workshop:
             readiness=self.meter,
             register=self.register,
             power=self.power,
+            people=self.people,
+            commands=self.commands,
             orders=self.orders,
             warrant_keys=self.keys,
             approval_proof=FakeApprovalProof(),

@@ -74,6 +74,10 @@ EVERYTHING_ASSIGNMENT = make.assignment(
     ended_time=NOON,
     reported_time=NOON,
     lost_time=NOON,
+    reboot_asked_time=NOON,
+    reboot_wanted=True,
+    reboot_forced=True,
+    reboot_until_time=NOON,
     percent=55,
 )
 EVERYTHING_INCIDENT = make.incident(

@@ -14,7 +14,7 @@ from typing import Any
 from sopwith_agent.domain import limits
 from sopwith_agent.domain.record import Record
 from sopwith_agent.domain.recovery import Resumption, resumption
-from sopwith_agent.steps.orders import Orders
+from sopwith_agent.steps.orders import Orders, RebootLease
 from sopwith_controller.domain.entities import Readiness, Reason
 from sopwith_controller.services.agent_reports import (
     Arrival,
@@ -252,6 +252,9 @@ class Agent:
         elif self._knows(message.assignment_id):
             if isinstance(message, messages.LeaseRenewal):
                 self.orders.lease(message.assignment_id, message.start_until, message.reason)
+            elif isinstance(message, messages.RebootLease):
+                lease = RebootLease(message.reboot_until, message.reason)
+                self.orders.reboot_lease(message.assignment_id, lease)
             else:
                 self.orders.withdraw(message.assignment_id, message.reason)
         self.wake()

@@ -15,6 +15,7 @@ from sopwith_agent.domain.record import Record
 from sopwith_agent.domain.recovery import Resumption
 from sopwith_agent.steps.closing import receipt_of
 from sopwith_agent.steps.troubleshooting import Remedy, back_off_seconds, troubleshoot
+from sopwith_controller.domain.assignment import RebootWish
 from sopwith_controller.domain.entities import Reason
 from sopwith_controller.services.agent_reports import ProgressReported
 from sopwith_formats.vocabulary import BEFORE_INSTALLING, AssignmentState, Symptom
@@ -157,9 +158,15 @@ class Steps:
             return await self._booted(record)
         if self._machine.fleet_now() >= self._agent.warrant(record).deadline_time:
             return await self._follow(record, Event.REBOOT_FORBIDDEN, Symptom.PENDING_REBOOT)
-        if self._machine.may_reboot:
-            return await self._follow(record, Event.REBOOT_STARTED)
-        return await self._wait(record, limits.not_ready_retry_seconds, detail="Waits for a reboot by a person.")
+        if not self._machine.may_reboot:
+            return await self._wait(record, limits.not_ready_retry_seconds, detail="Waits for a reboot by a person.")
+        hindrance = self._agent.orders.reboot_hindrance(self._id(record), self._machine.fleet_now())
+        if hindrance:
+            asking = replace(record, reboot_asked_time=record.reboot_asked_time or self._machine.fleet_now())
+            wanting = replace(asking, reboot_wanted=True)
+            return await self._wait(wanting, limits.not_ready_retry_seconds, detail="Waits for leave to reboot.")
+        self._machine.rebooting(self._agent.warrant(record))
+        return await self._follow(record, Event.REBOOT_STARTED)
 
     async def _reboot(self, record: Record) -> Result:
         if self._machine.boot_id != record.boot_id:
@@ -256,6 +263,7 @@ class Steps:
         return record
 
     def _progress(self, record: Record, percent: int, reasons: tuple[Reason, ...] = ()) -> ProgressReported:
+        waits = record.state in {_S.AWAITING_REBOOT, _S.REBOOTING}
         return ProgressReported(
             assignment_id=self._id(record),
             state=record.state,
@@ -265,6 +273,7 @@ class Steps:
             attempts=record.attempts,
             version_before=record.version_before,
             reasons=reasons,
+            reboot=RebootWish(record.reboot_asked_time, wanted=record.reboot_wanted) if waits else None,
         )
 
     def _save(self, record: Record) -> Record:

@@ -159,6 +159,9 @@ class SimulatedComputer:
     def started(self, warrant: Warrant) -> None:
         self._truth.started(self, warrant)
 
+    def rebooting(self, warrant: Warrant) -> None:
+        self._truth.rebooting(self, warrant)
+
     def committed(self, warrant: Warrant) -> None:
         self._truth.committed(self, warrant)
 

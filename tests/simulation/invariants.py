@@ -83,6 +83,9 @@ class Invariants:
         lease = new.start_until_time
         if lease is not None and lease != old.start_until_time:
             self._check_lease(old, new, lease, now)
+        reboot = new.reboot_until_time
+        if reboot is not None and reboot != old.reboot_until_time:
+            self._check_reboot(new, reboot, now)
 
     def _check_correction(self, old: Assignment, new: Assignment) -> None:
         if not new.ended:
@@ -99,6 +102,23 @@ class Invariants:
             self._broken(Promise.SUCCESS, f"{new.id} is SUCCEEDED, and the truth is {told}")
         elif (new.id, new.generation) not in self._truth.proven:
             self._broken(Promise.SUCCESS, f"{new.id} is SUCCEEDED, and nothing was read back or checked there")
+
+    def _check_reboot(self, new: Assignment, lease: datetime, now: datetime) -> None:
+        watched = self._watched
+        rollout, plan = watched.before("rollouts", new.rollout_id), watched.plan(new.rollout_id)
+        computer = watched.before("computers", new.computer_id)
+        group, zone = plan.groups_of_members.get(computer.id, ""), computer.facts.get("time_zone", "")
+        watched.reboot_leases[new.id] = max(lease, watched.reboot_leases.get(new.id, lease))
+        facts = (
+            (rollout.state in {RolloutState.RUNNING, RolloutState.ABORTING}, f"while its rollout was {rollout.state}"),
+            (not watched.freezes(now, before=True), "in a freeze"),
+            (lease <= now + LEASE, "longer than a lease lasts"),
+            (rollout.deadline_time is None or lease <= rollout.deadline_time, "beyond the deadline"),
+            (opening(plan, group, zone, now).open, "outside its window"),
+        )
+        for holds, text in facts:
+            if not holds:
+                self._broken(Promise.LEASE, f"{new.id} got leave to reboot until {lease} {text}")
 
     def _check_lease(self, old: Assignment, new: Assignment, lease: datetime, now: datetime) -> None:
         watched = self._watched
@@ -197,4 +217,5 @@ class Invariants:
 def _granted(old: Assignment | None, new: Assignment, now: datetime) -> bool:
     """Tell whether this commit let a computer start; a report of one that started unseen takes no leave."""
     leave = new.start_until_time is not None and new.start_until_time != (old and old.start_until_time)
+    leave |= new.reboot_until_time is not None and new.reboot_until_time != (old and old.reboot_until_time)
     return leave and may_start(new, now) and not (old and may_start(old, now))

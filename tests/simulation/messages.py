@@ -43,6 +43,15 @@ class LeaseRenewal:
 
 
 @dataclass(frozen=True)
+class RebootLease:
+    """Until when a computer may reboot for an assignment; None: not now."""
+
+    assignment_id: str
+    reboot_until: datetime | None
+    reason: str
+
+
+@dataclass(frozen=True)
 class Withdraw:
     """An assignment is taken back."""
 

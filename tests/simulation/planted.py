@@ -58,7 +58,7 @@ def _start_without_a_lease(patch: Patch) -> None:
 
 
 def _everybody_has_a_place(patch: Patch) -> None:
-    patch.setattr(offers, "_take_place", lambda *_, **__: None)
+    patch.setattr(offers, "take_place", lambda *_, **__: None)
 
 
 def _everybody_is_a_group(patch: Patch) -> None:

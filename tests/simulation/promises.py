@@ -61,8 +61,8 @@ SENTENCES = {
     Promise.START: (
         "every start",
         (
-            "No install starts without a lease that the controller granted and that has not run out (clocks of "
-            "computers may be a second off), so none starts outside a window."
+            "No install and no reboot starts without a lease that the controller granted and that has not run out "
+            "(clocks of computers may be a second off), so none starts outside a window."
         ),
     ),
     Promise.STOP: (
@@ -76,13 +76,14 @@ SENTENCES = {
         "every commit and start",
         (
             "Nobody gets leave to start while as many computers as `max_concurrency` may start or are being "
-            "changed, nor does anybody start beyond it. A computer that began within its lease but unseen, and whose "
+            "changed, nor does anybody start or reboot beyond it. Whoever only waits for its reboot, or was rebooted "
+            "by a person, is not counted. A computer that began within its lease but unseen, and whose "
             "lease has run out, is counted from when it is heard of again."
         ),
     ),
     Promise.BUDGET: (
         "every start",
-        "Never more computers of one group than the disruption budget allows are being changed at once.",
+        "Never more computers of one group than the disruption budget allows are being changed or reboot at once.",
     ),
     Promise.ALONE: (
         "every commit and start",

@@ -1,4 +1,4 @@
-"""What must hold at every start of an install, and at every acknowledgement, on the computers themselves.
+"""What must hold at every start of an install or a reboot, and at every acknowledgement, on the computers themselves.
 
 Decides whether a promise was broken; the truth calls it the moment something happens, before the controller hears of
 it.
@@ -23,6 +23,7 @@ class Starts:
         self._broken = broken
         self.starts = 0
         truth.on_start, truth.on_break, truth.on_forgotten = self.started, broken, self.forgotten
+        truth.on_reboot = self.rebooted
 
     def started(self, start: Start) -> None:
         """Check that this computer may begin to install now."""
@@ -34,6 +35,20 @@ class Starts:
             self._broken(Promise.START, text)
         self._check_stops(start, now)
         self._check_reach(start)
+        self._check_places(start, now)
+
+    def rebooted(self, start: Start) -> None:
+        """Check that this computer may reboot now."""
+        now, until = start.time, self._watched.reboot_leases.get(start.assignment_id)
+        if until is None or now > until + SKEW:
+            text = f"{start.assignment_id} rebooted {start.computer.name} after its leave until {until}"
+            self._broken(Promise.START, text)
+        if self._watched.rollout(start.rollout_id).state not in {RolloutState.ABORTING, RolloutState.ABORTED}:
+            self._check_stops(start, now)
+        self._check_places(start, now)
+
+    def _check_places(self, start: Start, now: datetime) -> None:
+        watched = self._watched
         plan = watched.plan(start.rollout_id)
         changing = self._known(start, now)
         active, limit = len(changing), plan.max_concurrency

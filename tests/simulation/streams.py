@@ -133,6 +133,17 @@ class Streams:
     ) -> None:
         self._send(computer_id, messages.LeaseRenewal(assignment_id, start_until, reason))
 
+    async def lease_reboot(
+        self,
+        computer_id: str,
+        assignment_id: str,
+        reboot_until: datetime | None,
+        reason: str = "",
+        *,
+        despite_freeze: str = "",
+    ) -> None:
+        self._send(computer_id, messages.RebootLease(assignment_id, reboot_until, reason))
+
     async def withdraw(self, computer_id: str, assignment_id: str, reason: str) -> None:
         self._send(computer_id, messages.Withdraw(assignment_id, reason))
 

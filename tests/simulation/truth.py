@@ -16,7 +16,7 @@ from tests.simulation.promises import Promise
 
 @dataclass(frozen=True)
 class Start:
-    """One install that may start now, as its computer decided."""
+    """One install or reboot that may start now, as its computer decided."""
 
     computer: Any
     assignment_id: str
@@ -38,6 +38,7 @@ class Truth:
     acknowledged: list[tuple[str, bytes]] = field(default_factory=list)
     """Computer and payload of each receipt that was forgotten after it was acknowledged."""
     on_start: Callable[[Start], None] = print
+    on_reboot: Callable[[Start], None] = print
     on_break: Callable[[Promise, str], None] = print
     on_forgotten: Callable[[Report], None] = print
 
@@ -48,6 +49,9 @@ class Truth:
             self.on_break(Promise.ALONE, text)
         here[warrant.assignment_id] = warrant.rollout_id
         self.on_start(Start(computer, warrant.assignment_id, warrant.rollout_id, computer.clock.now()))
+
+    def rebooting(self, computer: Any, warrant: Warrant) -> None:
+        self.on_reboot(Start(computer, warrant.assignment_id, warrant.rollout_id, computer.clock.now()))
 
     def released(self, computer: Any, warrant: Warrant) -> None:
         here = self.installing.get(computer.id, {})

@@ -32,6 +32,8 @@ class Watched:
         self.tables: Tables = {}
         self.leases: dict[str, datetime] = {}
         """Assignment to the latest start that was ever granted."""
+        self.reboot_leases: dict[str, datetime] = {}
+        """The same of reboots."""
         self.stopped: dict[str, datetime] = {}
         """Rollout to the time since which it does not run."""
         self.frozen: dict[str, datetime] = {}
@@ -121,9 +123,14 @@ def accepted(one: Assignment, counted_from: datetime | None) -> bool:
 
 
 def may_start(one: Assignment, now: datetime) -> bool:
-    """Tell whether its computer may begin to install, or has begun: what `max_concurrency` limits."""
+    """Tell whether its computer may begin to install or to reboot, or has begun: what `max_concurrency` limits.
+
+    One that waits for its reboot without leave is not changed by anybody; that a person reboots it nobody can forbid.
+    """
     if one.ended or one.state is AssignmentState.PENDING:
         return False
+    if one.state is AssignmentState.AWAITING_REBOOT or one.reboot_asked_time is not None:
+        return one.reboot_until_time is not None
     if one.state not in BEFORE_INSTALLING:
         return True
     return one.start_until_time is not None and one.start_until_time > now

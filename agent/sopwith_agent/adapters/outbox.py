@@ -34,6 +34,7 @@ from sopwith_formats.durable import durable_move, durable_remove, durable_replac
 from sopwith_formats.errors import FormatError
 from sopwith_formats.receipt import PREFIX, Receipt
 from sopwith_formats.units import format_time
+from sopwith_formats.vocabulary import AssignmentState
 
 _log = structlog.get_logger()
 _SUFFIX = ".json"
@@ -267,4 +268,16 @@ def _progress(record: Record) -> Body:
         "attempts": record.attempts,
         "entered_time": format_time(record.entered_time),
         "version_before": record.version_before,
+        "reboot": _reboot_wish(record),
+    }
+
+
+def _reboot_wish(record: Record) -> Body | None:
+    if record.state not in {AssignmentState.AWAITING_REBOOT, AssignmentState.REBOOTING}:
+        return None
+    return {
+        "wanted": record.reboot_wanted,
+        "forced": record.reboot_forced,
+        "asked_time": format_time(record.reboot_asked_time or record.entered_time),
+        "deferrals": record.reboot_deferrals,
     }

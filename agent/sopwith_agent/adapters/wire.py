@@ -85,6 +85,16 @@ def _progress(body: m.Body) -> pb.Progress:
         version_before=body["version_before"],
         reasons=[computer_pb2.Reason(**reason) for reason in body.get("reasons", [])],
         next_try_time=_timestamp(parse_time(body["next_try_time"])) if body.get("next_try_time") else None,
+        reboot=_reboot_wish(body["reboot"]) if body.get("reboot") else None,
+    )
+
+
+def _reboot_wish(wish: m.Body) -> pb.RebootWish:
+    return pb.RebootWish(
+        wanted=wish["wanted"],
+        forced=wish["forced"],
+        asked_time=_timestamp(parse_time(wish["asked_time"])),
+        deferrals=wish["deferrals"],
     )
 
 
@@ -154,10 +164,16 @@ def _lease(lease: pb.LeaseRenewal) -> m.LeaseRenewed:
     return m.LeaseRenewed(lease.assignment_id, until, lease.reason, bool(lease.despite_freeze))
 
 
+def _reboot_lease(lease: pb.RebootLease) -> m.RebootLeased:
+    until = _time(lease.reboot_until_time) if lease.HasField("reboot_until_time") else None
+    return m.RebootLeased(lease.assignment_id, until, lease.reason, bool(lease.despite_freeze))
+
+
 _READERS: dict[str, Callable[[Any], m.Incoming]] = {
     "welcome": _welcome,
     "warrant": lambda warrant: m.WarrantOffered(warrant.payload, warrant.signature),
     "lease_renewal": _lease,
+    "reboot_lease": _reboot_lease,
     "withdraw": lambda withdraw: m.Withdrawn(withdraw.assignment_id, withdraw.reason),
     "freeze": lambda freeze: m.FreezeSet(freeze.active, freeze.reason),
     "measure_request": lambda request: m.MeasureAsked(request.request_id),

@@ -41,6 +41,8 @@ class Event(StrEnum):
     REBOOT_STARTED = "REBOOT_STARTED"
     REBOOT_FORBIDDEN = "REBOOT_FORBIDDEN"
     """Deadline or deferrals are spent and the SOP forbids a forced reboot."""
+    REBOOT_UNABLE = "REBOOT_UNABLE"
+    """The computer was told to reboot, as often as allowed, and did not."""
     CAME_BACK = "CAME_BACK"
     CAME_BACK_WITHOUT = "CAME_BACK_WITHOUT"
     """The computer booted, but not into the new version."""
@@ -94,6 +96,7 @@ TABLE: dict[tuple[AssignmentState, Event], AssignmentState | Outcome] = {
     (_S.AWAITING_REBOOT, _E.CAME_BACK_WITHOUT): _S.ROLLING_BACK,
     (_S.REBOOTING, _E.CAME_BACK): _S.CONFIRMING,
     (_S.REBOOTING, _E.CAME_BACK_WITHOUT): _S.ROLLING_BACK,
+    (_S.REBOOTING, _E.REBOOT_UNABLE): _S.ROLLING_BACK,
     (_S.CONFIRMING, _E.HEALTHY): Outcome.SUCCEEDED,
     (_S.CONFIRMING, _E.UNHEALTHY): _S.ROLLING_BACK,
     (_S.ROLLING_BACK, _E.RESTORED): Outcome.ROLLED_BACK,

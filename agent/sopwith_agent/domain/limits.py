@@ -44,8 +44,12 @@ settle_cap_seconds = 3600
 detail_max_characters = 1000
 steps_max = 200
 """Steps kept for a receipt; of a longer history the oldest are left out."""
-reboot_grace_seconds = 60
-reboot_deferrals_max = 2
+reboot_grace_seconds = 300
+"""How long a computer may take to go down before it is told to reboot once more."""
+reboot_tries_max = 3
+boots_max = 5
+"""A release that was not confirmed after so many boots goes back."""
+undrain_tries_max = 3
 deadline_check_seconds = 30
 """How often an assignment that waits for the controller is compared with its deadline."""
 disk_retry_seconds = 5

@@ -122,6 +122,16 @@ class LeaseRenewed:
 
 
 @dataclass(frozen=True)
+class RebootLeased:
+    """Until when a computer may reboot for an assignment; None: not now."""
+
+    assignment_id: str
+    reboot_until_time: datetime | None
+    reason: str = ""
+    despite_freeze: bool = False
+
+
+@dataclass(frozen=True)
 class Withdrawn:
     """An assignment is taken back."""
 
@@ -193,6 +203,7 @@ Incoming = (
     Welcome
     | WarrantOffered
     | LeaseRenewed
+    | RebootLeased
     | Withdrawn
     | FreezeSet
     | MeasureAsked

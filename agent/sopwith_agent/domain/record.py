@@ -71,6 +71,26 @@ class Record:
     detail: str = ""
     boot_id: str = ""
     """The boot in which the install was applied; another one now means that the computer rebooted since."""
+    boots: int = 0
+    """How often the computer was seen to boot since the install was applied."""
+    reboot_asked_time: datetime | None = None
+    """Since when it waits for a reboot, by the fleet's clock; its deadline counts from here."""
+    reboot_wanted: bool = False
+    """It would reboot now, had it leave."""
+    reboot_forced: bool = False
+    """Its deadline passed or its deferrals are spent, and the SOP lets the reboot be forced."""
+    reboot_deferrals: int = 0
+    """How often a drain command refused."""
+    reboot_deferred_until: datetime | None = None
+    """Until when nobody asks again, by the fleet's clock."""
+    reboot_tries: int = 0
+    """How often the reboot was started in this boot; written before each."""
+    reboot_tried_at_seconds: int = 0
+    """When the last of them was, in seconds since boot."""
+    drained: bool = False
+    """The drain commands agreed, and nothing gave the work back since."""
+    undrain_tries: int = 0
+    snapshot_made: bool = False
     steps: tuple[StepTaken, ...] = ()
     outcome: str = ""
     version_after: str = ""
@@ -130,7 +150,7 @@ class Record:
         return canonical_json.encode({"format": FORMAT, **document})
 
 
-_TIMES = {"started_time", "entered_time", "ended_time"}
+_TIMES = {"started_time", "entered_time", "ended_time", "reboot_asked_time", "reboot_deferred_until"}
 
 
 def read_record(data: bytes) -> Record:

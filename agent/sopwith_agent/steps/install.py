@@ -1,10 +1,10 @@
 """INSTALLING: bring the staged release to the computer, past one commit point.
 
 The step decides the order of acts; how files come to the computer is the installer's. Rules: the staged files are
-hashed again from disk; the way back is found before anything changes; the started record is signed and durable before
-the installer may touch the computer, and the commit point is written into the journal before it is passed: where either
-cannot be written nothing is installed; after the commit point, whatever goes wrong goes back.
-After a restart the commit count tells which side of that point the install stood on.
+hashed again from disk; the way back is found, and the snapshot commands agree, before anything changes; the started
+record is signed and durable before the installer may touch the computer, and the commit point is written into the
+journal before it is passed: where either cannot be written nothing is installed; after the commit point, whatever goes
+wrong goes back. After a restart the commit count tells which side of that point the install stood on.
 """
 
 from dataclasses import replace
@@ -13,6 +13,7 @@ from sopwith_agent.domain.assignment import Event
 from sopwith_agent.domain.errors import StepError
 from sopwith_agent.domain.record import Record
 from sopwith_agent.steps.closing import started_record
+from sopwith_agent.steps.command_port import Moment
 from sopwith_agent.steps.installer_port import OnDisk
 from sopwith_agent.steps.workbench import Done, Workbench
 from sopwith_formats.manifest import Manifest, read_manifest
@@ -27,6 +28,7 @@ def install(record: Record, bench: Workbench) -> Done:
     way_back = installer.prepare(work)
     record = record.step("prepare_install", bench.clock.now(), "done", f"way back: {way_back.kind}; {way_back.detail}")
     record = replace(record, way_back=way_back.kind, healthy_before=_health_before(manifest, bench))
+    record = _snapshot(record, manifest, bench)
     bench.journal.save(record)
     bench.outbox.started(started_record(record, bench))
 
@@ -53,6 +55,25 @@ def after_apply(manifest: Manifest, bench: Workbench) -> Event:
     """Return REBOOT_NEEDED where the release asks for a reboot and the computer needs it, else APPLIED."""
     needed = manifest.reboot == "always" or (manifest.reboot == "if_needed" and bench.power.reboot_pending())
     return Event.REBOOT_NEEDED if needed else Event.APPLIED
+
+
+def _snapshot(record: Record, manifest: Manifest, bench: Workbench) -> Record:
+    """Return the record after the snapshot commands agreed; raise StepError where one refuses, or one is owed."""
+    policy = bench.policy(record.warrant)
+    if record.snapshot_made:
+        return record
+    said = bench.commands.run(Moment.SNAPSHOT, manifest, bench.health_context("snapshot"))
+    if not said.agreed:
+        raise StepError(Symptom.BACKUP_FAILED, f"{said.refusal}.", remedy="see what the snapshot command says")
+    if said.commands:
+        return replace(record, snapshot_made=True).step("snapshot", bench.clock.now(), "done")
+    if policy.snapshot_required:
+        raise StepError(
+            Symptom.BACKUP_FAILED,
+            "The SOP wants a snapshot before the install, and nothing makes one.",
+            remedy="write snapshot = [[...]] into agent.toml, or publish the release with snapshot:",
+        )
+    return record
 
 
 def _health_before(manifest: Manifest, bench: Workbench) -> str:

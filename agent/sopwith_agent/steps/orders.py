@@ -6,12 +6,14 @@ neither waits for the other.
 
 Rules: no lease, no start; a lease is a time of the controller's clock; a freeze stops every start, whatever a lease
 says, unless the lease itself says that a deviation lets it start (that word does not survive a restart); once an
-install was started here, a withdrawal has no effect. Orders survive a restart: a frozen computer that starts again
-stays frozen until the controller says otherwise.
+install was started here, a withdrawal has no effect. Leave to reboot is another lease than leave to install, with the
+same rules. Orders survive a restart: a frozen computer that starts again stays frozen until the controller says
+otherwise.
 """
 
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -20,6 +22,17 @@ from sopwith_formats.errors import FormatError
 from sopwith_formats.units import format_time, parse_time
 
 SIZE_MAX_BYTES = 2**20
+
+
+@dataclass(frozen=True)
+class RebootLease:
+    """Leave to reboot, by the controller's clock."""
+
+    until: datetime | None
+    """None: not now, for the reason."""
+    reason: str = ""
+    despite_freeze: bool = False
+    """A deviation lets it reboot although a freeze is in force; does not survive a restart."""
 
 
 class Orders:
@@ -35,6 +48,7 @@ class Orders:
         self._leases: dict[str, datetime | None] = {}
         self._reasons: dict[str, str] = {}
         self._despite_freeze: set[str] = set()
+        self._reboots: dict[str, RebootLease] = {}
         self._marks: dict[str, int] = {}
         self._withdrawn: dict[str, str] = {}
         self._started: set[str] = set()
@@ -55,6 +69,24 @@ class Orders:
         """Set until when the assignment may start; None holds it, for the reason."""
         with self._lock:
             self._set(assignment_id, start_until, reason, despite_freeze=despite_freeze)
+
+    def reboot_lease(self, assignment_id: str, lease: RebootLease) -> None:
+        """Set until when the computer may reboot for the assignment."""
+        with self._lock:
+            self._reboots[assignment_id] = lease
+            self._save()
+
+    def reboot_hindrance(self, assignment_id: str, fleet_now: datetime) -> str:
+        """Return why the computer may not reboot now, empty when it may."""
+        with self._lock:
+            lease = self._reboots.get(assignment_id, RebootLease(None))
+            if self._frozen and not lease.despite_freeze:
+                return self._freeze_reason or "a freeze is in force"
+            if lease.until is None:
+                return lease.reason or "the controller has not given leave to reboot yet"
+            if fleet_now > lease.until:
+                return "the leave to reboot has run out; the controller renews it over the live stream"
+            return ""
 
     def mark(self, assignment_id: str) -> int:
         """Return how often the assignment's lease was set: what a warrant is compared with when it was verified."""
@@ -112,7 +144,8 @@ class Orders:
     def forget(self, assignment_id: str) -> None:
         """Forget an assignment that has ended."""
         with self._lock:
-            known = assignment_id in self._leases or assignment_id in self._withdrawn
+            known = any(assignment_id in kept for kept in (self._leases, self._withdrawn, self._reboots))
+            self._reboots.pop(assignment_id, None)
             self._leases.pop(assignment_id, None)
             self._reasons.pop(assignment_id, None)
             self._marks.pop(assignment_id, None)
@@ -152,6 +185,7 @@ class Orders:
             "leases": leases,
             "reasons": self._reasons,
             "withdrawn": self._withdrawn,
+            "reboots": {key: format_time(lease.until) for key, lease in self._reboots.items() if lease.until},
         }
         self._keep(canonical_json.encode(document))
 
@@ -161,7 +195,8 @@ class Orders:
             self._leases = {key: parse_time(text) if text else None for key, text in document["leases"].items()}
             self._reasons = dict(document["reasons"])
             self._withdrawn = dict(document["withdrawn"])
+            self._reboots = {key: RebootLease(parse_time(text)) for key, text in document.get("reboots", {}).items()}
             self._frozen, self._freeze_reason = bool(document["frozen"]), str(document["freeze_reason"])
         except (FormatError, KeyError, TypeError, ValueError, AttributeError):
-            self._leases, self._reasons, self._withdrawn = {}, {}, {}
+            self._leases, self._reasons, self._withdrawn, self._reboots = {}, {}, {}, {}
             self._frozen, self._freeze_reason = True, "the kept orders cannot be read; waiting for the controller"

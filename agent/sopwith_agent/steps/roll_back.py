@@ -13,6 +13,7 @@ from sopwith_agent.domain.assignment import Event
 from sopwith_agent.domain.errors import StepError
 from sopwith_agent.domain.record import Record
 from sopwith_agent.steps.confirm import describe
+from sopwith_agent.steps.reboot import give_back
 from sopwith_agent.steps.troubleshooting import back_off_seconds
 from sopwith_agent.steps.workbench import Done, Wait, Workbench
 from sopwith_formats.manifest import Manifest, read_manifest
@@ -48,6 +49,7 @@ def _restored(record: Record, manifest: Manifest, bench: Workbench) -> Done:
     if not record.version_before:
         bench.register.forget(manifest.name)
     version = record.version_before or "nothing"
+    record = give_back(record, bench)
     record = record.step("roll_back", bench.clock.now(), "done", f"{version} is installed again")
     return Done(record, Event.RESTORED, record.symptom, record.detail)
 

@@ -15,8 +15,10 @@ from sopwith_agent.domain.assignment import Event
 from sopwith_agent.domain.errors import StepError, TrustError
 from sopwith_agent.domain.readiness import Need, Readiness, Reason
 from sopwith_agent.domain.record import Record
+from sopwith_agent.steps.command_port import Commands
 from sopwith_agent.steps.health_port import HealthChecker, HealthContext
 from sopwith_agent.steps.installer_port import Installer, Installers, InstallWork, PreviousRelease
+from sopwith_agent.steps.notice_port import People
 from sopwith_agent.steps.orders import Orders
 from sopwith_agent.steps.ports import (
     ApprovalProof,
@@ -90,6 +92,8 @@ class Workbench:
     readiness: ReadinessMeter
     register: Register
     power: Power
+    people: People
+    commands: Commands
     orders: Orders
     warrant_keys: WarrantKeys
     approval_proof: ApprovalProof

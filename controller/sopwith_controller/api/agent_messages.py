@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from sopwith.v1 import agent_service_pb2
 from sopwith_controller.api.translate import from_readiness, from_reason, from_struct, from_timestamp
+from sopwith_controller.domain.assignment import RebootWish
 from sopwith_controller.domain.receipt_chain import Place
 from sopwith_controller.services.agent_reports import (
     Arrival,
@@ -109,7 +110,12 @@ def _progress(message: agent_service_pb2.AgentMessage) -> Content:
         version_before=progress.version_before,
         reasons=tuple(from_reason(reason) for reason in progress.reasons),
         next_try_time=from_timestamp(progress, "next_try_time"),
+        reboot=_reboot_wish(progress.reboot) if progress.HasField("reboot") else None,
     )
+
+
+def _reboot_wish(wish: agent_service_pb2.RebootWish) -> RebootWish:
+    return RebootWish(from_timestamp(wish, "asked_time"), wanted=wish.wanted, forced=wish.forced)
 
 
 _READERS: dict[str, Callable[[agent_service_pb2.AgentMessage], Content]] = {

@@ -241,6 +241,24 @@ class PresenceRegister:
         )
         self._send(computer_id, Message(lease_renewal=renewal))
 
+    async def lease_reboot(
+        self,
+        computer_id: str,
+        assignment_id: str,
+        reboot_until: datetime | None,
+        reason: str = "",
+        *,
+        despite_freeze: str = "",
+    ) -> None:
+        """Say until when it may reboot, None says: not now; and the deviation by which no freeze holds it."""
+        lease = agent_service_pb2.RebootLease(
+            assignment_id=assignment_id,
+            reboot_until_time=to_timestamp(reboot_until),
+            reason=reason,
+            despite_freeze=despite_freeze,
+        )
+        self._send(computer_id, Message(reboot_lease=lease))
+
     async def withdraw(self, computer_id: str, assignment_id: str, reason: str) -> None:
         """Take an assignment back."""
         self._send(

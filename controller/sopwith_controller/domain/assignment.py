@@ -101,6 +101,15 @@ def _reachable(state: AssignmentState) -> frozenset[AssignmentState]:
     return frozenset(ahead - {_S.ENDED})
 
 
+@dataclass(frozen=True)
+class RebootWish:
+    """How a computer stands with its reboot, as it tells itself."""
+
+    asked_time: datetime | None
+    wanted: bool = False
+    forced: bool = False
+
+
 def offer(assignment: Assignment, *, now: datetime, start_until: datetime | None) -> Assignment:
     """Write down that a warrant goes out, with its first lease; before the warrant is sent."""
     return replace(
@@ -124,6 +133,7 @@ def apply_progress(
     version_before: str = "",
     reasons: Sequence[Reason] = (),
     next_try_time: datetime | None = None,
+    reboot: RebootWish | None = None,
 ) -> Assignment:
     """Return the assignment after a report; the very same object where the report is late and says nothing new."""
     if assignment.ended or (attempts < assignment.attempts and state is not _S.PREPARING):
@@ -150,6 +160,9 @@ def apply_progress(
         install_started_time=started,
         reported_time=now,
         lost_time=None,
+        reboot_asked_time=assignment.reboot_asked_time or (reboot.asked_time if reboot else None),
+        reboot_wanted=reboot is not None and reboot.wanted,
+        reboot_forced=reboot is not None and reboot.forced,
     )
 
 
@@ -218,6 +231,8 @@ def end(
         next_try_time=None,
         reasons=(),
         stalled_time=None,
+        reboot_wanted=False,
+        reboot_until_time=None,
         ended_time=assignment.ended_time or now,
         reported_time=now if receipt_sha256 else assignment.reported_time,
         lost_time=None,
@@ -229,8 +244,19 @@ def end(
     return Ending(after, EndKind.CORRECTED, assignment.outcome)
 
 
+def takes_place(assignment: Assignment, now: datetime) -> bool:
+    """Tell whether it takes one of the places of `max_concurrency` and of its disruption group.
+
+    Whatever occupies its computer does, but for one that only waits for its reboot: until it has leave nothing happens
+    to the computer, and it may wait for days.
+    """
+    if assignment.state is _S.AWAITING_REBOOT:
+        return assignment.reboot_until_time is not None
+    return occupies(assignment, now)
+
+
 def occupies(assignment: Assignment, now: datetime) -> bool:
-    """Tell whether it takes one of the places of `max_concurrency` and keeps its computer from another rollout.
+    """Tell whether it keeps its computer from another rollout.
 
     Offered and not ended does. Who has no leave to install does not: staged ahead of its window, held, or parked before
     its download with a lease that has run out. A lease that ran out on one that has the files still counts until it is

@@ -58,6 +58,8 @@ def _explanation(state: TickState, assignment: Assignment, wave: int) -> Explana
 
 def _wait(state: TickState, assignment: Assignment, wave: int) -> Wait:
     doing = of_progress(assignment, state.plan.attempts_max)
+    if assignment.state is AssignmentState.AWAITING_REBOOT:
+        return state.waits.get(assignment.id, doing)
     if assignment.state not in BEFORE_INSTALLING or assignment.stalled_time:
         return doing
     if state.rollout_wait:

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime
 
-from sopwith_controller.domain.assignment import occupies
+from sopwith_controller.domain.assignment import takes_place
 from sopwith_controller.domain.openings import opening
 from sopwith_controller.domain.rollout_entities import Assignment
 from sopwith_controller.domain.standing import Wait, of_window
@@ -28,7 +28,7 @@ def groups_at_work(view: RolloutView, now: datetime) -> Mapping[Group, int]:
     """Count who is being updated by group of the disruption budget, before any of them is concluded."""
     if not view.plan.disruption_budget:
         return {}
-    at_work = (one for one in view.assignments if occupies(one, now))
+    at_work = (one for one in view.assignments if takes_place(one, now))
     return Counter(group_of(view, view.computers[one.computer_id]) for one in at_work)
 
 

@@ -100,7 +100,7 @@ def _lease_wait(state: TickState, assignment: Assignment, computer: ComputerView
         held = assignment.start_until_time
         return None if held is not None and held > state.now else _one_too_many(state, computer)
     parked = assignment.state is AssignmentState.PREPARING and not downloads(assignment)
-    return of_other_rollout(computer) or _take_place(state, computer, loads=parked)
+    return of_other_rollout(computer) or take_place(state, computer, loads=parked)
 
 
 def _gave_up_its_place(assignment: Assignment, now: datetime) -> bool:
@@ -112,7 +112,7 @@ def _gave_up_its_place(assignment: Assignment, now: datetime) -> bool:
 
 
 def _renew(state: TickState, assignment: Assignment, computer: ComputerView) -> None:
-    until = _lease_until(state, computer)
+    until = lease_until(state, state.window(computer).last_start)
     held = assignment.start_until_time
     if held is not None and assignment.stalled_time is not None:
         state.at(held if held > state.now else held + WORD_UNDER_WAY)
@@ -123,13 +123,14 @@ def _renew(state: TickState, assignment: Assignment, computer: ComputerView) -> 
     state.at(held - RENEW_WITHIN)
 
 
-def _lease_until(state: TickState, computer: ComputerView) -> datetime:
+def lease_until(state: TickState, last_start: datetime | None) -> datetime:
+    """Return until when a lease that is given now lasts, under a window's last start."""
     view = state.view
     deviated = view.deviations.get("freeze")
     frozen_from = view.freeze_begins
     if deviated and (view.freezes or frozen_from):
         frozen_from = deviated.expires_time  # a freeze holds this rollout from there on, at the earliest
-    limits = [state.now + LEASE, state.window(computer).last_start, view.rollout.deadline_time, frozen_from]
+    limits = [state.now + LEASE, last_start, view.rollout.deadline_time, frozen_from]
     return min(limit for limit in limits if limit is not None)
 
 
@@ -138,7 +139,7 @@ def is_full(state: TickState) -> bool:
     return state.downloads_max is not None and state.found.downloading >= state.downloads_max
 
 
-def _take_place(state: TickState, computer: ComputerView, *, loads: bool) -> Wait | None:
+def take_place(state: TickState, computer: ComputerView, *, loads: bool) -> Wait | None:
     """Take a place among those that are updated at once; say what is full where there is none."""
     if loads and is_full(state):
         return BANDWIDTH
@@ -193,12 +194,12 @@ def offer(state: TickState) -> None:
             if state.found.occupied + measuring < state.plan.max_concurrency:
                 measuring += 1
                 ask(state, assignment)
-        wait = wait or _take_place(state, computer, loads=True)
+        wait = wait or take_place(state, computer, loads=True)
         if wait:
             state.waits[assignment.id] = wait
             state.at(wait.until)
             continue
-        until = _lease_until(state, computer)
+        until = lease_until(state, state.window(computer).last_start)
         state.offered.add(assignment.id)
         state.actions.append(OfferAssignment(assignment.id, assignment.computer_id, wave, until))
         state.at(until - RENEW_WITHIN)

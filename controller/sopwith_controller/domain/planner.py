@@ -23,6 +23,7 @@ from datetime import datetime
 
 from sopwith_controller.domain.explanations import explain_all
 from sopwith_controller.domain.offers import offer, renew_leases
+from sopwith_controller.domain.reboots import lead_reboots
 from sopwith_controller.domain.rollout import ACTIVE_STATES
 from sopwith_controller.domain.rollout_entities import RolloutState
 from sopwith_controller.domain.staging import stage
@@ -65,6 +66,7 @@ def _decide(view: RolloutView, now: datetime, *, explaining: bool) -> TickState:
     if not state.found.unended:
         _finish(state)
         return state
+    lead_reboots(state)
     renew_leases(state)
     if running and not state.rollout_wait:
         offer(state)

@@ -136,6 +136,14 @@ class Assignment:
     """Since when its computer, in contact, tells nothing for longer than its state allows; None where it goes on."""
     lost_time: datetime | None = None
     """Since when its computer is silent for three heartbeats while it was being changed; None when it is not."""
+    reboot_asked_time: datetime | None = None
+    """Since when it waits, or waited, for its reboot; None: it never did."""
+    reboot_wanted: bool = False
+    """It would reboot now, had it leave."""
+    reboot_forced: bool = False
+    """Its computer may not be waited for any more: no window holds its reboot."""
+    reboot_until_time: datetime | None = None
+    """Leave to reboot: latest start that was granted so far; it takes a place until it is taken back."""
 
     @property
     def lost(self) -> bool:

@@ -57,7 +57,7 @@ def of_rollout(view: RolloutView) -> Wait | None:
     if rollout.state is RolloutState.RUNNING:
         if view.release_withdrawn:
             return Wait("none", f"{view.plan.release} was withdrawn; what runs is followed to its end")
-        return _of_approval(view) or _of_freeze(view)
+        return _of_approval(view) or of_freeze(view)
     wait = _OF_STATES[rollout.state]
     return replace(wait, message=wait.message or rollout.state_reason, remedy=wait.remedy.format(id=rollout.id))
 
@@ -69,7 +69,8 @@ def _of_approval(view: RolloutView) -> Wait | None:
     return Wait("approval", text, f"sopwith rollout abort {view.rollout.id} --reason TEXT, and create it anew")
 
 
-def _of_freeze(view: RolloutView) -> Wait | None:
+def of_freeze(view: RolloutView) -> Wait | None:
+    """Return the freeze in force that no deviation opens."""
     if not view.freezes or "freeze" in view.deviations:
         return None
     freeze = view.freezes[0]

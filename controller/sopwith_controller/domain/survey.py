@@ -7,7 +7,7 @@ numbers that the rest of a tick works on without looking at every assignment aga
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from sopwith_controller.domain.assignment import MAY_BE_LOST, occupies
+from sopwith_controller.domain.assignment import MAY_BE_LOST, takes_place
 from sopwith_controller.domain.endings import conclude
 from sopwith_controller.domain.not_started import group_of, groups_at_work, stood_in_the_way
 from sopwith_controller.domain.readiness import READY
@@ -27,8 +27,6 @@ from sopwith_controller.domain.waves import Tally, is_unsafe
 from sopwith_formats.vocabulary import BEFORE_INSTALLING, AssignmentState, Outcome
 
 _ENDED, _PENDING, _SUCCEEDED = AssignmentState.ENDED, AssignmentState.PENDING, Outcome.SUCCEEDED
-REBOOT_PATIENCE = timedelta(minutes=30)
-"""How long a computer may take from REBOOTING to its first word; then it is lost."""
 
 
 @dataclass
@@ -46,7 +44,9 @@ class Survey:
     doubtful: list[list[Assignment]] = field(default_factory=list)
     """By wave: those before DOWNLOADING whose computer may not be available; spares a long look at all the others."""
     left_to_start: int = 0
-    """Unended and before INSTALLING."""
+    """Unended, and an install or a reboot can still be kept from them."""
+    awaiting_reboot: list[Assignment] = field(default_factory=list)
+    """Unended and AWAITING_REBOOT, in plan order."""
     installing: int = 0
     """Unended and from INSTALLING on."""
     downloading: int = 0
@@ -114,7 +114,7 @@ def survey(view: RolloutView, now: datetime, rollout_wait: Wait | None) -> Surve
             _add_active(found, tallies[assignment.wave], view, assignment, now)
     for tally, wave in zip(tallies, members, strict=True):
         tally.unended = len(wave)
-    found.left_to_start = found.unended - found.installing
+    found.left_to_start = found.unended - found.installing + len(found.awaiting_reboot)
     if deadline is not None and not deadline_passed and found.unended:
         found.times.append(deadline)
     return found
@@ -147,13 +147,15 @@ def _add_active(found: Survey, tally: Tally, view: RolloutView, assignment: Assi
             found.doubtful[assignment.wave].append(assignment)
         found.downloading += computer.connected and assignment.stalled_time is None and downloads(assignment)
         _watch_progress(found, view, assignment, computer, now)
-        if not occupies(assignment, now):
-            return
     else:
         found.installing += 1
-        _watch(found, assignment, computer, now, view.rollout.counted_from)
+        _watch(found, view, assignment, computer, now)
         _watch_progress(found, view, assignment, computer, now)
-        tally.awaiting_reboot += assignment.state is AssignmentState.AWAITING_REBOOT
+        if assignment.state is AssignmentState.AWAITING_REBOOT:
+            tally.awaiting_reboot += 1
+            found.awaiting_reboot.append(assignment)
+    if not takes_place(assignment, now):
+        return
     found.occupied += 1
     if view.plan.disruption_budget:
         group = group_of(view, computer)
@@ -179,17 +181,16 @@ def _add_end(found: Survey, tally: Tally, assignment: Assignment, action: EndAss
     found.unsafe = found.unsafe or action.outcome == Outcome.UNREACHABLE
 
 
-def _watch(
-    found: Survey, assignment: Assignment, computer: ComputerView, now: datetime, counted_from: datetime | None
-) -> None:
+def _watch(found: Survey, view: RolloutView, assignment: Assignment, computer: ComputerView, now: datetime) -> None:
     """Notice a computer that fell silent while it was being changed, and one that came back."""
+    counted_from = view.rollout.counted_from
     since = assignment.lost_time
     if computer.connected:
         if since is not None:
             found.actions.append(UnmarkLost(assignment.id, assignment.computer_id))
         return
     if since is None:
-        silent = _silent_time(assignment, computer)
+        silent = _silent_time(assignment, computer, timedelta(seconds=view.reboot.confirm_seconds))
         if silent is None:
             return
         if silent > now:
@@ -217,9 +218,10 @@ def _watch_progress(
     found.actions.append(MarkStalled(assignment.id, assignment.computer_id, heard_time(assignment) or now))
 
 
-def _silent_time(assignment: Assignment, computer: ComputerView) -> datetime | None:
+def _silent_time(assignment: Assignment, computer: ComputerView, patience: timedelta) -> datetime | None:
+    """Return when one counts as lost; `patience` is how long a reboot may take until its first word."""
     if assignment.state in MAY_BE_LOST:
         return computer.offline_time
     if assignment.state is AssignmentState.REBOOTING and computer.offline_time is not None:
-        return max(computer.offline_time, (assignment.reported_time or computer.offline_time) + REBOOT_PATIENCE)
+        return max(computer.offline_time, (assignment.reported_time or computer.offline_time) + patience)
     return None

@@ -18,6 +18,7 @@ from sopwith_controller.domain.incident_entities import Freeze
 from sopwith_controller.domain.plan import Plan
 from sopwith_controller.domain.rollout_entities import Assignment, Rollout
 from sopwith_controller.domain.time_limits import INSTALL_TIMEOUT
+from sopwith_formats.sop_policy import Reboot
 from sopwith_formats.vocabulary import Outcome
 
 
@@ -74,6 +75,8 @@ class RolloutView:
     """How long the release's updates take."""
     freeze_begins: datetime | None = None
     """When the next freeze begins that is known ahead: no lease reaches into it."""
+    reboot: Reboot = field(default_factory=Reboot)
+    """When its computers may reboot, and how long that may take; of the SOP revision that the rollout cited."""
     install_timeout: timedelta = INSTALL_TIMEOUT
     """After so long a computer ends an attempt to install; of the SOP revision that the rollout cited."""
     deviations: Mapping[str, Deviation] = field(default_factory=dict)
@@ -121,6 +124,24 @@ class RenewLease:
 @dataclass(frozen=True)
 class HoldLease:
     """Take the lease back from a connected computer: not now, stay prepared. `start_until_time` becomes None."""
+
+    assignment: str
+    computer: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class LeaseReboot:
+    """Let its computer, which is connected, reboot until then; `reboot_until_time` becomes that."""
+
+    assignment: str
+    computer: str
+    reboot_until: datetime
+
+
+@dataclass(frozen=True)
+class HoldReboot:
+    """Take the leave to reboot back, or note that it was never used. `reboot_until_time` becomes None."""
 
     assignment: str
     computer: str
@@ -241,6 +262,8 @@ Action = (
     OfferAssignment
     | RenewLease
     | HoldLease
+    | LeaseReboot
+    | HoldReboot
     | MoveAssignment
     | EndAssignment
     | MarkLost

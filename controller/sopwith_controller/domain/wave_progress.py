@@ -262,7 +262,11 @@ def _suspends(state: TickState, crossing: Crossing | None) -> bool:
     """Suspend where a threshold is crossed and something is left to start."""
     if crossing is None or not state.found.left_to_start:
         return False
-    reason = f"{crossing.reason}; {state.found.left_to_start} computers are not touched"
+    waiting = len(state.found.awaiting_reboot)
+    untouched = state.found.left_to_start - waiting
+    words = [f"{untouched} computers are not touched"] if untouched or not waiting else []
+    words += [f"{waiting} installed it and are not rebooted"] if waiting else []
+    reason = f"{crossing.reason}; {', '.join(words)}"
     state.actions.append(
         Suspend(
             reason=reason,

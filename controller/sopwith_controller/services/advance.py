@@ -25,6 +25,8 @@ from sopwith_controller.domain.tick import (
     EndAssignment,
     FinishAbort,
     HoldLease,
+    HoldReboot,
+    LeaseReboot,
     MarkLost,
     MarkStalled,
     MarkWaveEnded,
@@ -194,6 +196,8 @@ class _Tick:
     async def _act(self, action: Action) -> None:
         if isinstance(action, (OfferAssignment, RenewLease, HoldLease, MoveAssignment)):
             await self._lead(action)
+        elif isinstance(action, (LeaseReboot, HoldReboot)):
+            self._lead_reboot(action)
         elif isinstance(action, EndAssignment):
             await self._end(action)
         elif isinstance(action, MarkStalled):
@@ -224,6 +228,16 @@ class _Tick:
         else:
             self.acted = True
             self._put(replace(before, wave=action.wave, waiting=action.reason))
+
+    def _lead_reboot(self, action: LeaseReboot | HoldReboot) -> None:
+        before, freeze = self._assignments[action.assignment], self._deviations.get("freeze")
+        until = action.reboot_until if isinstance(action, LeaseReboot) else None
+        reason = action.reason if isinstance(action, HoldReboot) else ""
+        self._put(replace(before, reboot_until_time=until, waiting=reason))
+        despite = freeze.id if freeze else ""
+        self._later(
+            lambda: self._gateway.lease_reboot(before.computer_id, before.id, until, reason, despite_freeze=despite)
+        )
 
     def tell_leases(self) -> None:
         """Tell the leases that are out again: a deviation from freezes came into force for them, or ended."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from sopwith_controller.domain.assignment import RebootWish
 from sopwith_controller.domain.entities import Readiness, Reason
 from sopwith_controller.domain.receipt_chain import Place
 from sopwith_formats.vocabulary import AssignmentState
@@ -27,6 +28,7 @@ class ProgressReported:
     version_before: str = ""
     reasons: tuple[Reason, ...] = ()
     next_try_time: datetime | None = None
+    reboot: RebootWish | None = None
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,8 @@ class Reconciliation:
     warrants: tuple[Warrant, ...]
     leases: tuple[tuple[str, datetime | None, str], ...]
     """Assignment, latest start (None for a hold), and the deviation by which no freeze holds it."""
+    reboots: tuple[tuple[str, datetime | None, str], ...]
+    """The same for leave to reboot."""
     withdrawals: tuple[str, ...]
     rollouts: frozenset[str]
 
@@ -106,6 +108,7 @@ class Dispatch:
             computer=computer,
             warrants=tuple(await self._missing(unit, computer, assignments, arrival)),
             leases=tuple([lease async for lease in self._leases(unit, assignments, arrival)]),
+            reboots=tuple([lease async for lease in self._reboots(unit, assignments)]),
             withdrawals=tuple(entry.assignment_id for entry in arrival.journal if entry.assignment_id not in mine),
             rollouts=frozenset(assignment.rollout_id for assignment in assignments),
         )
@@ -118,6 +121,11 @@ class Dispatch:
             reason = "" if start_until else "the controller gave no leave to start"
             await self._gateway.renew_lease(
                 found.computer.id, assignment_id, start_until, reason, despite_freeze=despite
+            )
+        for assignment_id, reboot_until, despite in found.reboots:
+            reason = "" if reboot_until else "the controller gave no leave to reboot"
+            await self._gateway.lease_reboot(
+                found.computer.id, assignment_id, reboot_until, reason, despite_freeze=despite
             )
         for assignment_id in found.withdrawals:
             await self._gateway.withdraw(found.computer.id, assignment_id, "the controller has ended it")
@@ -168,6 +176,16 @@ class Dispatch:
         for assignment in assignments:
             if assignment.id in journal and assignment.state in BEFORE_INSTALLING:
                 lease = assignment.start_until_time
+                freeze = (await self._deviations(unit, assignment.rollout_id, now)).get("freeze")
+                yield assignment.id, lease if lease is not None and lease > now else None, freeze.id if freeze else ""
+
+    async def _reboots(
+        self, unit: UnitOfWork, assignments: Sequence[Assignment]
+    ) -> AsyncIterator[tuple[str, datetime | None, str]]:
+        now = self._clock.now()
+        for assignment in assignments:
+            if assignment.state is AssignmentState.AWAITING_REBOOT:
+                lease = assignment.reboot_until_time
                 freeze = (await self._deviations(unit, assignment.rollout_id, now)).get("freeze")
                 yield assignment.id, lease if lease is not None and lease > now else None, freeze.id if freeze else ""
 

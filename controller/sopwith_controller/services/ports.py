@@ -191,6 +191,18 @@ class AgentGateway(Protocol):
         """Say until when it may start, None says hold; and the deviation by which no freeze holds it, empty: none."""
         ...
 
+    async def lease_reboot(
+        self,
+        computer_id: str,
+        assignment_id: str,
+        reboot_until: datetime | None,
+        reason: str = "",
+        *,
+        despite_freeze: str = "",
+    ) -> None:
+        """Say until when it may reboot, None says: not now; and the deviation by which no freeze holds it."""
+        ...
+
     async def withdraw(self, computer_id: str, assignment_id: str, reason: str) -> None:
         """Take an assignment back."""
         ...

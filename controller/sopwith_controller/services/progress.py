@@ -224,6 +224,7 @@ class _Batch:
             version_before=content.version_before,
             reasons=content.reasons,
             next_try_time=content.next_try_time,
+            reboot=content.reboot,
         )
         if after is not before:
             self._put_assignment(after, moved=replace(before, percent=after.percent, reported_time=self._now) != after)

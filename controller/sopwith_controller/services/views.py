@@ -84,6 +84,7 @@ class Views:
             estimates=await self._estimates_of(unit, rollout, name),
             freeze_begins=await unit.freezes.next_start(now),
             install_timeout=await self._install_timeout(unit, rollout),
+            reboot=(await self._records.policy(unit, rollout)).reboot,
             deviations=covering.deviations,
             approved=await is_approved(unit, rollout, self._records),
         )

@@ -8,6 +8,7 @@ from typing import Any
 
 from sopwith_controller.domain import assignment as mirror
 from sopwith_controller.domain import rollout as lifecycle
+from sopwith_controller.domain.deviation import Deviation
 from sopwith_controller.domain.durations import Estimates
 from sopwith_controller.domain.entities import Computer, ComputerState, Readiness, Reason, Release, ReleaseState
 from sopwith_controller.domain.incident_entities import Freeze
@@ -23,6 +24,8 @@ from sopwith_controller.domain.tick import (
     Explanation,
     FinishAbort,
     HoldLease,
+    HoldReboot,
+    LeaseReboot,
     MarkLost,
     MarkStalled,
     MarkWaveEnded,
@@ -47,6 +50,7 @@ from sopwith_formats.sop_policy import (
     ErrorThreshold,
     Limits,
     Range,
+    Reboot,
     Records,
     Review,
     Roles,
@@ -210,6 +214,8 @@ class World:
     estimates: Estimates = field(default_factory=Estimates)
     freeze_begins: datetime | None = None
     withdrawn: bool = False
+    reboot: Reboot = field(default_factory=Reboot)
+    deviations: dict[str, Deviation] = field(default_factory=dict)
     decision: TickDecision = field(default_factory=TickDecision)
     log: list[object] = field(default_factory=list)
     answers_readiness: bool = True
@@ -247,6 +253,8 @@ class World:
             self.withdrawn,
             self.estimates,
             self.freeze_begins,
+            reboot=self.reboot,
+            deviations=self.deviations,
         )
 
     def set(self, number: int, **changes: Any) -> None:
@@ -309,6 +317,7 @@ class World:
             self.set(number, measure_asked_time=self.now)
 
     def _change(self, action: Any) -> None:
+        """Carry out what concerns one assignment; an action that is not known here changes nothing for ever."""
         assignment = self.assignments[action.assignment]
         match action:
             case OfferAssignment(start_until=until):
@@ -317,6 +326,9 @@ class World:
                 self.put(mirror.renew(assignment, now=self.now, start_until=until))
             case HoldLease(reason=reason):
                 self.put(replace(assignment, start_until_time=None, waiting=reason))
+            case LeaseReboot() | HoldReboot():
+                until = getattr(action, "reboot_until", None)
+                self.put(replace(assignment, reboot_until_time=until))
             case MoveAssignment(wave=wave):
                 self.put(replace(assignment, wave=wave))
             case EndAssignment(outcome=outcome, symptom=symptom, detail=detail):
@@ -327,8 +339,6 @@ class World:
                 self.put(replace(assignment, stalled_time=since))
             case UnmarkLost():
                 self.put(replace(assignment, lost_time=None))
-            case _:
-                raise AssertionError(action)
 
     def put(self, assignment: Assignment) -> None:
         self.assignments[assignment.id] = assignment

@@ -1,5 +1,7 @@
 """Every assignment ends: deadline, abort, withdrawal, lost contact."""
 
+from datetime import timedelta
+
 import pytest
 
 from sopwith_controller.domain import rollout as lifecycle
@@ -8,7 +10,6 @@ from sopwith_controller.domain.entities import Readiness, Reason
 from sopwith_controller.domain.incident_entities import Freeze
 from sopwith_controller.domain.planner import plan_tick
 from sopwith_controller.domain.rollout_entities import RolloutState
-from sopwith_controller.domain.survey import REBOOT_PATIENCE
 from sopwith_controller.domain.tick import (
     Complete,
     ComputerView,
@@ -22,7 +23,7 @@ from sopwith_controller.domain.tick import (
     UnmarkLost,
 )
 from sopwith_controller.domain.time_limits import INSTALL_TIMEOUT
-from sopwith_formats.sop_policy import Window
+from sopwith_formats.sop_policy import Reboot, Window
 from sopwith_formats.vocabulary import AssignmentState, Outcome
 from tests.controller.domain.builders import (
     HOUR,
@@ -210,6 +211,9 @@ def test_computer_that_falls_silent_mid_install_is_lost_and_found_again():
     assert "fell silent" in world.why(0).message
     world.back(0)
     assert world.tick() == [UnmarkLost("a0", "c0")]
+
+
+REBOOT_PATIENCE = timedelta(seconds=Reboot().confirm_seconds)
 
 
 def test_computer_that_waits_for_its_reboot_is_never_lost_and_holds_no_wave():

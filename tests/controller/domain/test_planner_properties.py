@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sopwith_controller.domain import rollout as lifecycle
-from sopwith_controller.domain.assignment import occupies
+from sopwith_controller.domain.assignment import takes_place
 from sopwith_controller.domain.incident_entities import Freeze
 from sopwith_controller.domain.plan import Plan, PlanThresholds
 from sopwith_controller.domain.rollout_entities import RolloutState
@@ -98,7 +98,7 @@ def check(world: World, actions: list[object], before: RolloutState) -> None:
         assert found.in_service
         assert found.readiness.verdict == "READY"
     if offers:
-        occupied = [a for a in world.assignments.values() if occupies(a, world.now)]
+        occupied = [a for a in world.assignments.values() if takes_place(a, world.now)]
         assert len(occupied) <= world.plan.max_concurrency
 
 

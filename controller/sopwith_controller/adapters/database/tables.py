@@ -249,7 +249,9 @@ assignments = Table(
     *_maybe_times("ended_time", "reported_time"),
     *_lines("waiting", "warrant_sha256", "receipt_sha256"),
     *_flags("replaced"),
-    *_maybe_times("stalled_time", "lost_time"),
+    *_maybe_times("stalled_time", "lost_time", "reboot_asked_time"),
+    *_flags("reboot_wanted", "reboot_forced"),
+    *_maybe_times("reboot_until_time"),
     _changes(),
 )
 Index(None, assignments.c.rollout_id, assignments.c.position)

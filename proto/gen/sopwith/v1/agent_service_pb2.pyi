@@ -344,6 +344,7 @@ class Progress(google.protobuf.message.Message):
     VERSION_BEFORE_FIELD_NUMBER: builtins.int
     REASONS_FIELD_NUMBER: builtins.int
     NEXT_TRY_TIME_FIELD_NUMBER: builtins.int
+    REBOOT_FIELD_NUMBER: builtins.int
     assignment_id: builtins.str
     """The assignment."""
     state: builtins.str
@@ -370,6 +371,10 @@ class Progress(google.protobuf.message.Message):
     def next_try_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
         """When it tries again; unset when it waits for the controller."""
 
+    @property
+    def reboot(self) -> Global___RebootWish:
+        """How it stands with its reboot; set while AWAITING_REBOOT and REBOOTING."""
+
     def __init__(
         self,
         *,
@@ -383,11 +388,47 @@ class Progress(google.protobuf.message.Message):
         version_before: builtins.str = ...,
         reasons: collections.abc.Iterable[sopwith.v1.computer_pb2.Reason] | None = ...,
         next_try_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        reboot: Global___RebootWish | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["entered_time", b"entered_time", "next_try_time", b"next_try_time"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["assignment_id", b"assignment_id", "attempts", b"attempts", "detail", b"detail", "entered_time", b"entered_time", "next_try_time", b"next_try_time", "percent", b"percent", "reasons", b"reasons", "state", b"state", "symptom", b"symptom", "version_before", b"version_before"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["entered_time", b"entered_time", "next_try_time", b"next_try_time", "reboot", b"reboot"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["assignment_id", b"assignment_id", "attempts", b"attempts", "detail", b"detail", "entered_time", b"entered_time", "next_try_time", b"next_try_time", "percent", b"percent", "reasons", b"reasons", "reboot", b"reboot", "state", b"state", "symptom", b"symptom", "version_before", b"version_before"]) -> None: ...
 
 Global___Progress: typing_extensions.TypeAlias = Progress
+
+@typing.final
+class RebootWish(google.protobuf.message.Message):
+    """RebootWish tells how a computer stands with the reboot that an assignment needs."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    WANTED_FIELD_NUMBER: builtins.int
+    FORCED_FIELD_NUMBER: builtins.int
+    ASKED_TIME_FIELD_NUMBER: builtins.int
+    DEFERRALS_FIELD_NUMBER: builtins.int
+    wanted: builtins.bool
+    """Tells whether it would reboot now, had it leave; false while people or commands put it off, and where only people
+    reboot it.
+    """
+    forced: builtins.bool
+    """Tells whether its deadline passed or its deferrals are spent, so that its window counts no more."""
+    deferrals: builtins.int
+    """How often its drain commands refused."""
+    @property
+    def asked_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """Since when it waits for the reboot."""
+
+    def __init__(
+        self,
+        *,
+        wanted: builtins.bool = ...,
+        forced: builtins.bool = ...,
+        asked_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        deferrals: builtins.int = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["asked_time", b"asked_time"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["asked_time", b"asked_time", "deferrals", b"deferrals", "forced", b"forced", "wanted", b"wanted"]) -> None: ...
+
+Global___RebootWish: typing_extensions.TypeAlias = RebootWish
 
 @typing.final
 class Receipt(google.protobuf.message.Message):
@@ -498,6 +539,7 @@ class ControllerMessage(google.protobuf.message.Message):
     TRUST_BUNDLE_UPDATE_FIELD_NUMBER: builtins.int
     CHECKPOINT_UPDATE_FIELD_NUMBER: builtins.int
     DRAIN_FIELD_NUMBER: builtins.int
+    REBOOT_LEASE_FIELD_NUMBER: builtins.int
     @property
     def welcome(self) -> Global___Welcome:
         """Answer to Hello."""
@@ -546,6 +588,10 @@ class ControllerMessage(google.protobuf.message.Message):
     def drain(self) -> Global___Drain:
         """The controller goes away for a moment."""
 
+    @property
+    def reboot_lease(self) -> Global___RebootLease:
+        """Whether a computer may reboot for an assignment."""
+
     def __init__(
         self,
         *,
@@ -561,10 +607,11 @@ class ControllerMessage(google.protobuf.message.Message):
         trust_bundle_update: Global___TrustBundleUpdate | None = ...,
         checkpoint_update: Global___CheckpointUpdate | None = ...,
         drain: Global___Drain | None = ...,
+        reboot_lease: Global___RebootLease | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["ack", b"ack", "checkpoint_update", b"checkpoint_update", "content", b"content", "drain", b"drain", "freeze", b"freeze", "lease_renewal", b"lease_renewal", "measure_request", b"measure_request", "sop_update", b"sop_update", "source_designation", b"source_designation", "trust_bundle_update", b"trust_bundle_update", "warrant", b"warrant", "welcome", b"welcome", "withdraw", b"withdraw"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["ack", b"ack", "checkpoint_update", b"checkpoint_update", "content", b"content", "drain", b"drain", "freeze", b"freeze", "lease_renewal", b"lease_renewal", "measure_request", b"measure_request", "sop_update", b"sop_update", "source_designation", b"source_designation", "trust_bundle_update", b"trust_bundle_update", "warrant", b"warrant", "welcome", b"welcome", "withdraw", b"withdraw"]) -> None: ...
-    def WhichOneof(self, oneof_group: typing.Literal["content", b"content"]) -> typing.Literal["welcome", "warrant", "lease_renewal", "withdraw", "freeze", "measure_request", "ack", "sop_update", "source_designation", "trust_bundle_update", "checkpoint_update", "drain"] | None: ...
+    def HasField(self, field_name: typing.Literal["ack", b"ack", "checkpoint_update", b"checkpoint_update", "content", b"content", "drain", b"drain", "freeze", b"freeze", "lease_renewal", b"lease_renewal", "measure_request", b"measure_request", "reboot_lease", b"reboot_lease", "sop_update", b"sop_update", "source_designation", b"source_designation", "trust_bundle_update", b"trust_bundle_update", "warrant", b"warrant", "welcome", b"welcome", "withdraw", b"withdraw"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["ack", b"ack", "checkpoint_update", b"checkpoint_update", "content", b"content", "drain", b"drain", "freeze", b"freeze", "lease_renewal", b"lease_renewal", "measure_request", b"measure_request", "reboot_lease", b"reboot_lease", "sop_update", b"sop_update", "source_designation", b"source_designation", "trust_bundle_update", b"trust_bundle_update", "warrant", b"warrant", "welcome", b"welcome", "withdraw", b"withdraw"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["content", b"content"]) -> typing.Literal["welcome", "warrant", "lease_renewal", "withdraw", "freeze", "measure_request", "ack", "sop_update", "source_designation", "trust_bundle_update", "checkpoint_update", "drain", "reboot_lease"] | None: ...
 
 Global___ControllerMessage: typing_extensions.TypeAlias = ControllerMessage
 
@@ -683,6 +730,39 @@ class LeaseRenewal(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["assignment_id", b"assignment_id", "despite_freeze", b"despite_freeze", "reason", b"reason", "start_until_time", b"start_until_time"]) -> None: ...
 
 Global___LeaseRenewal: typing_extensions.TypeAlias = LeaseRenewal
+
+@typing.final
+class RebootLease(google.protobuf.message.Message):
+    """RebootLease says until when a computer may reboot for an assignment."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ASSIGNMENT_ID_FIELD_NUMBER: builtins.int
+    REBOOT_UNTIL_TIME_FIELD_NUMBER: builtins.int
+    REASON_FIELD_NUMBER: builtins.int
+    DESPITE_FREEZE_FIELD_NUMBER: builtins.int
+    assignment_id: builtins.str
+    """The assignment."""
+    reason: builtins.str
+    """Why not now, for people; empty when it may."""
+    despite_freeze: builtins.str
+    """Id of the deviation by which it may reboot although a freeze is in force; empty where a freeze holds it."""
+    @property
+    def reboot_until_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """Latest time at which the reboot may start; unset means: not now, wait."""
+
+    def __init__(
+        self,
+        *,
+        assignment_id: builtins.str = ...,
+        reboot_until_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        reason: builtins.str = ...,
+        despite_freeze: builtins.str = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["reboot_until_time", b"reboot_until_time"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["assignment_id", b"assignment_id", "despite_freeze", b"despite_freeze", "reason", b"reason", "reboot_until_time", b"reboot_until_time"]) -> None: ...
+
+Global___RebootLease: typing_extensions.TypeAlias = RebootLease
 
 @typing.final
 class Withdraw(google.protobuf.message.Message):
