@@ -1,6 +1,6 @@
 # Sopwith: every command of the house. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format proto proto-check lock simulate clock-changes fuzz bench docs docs-check build system-tools clean
+.PHONY: help demo test check format proto proto-check lock simulate crash clock-changes fuzz bench docs docs-check build system-tools clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -86,6 +86,9 @@ LOCK_OPTIONS := -q --universal --python-version 3.11 --generate-hashes --no-emit
 simulate: .venv/.developed ## Run a whole fleet by a seed: SEED= SEEDS= COMPUTERS= JOBS=
 	$(BIN)/python -m tests.simulation --seed $(SEED) --seeds $(SEEDS) --computers $(COMPUTERS) --jobs $(JOBS)
 
+crash: .venv/.developed ## Kill the agent at every call and cut its power, in half an hour
+	$(BIN)/python -m tests.faults.crash $(CRASH_OPTIONS)
+
 clock-changes: .venv/.developed ## Try windows on every day of every clock, 2026 to 2036, in minutes
 	SOPWITH_EVERY_DAY=1 $(BIN)/python -m pytest -q --timeout 3600 tests/controller/domain/test_clock_changes.py
 
@@ -99,7 +102,7 @@ build: .venv/.developed ## Build the wheel and the source distribution
 	$(BIN)/uv build -q
 
 system-tools: ## Install the system programs that some tests need (Debian, root)
-	apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends libharfbuzz-subset0 libpangoft2-1.0-0 faketime gpg gpg-agent python3-venv rpm strace
+	apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends libharfbuzz-subset0 libpangoft2-1.0-0 faketime gpg gpg-agent python3-venv rpm strace e2fsprogs mount
 
 clean: ## Remove what the other targets made
 	rm -rf .venv dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*

@@ -73,6 +73,7 @@ def running_agent(state: Path, root: Path, settings: Settings) -> Iterator[Sessi
     """Give a session that is ready to run, alone on its state folder; raise SettingsError when it cannot be."""
     IdentityStore(state / "identity").trust()  # named before the folder is made or locked: most often it is missing
     with state_folder.held(state):
+        state_folder.clear_leftovers(state)
         base = _base(state, root)
         root.mkdir(parents=True, exist_ok=True)
         yield _session(base, settings)

@@ -12,6 +12,7 @@ content stands and nothing is left lying beside it; only a power cut may leave a
 """
 
 import contextlib
+import glob
 import os
 import secrets
 from pathlib import Path
@@ -110,6 +111,20 @@ def flush_tree(path: Path) -> None:
 def sweep(folder: Path) -> None:
     """Remove what power cuts left in the folder; call it only where nobody else is writing."""
     for leftover in folder.glob(f".*{_SUFFIX}"):
+        _forget(leftover)
+
+
+def sweep_tree(folder: Path) -> None:
+    """Sweep the folder and every folder below it; links are not followed."""
+    for name, _, files in os.walk(folder):
+        for leftover in files:
+            if leftover.startswith(".") and leftover.endswith(_SUFFIX):
+                _forget(Path(name) / leftover)
+
+
+def sweep_beside(path: Path) -> None:
+    """Remove what power cuts left of this one name's changes, in a folder that is not wholly ours."""
+    for leftover in path.parent.glob(f".{glob.escape(path.name[:200])}.*{_SUFFIX}"):
         _forget(leftover)
 
 

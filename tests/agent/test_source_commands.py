@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from sopwith_agent import source_commands
-from tests.faults.hostile_source import HostileServer, SourceRepository, send, serving
+from tests.faults.answers import send
+from tests.faults.hostile_source import HostileServer, SourceRepository, serving
 
 
 @pytest.fixture

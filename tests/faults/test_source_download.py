@@ -14,15 +14,8 @@ from sopwith_agent.adapters.source_download import Downloader, file_name, file_u
 from sopwith_agent.adapters.source_transport import TransferLimits, Transport
 from sopwith_agent.domain.errors import StepError
 from sopwith_formats.vocabulary import Symptom
-from tests.faults.hostile_source import (
-    HostileServer,
-    SourceRepository,
-    drip,
-    pour_endlessly,
-    send,
-    serve_honestly,
-    serving,
-)
+from tests.faults.answers import drip, pour_endlessly, send, serve_honestly
+from tests.faults.hostile_source import HostileServer, SourceRepository, serving
 
 CONTENT = os.urandom(200_000)
 HALF = 100_000

@@ -15,15 +15,8 @@ from sopwith_agent.adapters.source_metadata import SourceMetadata, SourceState
 from sopwith_agent.adapters.source_transport import TransferLimits, Transport
 from sopwith_agent.domain.errors import StepError
 from sopwith_formats.vocabulary import Symptom
-from tests.faults.hostile_source import (
-    HostileServer,
-    SourceRepository,
-    drip,
-    drip_headers,
-    pour_endlessly,
-    send,
-    serving,
-)
+from tests.faults.answers import drip, drip_headers, pour_endlessly, send
+from tests.faults.hostile_source import HostileServer, SourceRepository, serving
 
 IMPATIENT = TransferLimits(connect_timeout_seconds=2, window_seconds=0.5, floor_bytes_per_second=1024)
 

@@ -15,7 +15,7 @@ from typing import Any
 from sopwith_agent.domain.errors import SettingsError
 from sopwith_agent.domain.record import Record
 from sopwith_formats import canonical_json
-from sopwith_formats.durable import durable_replace, make_private_folder
+from sopwith_formats.durable import durable_replace, make_private_folder, sweep_tree
 from sopwith_formats.errors import FormatError
 from sopwith_formats.units import format_time
 
@@ -44,6 +44,11 @@ def held(state: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def clear_leftovers(state: Path) -> None:
+    """Remove the unfinished files that killed agents and power cuts left anywhere in the folder; only while held."""
+    sweep_tree(state)
 
 
 def running(state: Path) -> bool:

@@ -2,11 +2,14 @@
 
 Decides what a receipt says, and what the started record says before it. Rules: the record with its outcome is durable
 before the receipt is handed to the outbox, so that a restart in between makes the same receipt and not a second one;
-the version after is read back from the computer; clearing away comes last and its failure changes nothing.
+the version after is read back from the computer; clearing away comes before the record says that all is done, so that
+a restart in between clears away too, and its failure changes nothing.
 """
 
+import contextlib
 import hashlib
 import shutil
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
 
@@ -37,6 +40,8 @@ def report(record: Record, bench: Workbench) -> Record:
     """Hand the receipt of an ended record to the outbox, and clear away."""
     warrant = record.warrant
     bench.outbox.ended(receipt_of(record, bench.computer_id()))
+    shutil.rmtree(bench.folder(record), ignore_errors=True)
+    bench.orders.forget(warrant.assignment_id)
     record = replace(record, reported=True)
     bench.journal.save(record)
     _log.info(
@@ -47,9 +52,16 @@ def report(record: Record, bench: Workbench) -> Record:
         symptom=record.symptom,
         detail=record.detail,
     )
-    shutil.rmtree(bench.folder(record), ignore_errors=True)
-    bench.orders.forget(warrant.assignment_id)
     return record
+
+
+def clear_strangers(records: Iterable[Record], bench: Workbench) -> None:
+    """Remove staged files that belong to none of the unfinished records: nobody else would ever do it."""
+    known = {bench.folder(record).name for record in records}
+    with contextlib.suppress(OSError):
+        for folder in bench.staging.iterdir():
+            if folder.name not in known:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def started_record(record: Record, bench: Workbench) -> Receipt:

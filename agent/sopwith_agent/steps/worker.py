@@ -19,6 +19,7 @@ import structlog
 from sopwith_agent.domain import limits
 from sopwith_agent.domain.errors import JournalError, StepError
 from sopwith_agent.domain.record import Record
+from sopwith_agent.steps.closing import clear_strangers
 from sopwith_agent.steps.prepare import check_warrant
 from sopwith_agent.steps.runner import Advance, Runner
 from sopwith_agent.steps.workbench import Workbench
@@ -131,10 +132,10 @@ class Worker:
             self._advance(job)
 
     def _take_up_journal(self) -> None:
-        for record in self._bench.journal.records():
+        records = [record for record in self._bench.journal.records() if not (record.ended and record.reported)]
+        clear_strangers(records, self._bench)
+        for record in records:
             assignment_id = record.warrant.assignment_id
-            if record.ended and record.reported:
-                continue
             if record.state not in BEFORE_INSTALLING and not record.ended:
                 self._bench.orders.resume_start(assignment_id)
             with self._changed:

@@ -24,6 +24,7 @@ from sopwith_formats.durable import (
     durable_symlink,
     flush_folder,
     make_private_folder,
+    sweep_beside,
 )
 from sopwith_formats.errors import FormatError
 from sopwith_formats.vocabulary import Symptom
@@ -84,6 +85,7 @@ class Place:
         for child in self.folder.iterdir():
             if child.name.startswith(PASSING):
                 shutil.rmtree(child, ignore_errors=True)
+        sweep_beside(self.link)
         flush_folder(self.folder)
 
 

@@ -1,0 +1,137 @@
+"""What a computer's disk forgets: nothing when only a process dies, all that was not flushed when the power goes.
+
+`FolderDisk` is a folder that is copied back before each point. `ImageDisk` is an ext4 image on a loop device: the plug
+is pulled by copying the image while it is mounted, without a sync, so that the copy holds what had really come to the
+disk and nothing else; its journal is then replayed by mounting it, as at the next boot. Its mount options make it as
+forgetful as the file system can be: nothing goes to the disk by itself, and no rename flushes a file on its own.
+"""
+
+import contextlib
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Protocol
+
+_SIZE_BYTES = 48 * 2**20
+_OPTIONS = "loop,noatime,commit=600,noauto_da_alloc"
+
+
+class Disk(Protocol):
+    """Holds one computer at one path."""
+
+    path: Path
+
+    def lay(self, fill: Callable[[], None]) -> None:
+        """Begin with an empty disk, fill it, and keep it as the beginning of every point."""
+        ...
+
+    def begin(self) -> None:
+        """Put the beginning back."""
+        ...
+
+    def cut(self) -> None:
+        """Forget what a dying computer forgets."""
+        ...
+
+
+class FolderDisk:
+    """A disk that forgets nothing."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "computer"
+        self._base = folder / "base"
+
+    def lay(self, fill: Callable[[], None]) -> None:
+        for folder in (self.path, self._base):
+            shutil.rmtree(folder, ignore_errors=True)
+        self.path.mkdir(parents=True)
+        fill()
+        shutil.copytree(self.path, self._base, symlinks=True)
+
+    def begin(self) -> None:
+        shutil.rmtree(self.path)
+        shutil.copytree(self._base, self.path, symlinks=True)
+
+    def cut(self) -> None:
+        """A killed process takes nothing with it."""
+
+
+class ImageDisk:
+    """A disk that forgets whatever was not flushed; `loop_image` gives one."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "computer"
+        self._images = [folder / "base.img", folder / "now.img", folder / "cut.img"]
+        self._mounted = False
+
+    def lay(self, fill: Callable[[], None]) -> None:
+        base, _, _ = self._images
+        self.close()
+        self.path.mkdir(parents=True, exist_ok=True)
+        base.unlink(missing_ok=True)
+        with base.open("wb") as file:
+            file.truncate(_SIZE_BYTES)
+        _command("mkfs.ext4", "-q", "-F", "-b", "1024", "-J", "size=4", "-E", "nodiscard", str(base))
+        self._mount(base)
+        fill()
+        self.close()
+
+    def begin(self) -> None:
+        base, now, _ = self._images
+        self.close()
+        _copy_sparse(base, now)
+        self._mount(now)
+
+    def cut(self) -> None:
+        _, now, cut = self._images
+        _copy_sparse(now, cut)
+        self.close()
+        self._mount(cut)
+
+    def close(self) -> None:
+        if self._mounted:
+            _command("umount", str(self.path))
+            self._mounted = False
+
+    def _mount(self, image: Path) -> None:
+        _command("mount", "-o", _OPTIONS, str(image), str(self.path))
+        self._mounted = True
+
+
+def loop_refusal(folder: Path) -> str:
+    """Return why no image can be mounted here, empty text where one can."""
+    if os.geteuid() != 0:
+        return "mounting an image needs root"
+    for program in ("mkfs.ext4", "mount", "umount", "losetup"):
+        if shutil.which(program) is None:
+            return f"the program {program} is not installed; `make system-tools` installs it"
+    try:
+        with loop_image(folder) as disk:
+            disk.lay(lambda: None)
+    except OSError as error:
+        return f"this system lets nobody mount an image: {error}"
+    return ""
+
+
+@contextlib.contextmanager
+def loop_image(folder: Path) -> Iterator[ImageDisk]:
+    """Give a forgetful disk below a folder, unmounted at the end whatever happens."""
+    folder.mkdir(parents=True, exist_ok=True)
+    disk = ImageDisk(folder)
+    try:
+        yield disk
+    finally:
+        with contextlib.suppress(OSError):
+            disk.close()
+
+
+def _command(*arguments: str) -> None:
+    finished = subprocess.run(arguments, check=False, capture_output=True, text=True)
+    if finished.returncode != 0:
+        raise OSError(f"{arguments[0]}: {finished.stderr.strip()}")
+
+
+def _copy_sparse(source: Path, target: Path) -> None:
+    _command("cp", "--sparse=always", str(source), str(target))
