@@ -1,4 +1,4 @@
-"""Cases 40 to 49 by the harness: the agent killed, and its power cut, at a few calls of each step; `make crash` has all.
+"""Cases 40 to 49 by the harness: the agent killed, and its power cut, at a few calls of each step; `make crash`: all.
 
 The last tests plant mistakes in the product and look that the harness finds them: a model that never says no proves
 nothing.
