@@ -4,6 +4,7 @@ Real are journal, outbox, orders, register, identity with its keys, source (TUF 
 checks. The clock is set by hand, so that pauses cost nothing; the sensors always find a healthy computer.
 """
 
+import base64
 import hashlib
 import threading
 from collections.abc import Callable
@@ -27,13 +28,14 @@ from sopwith_agent.steps.sensor_port import Question
 from sopwith_agent.steps.workbench import Workbench
 from sopwith_agent.steps.worker import Worker
 from sopwith_certs import signing
+from sopwith_formats import canonical_json
 from sopwith_formats.durable import make_private_folder
 from sopwith_formats.manifest import Manifest
 from sopwith_formats.receipt import PREFIX as RECEIPT_PREFIX
 from sopwith_formats.receipt import Receipt, read_receipt
 from sopwith_formats.vocabulary import AssignmentState
 from sopwith_formats.warrant import PREFIX, Warrant
-from tests.agent.fakes import FakeClock, FakeHeldPolicies, FakePower, FakeSensors
+from tests.agent.fakes import FakeClock, FakeCommands, FakeHeldPolicies, FakePeople, FakePower, FakeSensors
 
 ROUNDS_MAX = 60
 """Of a worker that pauses up to a minute between rounds; an assignment that takes longer is in a loop."""
@@ -75,6 +77,8 @@ class Computer:
             readiness=meter,
             register=self.register,
             power=FakePower(),
+            people=FakePeople(),
+            commands=FakeCommands(),
             orders=self.orders,
             warrant_keys=self.identity,
             approval_proof=self.identity,
@@ -119,28 +123,24 @@ class Computer:
             return
         raise AssertionError("the assignment goes round in a loop")
 
-    def receipts(self) -> list[Receipt]:
-        """Return every receipt that is held, delivered or not, each checked: signature, number and chain."""
+    def signed_records(self) -> list[Receipt]:
+        """Return every started record and receipt that is held, each checked: signature, number and chain."""
         key = signing.read_public_key(self.identity.receipt_key_pem())
         found: dict[int, bytes] = {}
-        from sopwith_formats import canonical_json
-
         for folder in (self.state / "outbox", self.state / "outbox" / "receipts"):
             for path in folder.glob("*.json"):
                 document = canonical_json.decode(path.read_bytes())
                 if document["kind"] != "receipt":
                     continue
-                import base64
-
                 payload = str(document["body"]["payload"]).encode()
                 assert signing.verify(key, RECEIPT_PREFIX + payload, base64.b64decode(document["body"]["signature"]))
-                assert found.setdefault(read_receipt(payload).number, payload) == payload
-        receipts = [read_receipt(found[number]) for number in sorted(found)]
+                assert found.setdefault(read_receipt(payload).number, payload) == payload, "one number was signed twice"
+        records = [read_receipt(found[number]) for number in sorted(found)]
         before = ""
-        for index, receipt in enumerate(receipts, start=1):
-            assert (receipt.number, receipt.previous_sha256) == (index, before)
+        for index, record in enumerate(records, start=1):
+            assert (record.number, record.previous_sha256) == (index, before), "the chain has a gap"
             before = hashlib.sha256(found[index]).hexdigest()
-        return receipts
+        return records
 
 
 def warrant_for(manifest: Manifest, assignment_id: str, now: datetime) -> Warrant:

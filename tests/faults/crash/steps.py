@@ -14,6 +14,7 @@ from sopwith_agent.domain.errors import StepError
 from sopwith_agent.domain.record import Record
 from sopwith_certs.renewal import load_key
 from sopwith_certs.signing import public_key_pem
+from sopwith_formats.receipt import ReceiptKind
 from sopwith_formats.vocabulary import AssignmentState
 from tests.faults.crash.computer import Computer
 from tests.faults.crash.killer import Promise
@@ -61,7 +62,8 @@ def _judge_update(world: World, promises: Promises, version: str) -> None:
     assert outcome == ("SUCCEEDED" if version == GOOD else "ROLLED_BACK") or cut_off, f"{outcome}: {record.detail}"
     assert world.running() == (version if outcome == "SUCCEEDED" else "1") == record.version_after
     assert record.commits == 1, f"committed {record.commits} times"
-    (receipt,) = [receipt for receipt in computer.receipts() if receipt.assignment_id == "a-2"]
+    *started, receipt = [record for record in computer.signed_records() if record.assignment_id == "a-2"]
+    assert {record.kind for record in started} == {ReceiptKind.STARTED}, "the start was not signed before the end"
     assert (receipt.outcome, receipt.version_after, receipt.commits) == (outcome, record.version_after, 1)
     _check_messages(computer)
     _check_nothing_left(world)
@@ -241,7 +243,8 @@ def _judge_acknowledge(world: World, promises: Promises) -> None:
     first = computer.outbox.first_unacknowledged
     assert not promises or first in {0, settled + 1, settled + 2}, f"{settled} were acknowledged, {first} is held first"
     _check_messages(computer)
-    assert [receipt.assignment_id for receipt in computer.receipts()] == ["a-1", "a-2"]
+    ended = [record.assignment_id for record in computer.signed_records() if record.kind == ReceiptKind.ENDED]
+    assert ended == ["a-1", "a-2"]
     before = _newest(computer) or settled
     assert computer.outbox.put("progress", {}) >= before + 1
     for message in computer.outbox.after(0, 1000):
