@@ -10,7 +10,16 @@ import time
 
 from bench.measure import Line, print_table
 
-MEASUREMENTS = ("start_times", "planner_tick", "service_tick", "event_store", "update_log", "agent_rest")
+MEASUREMENTS = (
+    "start_times",
+    "planner_tick",
+    "service_tick",
+    "event_store",
+    "update_log",
+    "agent_install",
+    "agent_rest",
+    "download",
+)
 
 
 def main() -> int:

@@ -1,15 +1,17 @@
-"""What an agent costs at rest: its memory with one live mTLS stream, beside a bare grpc.aio client with one channel.
+"""What an agent costs at rest: its memory with one live mTLS stream, beside a bare grpc.aio client with the same.
 
-A real controller and a real agent run on this computer for some seconds. Where they cannot, the line says why instead.
+A real controller and a real agent, installed as its users do, run on this computer for some seconds: enrolled, with the
+SOP in effect, the source designated, the log's checkpoint verified, started anew. Where they cannot run, the line says
+why instead.
 """
 
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 
 import psutil
+from bench import agent_venv
 from bench.measure import Line
 
 from tests.system.fleet import Fleet
@@ -18,16 +20,14 @@ LIMIT_MIB = 45
 LIMIT_CPU_PERCENT = 0.3
 REST_SECONDS = 10.0
 _BARE = """
-import asyncio, grpc.aio, sys
+import asyncio, grpc.aio, json, pathlib, sys
 async def main():
-    server = grpc.aio.server()
-    port = server.add_insecure_port("127.0.0.1:0") if len(sys.argv) < 2 else int(sys.argv[1])
-    if len(sys.argv) < 2:
-        await server.start()
-        print(port, flush=True)
-    else:
-        await grpc.aio.insecure_channel(f"127.0.0.1:{port}").channel_ready()
-        print("ready", flush=True)
+    folder = pathlib.Path(sys.argv[1])
+    read = lambda name: (folder / name).read_bytes()
+    credentials = grpc.ssl_channel_credentials(read("ca.pem"), read("key.pem"), read("certificate.pem"))
+    address = json.loads(read("trust.json"))["fleet_address"]
+    await grpc.aio.secure_channel(address, credentials).channel_ready()
+    print("ready", flush=True)
     await asyncio.sleep(600)
 asyncio.run(main())
 """
@@ -37,11 +37,10 @@ def lines() -> list[Line]:
     """Measure both."""
     what = "agent at rest, resident memory"
     try:
-        agent, percent = _agent()
+        agent, percent, bare = _agent_and_bare()
     except Exception as error:  # noqa: BLE001  a measurement that cannot be made is a line, not an end
         reason = str(error).splitlines()[0][:80] if str(error) else type(error).__name__
         return [Line(what, "skipped", f"{LIMIT_MIB} MiB", beside=f"because {reason}")]
-    bare = _bare_client()
     beside = f"bare grpc.aio client: {bare:.1f} MiB ({agent / bare:.2f} x)"
     return [
         Line(what, f"{agent:.1f} MiB", f"{LIMIT_MIB} MiB", agent / LIMIT_MIB, beside),
@@ -55,47 +54,54 @@ def lines() -> list[Line]:
     ]
 
 
-def _agent() -> tuple[float, float]:
+def _agent_and_bare() -> tuple[float, float, float]:
+    program = agent_venv.program()
     with tempfile.TemporaryDirectory() as folder:
         fleet = Fleet(Path(folder))
         try:
             fleet.init()
             fleet.serve()
+            fleet.sign_sop()
+            fleet.designate_source()
             fleet.enroll("pc1")
-            process = psutil.Process(fleet.run_agent("pc1").pid)
-            fleet.until("the agent's stream", lambda: any(one["connected"] for one in fleet.json("computer", "list")))
-            time.sleep(REST_SECONDS / 2)
-            before = sum(process.cpu_times()[:2])
-            time.sleep(REST_SECONDS)
-            used = sum(process.cpu_times()[:2]) - before
-            return process.memory_info().rss / 2**20, used / REST_SECONDS * 100
+            first = _run_agent(program, fleet)
+            fleet.until("a ready computer", lambda: fleet.all_ready(1))
+            _end(first)
+            agent = _run_agent(program, fleet)
+            try:
+                fleet.until(
+                    "the agent's stream", lambda: any(one["connected"] for one in fleet.json("computer", "list"))
+                )
+                time.sleep(REST_SECONDS)
+                process = psutil.Process(agent.pid)
+                before = sum(process.cpu_times()[:2])
+                time.sleep(REST_SECONDS)
+                used = sum(process.cpu_times()[:2]) - before
+                memory = process.memory_info().rss / 2**20
+            finally:
+                _end(agent)
+            return memory, used / REST_SECONDS * 100, _bare_client(program, Path(folder) / "pc1" / "identity")
         finally:
             fleet.stop()
 
 
-def _bare_client() -> float:
-    server = _start()
+def _run_agent(program: Path, fleet: Fleet) -> subprocess.Popen[str]:
+    log = (fleet.folder / "bench.log").open("a")
+    return subprocess.Popen(
+        [program, "run", "--state", "pc1", "--root", "pc1-root"], cwd=fleet.folder, stdout=log, stderr=log, text=True
+    )
+
+
+def _bare_client(program: Path, identity: Path) -> float:
+    command = [program.with_name("python"), "-c", _BARE, identity]
+    client = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
-        port = _first_line(server)
-        client = _start(port)
-        try:
-            _first_line(client)
-            time.sleep(1)
-            return psutil.Process(client.pid).memory_info().rss / 2**20
-        finally:
-            _end(client)
+        if client.stdout is None or client.stdout.readline().strip() != "ready":
+            raise RuntimeError("the bare client cannot connect")
+        time.sleep(1)
+        return psutil.Process(client.pid).memory_info().rss / 2**20
     finally:
-        _end(server)
-
-
-def _start(*arguments: str) -> subprocess.Popen[str]:
-    return subprocess.Popen([sys.executable, "-c", _BARE, *arguments], stdout=subprocess.PIPE, text=True)
-
-
-def _first_line(process: subprocess.Popen[str]) -> str:
-    if process.stdout is None:
-        raise RuntimeError("the bare client says nothing")
-    return process.stdout.readline().strip()
+        _end(client)
 
 
 def _end(process: subprocess.Popen[str]) -> None:

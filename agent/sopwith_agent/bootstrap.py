@@ -7,7 +7,6 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +38,7 @@ from sopwith_agent.steps.workbench import Workbench
 from sopwith_agent.steps.worker import Worker
 from sopwith_formats.durable import make_private_folder
 from sopwith_formats.manifest import Command
+from sopwith_formats.version import VERSION
 
 
 @dataclass
@@ -183,7 +183,7 @@ def _session(base: _Base, settings: Settings) -> Session:
                 source=base.source,
                 memory=base.memory,
                 board=board,
-                version=version("sopwith"),
+                version=VERSION,
                 receipt_key_pem=identity.receipt_key_pem(),
             )
         )

@@ -5,7 +5,6 @@ defaults; a wrong one stops the start with every error, its key and its mend.
 """
 
 import os
-import tomllib
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -54,10 +53,18 @@ def read_settings(state: Path) -> Settings:
     """Return the settings of a state folder; raise SettingsError that names every fault at once."""
     path = state / FILE
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         return Settings()
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path} cannot be read: {error}.", remedy="mend the file, or remove it") from error
+    if all(line.lstrip()[:1] in ("", "#") for line in text.splitlines()):
+        return Settings()  # nothing but comments, as most files are: the reader need not be loaded
+    import tomllib
+
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
         raise SettingsError(f"{path} cannot be read: {error}.", remedy="mend the file, or remove it") from error
     faults = [fault for key, value in document.items() if (fault := _fault(key, value))]
     if document.get("reboot") == "command" and not document.get("reboot_command"):

@@ -16,7 +16,7 @@ from pathlib import Path
 import grpc
 import structlog
 
-from sopwith_certs.renewal import Pair, read_pair
+from sopwith_certs.pair import Pair
 from sopwith_formats.errors import FormatError
 
 _log = structlog.get_logger()
@@ -50,6 +50,8 @@ class _ServerFiles:
         self._seen: tuple[object, ...] = ()
 
     def load(self) -> grpc.ServerCertificateConfiguration:
+        from sopwith_certs.renewal import read_pair
+
         seen = self._state()
         pair, bundle = read_pair(self._pair_folder), self._bundle.read_bytes()
         self._seen = seen

@@ -15,43 +15,18 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from cryptography import x509
 
-from sopwith_certs.authority import read_certificate
-from sopwith_certs.signing import PrivateKey, load_private_key, private_key_pem, read_private_key
+from sopwith_certs.pair import CERTIFICATE_FILE, KEY_FILE, POINTER, Pair, generation, read_unchecked
+from sopwith_certs.signing import PrivateKey, load_private_key, private_key_pem
 from sopwith_formats.durable import durable_symlink, durable_write, flush_folder, make_private_folder
 from sopwith_formats.errors import FormatError
 
-KEY_FILE = "key.pem"
-CERTIFICATE_FILE = "certificate.pem"
-_POINTER = "pair"
 _GENERATION = "pair-"
 _REMEDY = "enrol again, or restore the folder from a backup"
-
-
-@dataclass(frozen=True, repr=False)
-class Pair:
-    """A private key and the certificate for it, PEM."""
-
-    key_pem: bytes
-    certificate_pem: bytes
-
-    def __repr__(self) -> str:
-        return f"Pair(serial={self.certificate.serial_number:x})"
-
-    @property
-    def key(self) -> PrivateKey:
-        """The private key."""
-        return read_private_key(self.key_pem)
-
-    @property
-    def certificate(self) -> x509.Certificate:
-        """The certificate."""
-        return read_certificate(self.certificate_pem)
 
 
 def renewal_time(certificate: x509.Certificate) -> datetime:
@@ -72,27 +47,24 @@ def expired(certificate: x509.Certificate, now: datetime) -> bool:
 
 def read_pair(folder: Path) -> Pair:
     """Return the pair; raise FormatError when key and certificate do not belong together, OSError when absent."""
-    pair = _read_generation(folder)
-    try:
-        _check(pair)
-    except FormatError as error:
-        raise FormatError(error.message, where=str(folder), remedy=_REMEDY) from error
+    pair = read_unchecked(folder)
+    check(pair, str(folder))
     return pair
 
 
 def write_pair(folder: Path, pair: Pair) -> None:
     """Make the pair the folder's pair, the first one or the next; raise FormatError for one that does not match."""
-    _check(pair)
+    check(pair)
     make_private_folder(folder)
     with locked(folder):
         fresh = folder / f"{_GENERATION}{secrets.token_hex(6)}"
         make_private_folder(fresh)
         durable_write(fresh / KEY_FILE, pair.key_pem, 0o600)
         durable_write(fresh / CERTIFICATE_FILE, pair.certificate_pem)
-        before = (folder / _POINTER).readlink().name if (folder / _POINTER).is_symlink() else ""
-        durable_symlink(fresh.name, folder / _POINTER)
+        before = (folder / POINTER).readlink().name if (folder / POINTER).is_symlink() else ""
+        durable_symlink(fresh.name, folder / POINTER)
         for name in (KEY_FILE, CERTIFICATE_FILE):
-            wanted = Path(_POINTER) / name
+            wanted = Path(POINTER) / name
             if not (folder / name).is_symlink() or (folder / name).readlink() != wanted:
                 durable_symlink(wanted, folder / name)
         for old in folder.glob(f"{_GENERATION}*"):
@@ -111,12 +83,6 @@ def load_key(folder: Path) -> PrivateKey:
     return load_private_key(generation(folder) / KEY_FILE)
 
 
-def generation(folder: Path) -> Path:
-    """Return the folder in which the newest key and certificate lie; it never changes once it is there."""
-    pointer = folder / _POINTER
-    return folder / pointer.readlink() if pointer.is_symlink() else folder
-
-
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Hold the folder's lock; other processes wait. The system drops it when the holder dies."""
@@ -128,18 +94,11 @@ def locked(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _read_generation(folder: Path) -> Pair:
-    # The pointer is followed once, so that both files come from one generation whatever happens meanwhile; a reader
-    # that was slower than two swaps finds its generation gone and follows the pointer again.
-    newest = generation(folder)
+def check(pair: Pair, where: str = "") -> None:
+    """Raise FormatError, naming where the pair lies, unless both halves can be read and belong together."""
     try:
-        return Pair((newest / KEY_FILE).read_bytes(), (newest / CERTIFICATE_FILE).read_bytes())
-    except FileNotFoundError:
-        if generation(folder) == newest:
-            raise
-    return _read_generation(folder)
-
-
-def _check(pair: Pair) -> None:
-    if pair.certificate.public_key() != pair.key.public_key():
-        raise FormatError("the key and the certificate do not belong together", remedy=_REMEDY)
+        fits = pair.certificate.public_key() == pair.key.public_key()
+    except FormatError as error:
+        raise FormatError(error.message, where=where, remedy=_REMEDY) from error
+    if not fits:
+        raise FormatError("the key and the certificate do not belong together", where=where, remedy=_REMEDY)

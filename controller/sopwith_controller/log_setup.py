@@ -1,7 +1,7 @@
 """How the controller's own log lines look: one JSON object per line on stdout, which journald and files take as it is.
 
-The update log is something else: the product's record, in the database. Secrets reach neither; a last net replaces the
-values of keys whose names say that they are secret.
+The update log is something else: the product's record, in the database. Secrets reach neither; a last net takes out of
+each line what looks secret (see `sopwith_formats.redaction`), in the libraries' lines too.
 """
 
 import logging
@@ -10,7 +10,8 @@ from typing import Any
 
 import structlog
 
-_SECRET_KEYS = ("secret", "password", "passphrase", "private_key", "join")
+from sopwith_formats.redaction import redacted
+
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
 
@@ -21,8 +22,8 @@ def set_up_logging(level: str = "info") -> None:
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        _redact,
         structlog.processors.format_exc_info,
+        _redact,
     ]
     structlog.configure(
         processors=[*shared, structlog.processors.JSONRenderer()],
@@ -44,7 +45,5 @@ def set_up_logging(level: str = "info") -> None:
 
 
 def _redact(_logger: Any, _method: str, event: Any) -> Any:
-    for key in event:
-        if any(word in key.lower() for word in _SECRET_KEYS):
-            event[key] = "(kept secret)"
-    return event
+    private = {key: value for key, value in event.items() if key.startswith("_")}  # structlog's own, not rendered
+    return {**redacted({key: value for key, value in event.items() if key not in private}), **private}

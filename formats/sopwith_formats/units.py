@@ -6,9 +6,12 @@
 
 import re
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from typing import TYPE_CHECKING
 
 from sopwith_formats.errors import FormatError
+
+if TYPE_CHECKING:
+    from decimal import Decimal
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400, "y": 365 * 86400}
 _BYTES = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40, "kB": 10**3, "MB": 10**6, "GB": 10**9}
@@ -73,8 +76,10 @@ def format_rate(bytes_per_second: int) -> str:
     return f"{bits} bit/s"
 
 
-def parse_percent(text: str) -> Decimal:
+def parse_percent(text: str) -> "Decimal":
     """Return the number of "95%" or "2.5%", 0 to 100."""
+    from decimal import Decimal  # an agent reads no percentages, and need not carry the module
+
     match = re.fullmatch(r"(\d{1,3}(?:\.\d{1,4})?)\s?%", text)
     if not match or Decimal(match[1]) > _PERCENT_MAX:
         raise FormatError(f"{text!r} is no percentage", remedy="write a number from 0 to 100 and %, for example 95%")

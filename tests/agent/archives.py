@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import zstandard
+from backports import zstd
 
 from sopwith_agent.steps.installer_port import InstallWork
 from sopwith_agent.steps.ports import StagedFile
@@ -53,7 +53,7 @@ def zip_bytes(files: Mapping[str, bytes]) -> bytes:
 
 
 def zstd_bytes(data: bytes) -> bytes:
-    return zstandard.ZstdCompressor().compress(data)
+    return zstd.compress(data)
 
 
 def program(text: str) -> bytes:

@@ -13,7 +13,7 @@ from sopwith_agent.adapters.identity_store import IdentityStore, Trust
 from sopwith_certs.authority import Authority, Subject, certificate_pem
 from sopwith_certs.est_messages import read_request
 from sopwith_certs.identity import Kind
-from sopwith_certs.renewal import Pair
+from sopwith_certs.pair import Pair
 from sopwith_certs.signing import new_key, private_key_pem, public_key_pem, sign
 from sopwith_formats.receipt import read_receipt
 from sopwith_formats.warrant import PREFIX, Warrant

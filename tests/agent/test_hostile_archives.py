@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import zstandard
+from backports import zstd
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -218,8 +218,7 @@ def test_too_many_members_are_refused(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_zstd_that_asks_for_a_giant_window_is_refused(tmp_path: Path) -> None:
-    parameters = zstandard.ZstdCompressionParameters(window_log=28, enable_ldm=False)
-    compressor = zstandard.ZstdCompressor(compression_params=parameters).compressobj()
+    compressor = zstd.ZstdCompressor(options={zstd.CompressionParameter.window_log: 28})
     data = compressor.compress(hello_archive("1")) + compressor.flush()
     assert_refused(tmp_path, data, "compression is broken")
 

@@ -56,7 +56,7 @@ def test_agent_at_rest_has_loaded_no_installer() -> None:
         "import sys; import sopwith_agent.bootstrap as b; from sopwith_agent.adapters.installers import by_name; "
         "by_name.InstallersByName(others=()).names(); "
         "loaded = [m.rpartition('.')[2] for m in sys.modules if m.startswith('sopwith_agent.adapters.installers.')]; "
-        "print(sorted(loaded), 'zstandard' in sys.modules)"
+        "print(sorted(loaded), 'backports.zstd' in sys.modules)"
     )
 
     done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)

@@ -10,7 +10,8 @@ import grpc
 from sopwith_certs.authority import Authority, Subject, certificate_pem
 from sopwith_certs.credentials import server_credentials
 from sopwith_certs.identity import Kind
-from sopwith_certs.renewal import Pair, write_pair
+from sopwith_certs.pair import Pair
+from sopwith_certs.renewal import write_pair
 from sopwith_certs.signing import new_key, private_key_pem
 
 TRUST_DOMAIN = "example.test"

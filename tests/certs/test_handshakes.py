@@ -15,7 +15,8 @@ from sopwith_certs.authority import Authority, Subject, certificate_pem
 from sopwith_certs.credentials import channel_credentials
 from sopwith_certs.errors import TrustError
 from sopwith_certs.identity import Kind, identity_of_certificate, identity_of_peer, read_spiffe_id
-from sopwith_certs.renewal import Pair, write_pair
+from sopwith_certs.pair import Pair
+from sopwith_certs.renewal import write_pair
 from sopwith_certs.signing import new_key, private_key_pem
 from tests.certs.fleet import TRUST_DOMAIN, authority, call, lay_server, now, pair, serving
 

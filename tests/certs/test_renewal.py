@@ -10,7 +10,8 @@ import pytest
 from sopwith_certs import renewal
 from sopwith_certs.authority import Subject, certificate_pem
 from sopwith_certs.identity import Kind
-from sopwith_certs.renewal import Pair, read_pair, write_pair
+from sopwith_certs.pair import Pair
+from sopwith_certs.renewal import read_pair, write_pair
 from sopwith_certs.signing import new_key, save_private_key
 from sopwith_formats.errors import FormatError
 from tests.certs.fleet import authority, now, pair

@@ -12,8 +12,8 @@ import grpc
 
 from sopwith.v1 import deviation_service_pb2_grpc, rollout_service_pb2
 from sopwith_certs.identity import Kind
+from sopwith_certs.pair import Pair
 from sopwith_certs.plan_approvals import sign_approval
-from sopwith_certs.renewal import Pair
 from sopwith_certs.signing import fingerprint, public_key_pem, read_private_key
 from sopwith_controller.api.errors import REFUSAL_KEY
 from sopwith_controller.desk.context import Context, write_context

@@ -30,7 +30,7 @@ from sopwith.v1 import (
 from sopwith_certs.authority import Authority, Subject, certificate_pem
 from sopwith_certs.credentials import channel_credentials
 from sopwith_certs.identity import Kind
-from sopwith_certs.renewal import Pair
+from sopwith_certs.pair import Pair
 from sopwith_certs.signing import new_key, private_key_pem, public_key_pem, sign
 from sopwith_controller.adapters.clock import SystemClock
 from sopwith_controller.adapters.ids import RandomIds

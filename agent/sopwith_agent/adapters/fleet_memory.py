@@ -69,7 +69,7 @@ class FileMemory:
             self.checkpoint = told.checkpoint
 
     def _check(self, told: CheckpointTold) -> bool:
-        from sopwith_certs.log_key import verify
+        from sopwith_agent.adapters.checkpoint_signatures import verify
         from sopwith_formats.checkpoint import read_checkpoint, read_verifier_key
         from sopwith_formats.merkle import verify_consistency
 

@@ -9,7 +9,6 @@ once per round without following redirects, by the computer itself and never thr
 passes. A service must be active in systemd; where there is no systemd the check fails and says so.
 """
 
-import http.client
 import shutil
 import time
 import urllib.parse
@@ -139,6 +138,8 @@ def _ask_program(check: HealthCheck, manifest: Manifest, context: HealthContext)
 
 
 def _ask_address(check: HealthCheck) -> str:
+    import http.client
+
     try:
         parts = urllib.parse.urlsplit(check.http)
         if parts.scheme not in ("http", "https") or not parts.hostname:

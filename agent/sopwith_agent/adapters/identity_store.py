@@ -5,29 +5,31 @@ and `certificate.pem` (always a matching pair), `ca.pem` (authorities), `receipt
 `trust.json` (addresses, trust domain, log key, name, the root that the join string pinned).
 
 Rules: a key once enrolled is never deleted or replaced, because it is the way back after the certificate ran out; keys
-and authorities are replaced only by ones that can be read; private files are for this user alone.
+and authorities are replaced only by ones that can be read; private files are for this user alone. The cryptography
+library is loaded when something is verified, signed or replaced; an agent at rest works without it.
 """
 
 import contextlib
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from sopwith_agent.adapters.identity_memory import Facts, recall
 from sopwith_agent.domain.errors import SettingsError, TrustError
 from sopwith_agent.domain.messages import TrustChanged
-from sopwith_certs import renewal, signing
-from sopwith_certs.authority import read_certificate
 from sopwith_certs.errors import CertsError
-from sopwith_certs.identity import Kind, identity_of_certificate
-from sopwith_certs.plan_approvals import verify_evidence
+from sopwith_certs.pair import KEY_FILE, Pair, read_unchecked
 from sopwith_formats import canonical_json
 from sopwith_formats.durable import durable_remove, durable_replace, make_private_folder, sweep
 from sopwith_formats.errors import FormatError
 from sopwith_formats.plan_approval import PlanApproval
 from sopwith_formats.vocabulary import Symptom
+
+if TYPE_CHECKING:
+    from sopwith_certs.signing import PrivateKey
 
 _log = structlog.get_logger()
 _CERTIFICATE_END = b"-----END CERTIFICATE-----"
@@ -74,22 +76,26 @@ class IdentityStore:
         """Tell whether a whole identity is there."""
         return (self._folder / "trust.json").exists()
 
-    def enrolling_key(self) -> signing.PrivateKey | None:
+    def enrolling_key(self) -> "PrivateKey | None":
         """Return the key of an earlier try to enrol, None where there was none."""
-        path = self._folder / renewal.KEY_FILE
+        from sopwith_certs import signing
+
+        path = self._folder / KEY_FILE
         return signing.load_private_key(path) if path.exists() else None
 
-    def keep_enrolling_key(self, key: signing.PrivateKey) -> None:
+    def keep_enrolling_key(self, key: "PrivateKey") -> None:
         """Keep the key that is enrolled, before anything is built on it."""
+        from sopwith_certs import signing
+
         make_private_folder(self._folder)
         sweep(self._folder)
-        if not (self._folder / renewal.KEY_FILE).exists():
-            signing.save_private_key(self._folder / renewal.KEY_FILE, key)
+        if not (self._folder / KEY_FILE).exists():
+            signing.save_private_key(self._folder / KEY_FILE, key)
 
     def forget_enrolling_key(self) -> None:
         """Take back a key that nobody enrolled; one that belongs to an identity stays."""
         if not self.enrolled:
-            durable_remove(self._folder / renewal.KEY_FILE)
+            durable_remove(self._folder / KEY_FILE)
             with contextlib.suppress(OSError):
                 self._folder.rmdir()  # only when nothing else lies there
 
@@ -97,39 +103,52 @@ class IdentityStore:
         self, certificate_pem: bytes, authorities_pem: bytes, warrant_keys_pem: bytes, trust: Trust
     ) -> None:
         """Make a whole identity of what enrolment brought; `trust.json` last, which makes it one."""
+        from sopwith_certs import renewal, signing
+
         key = renewal.load_key(self._folder)
         receipt_key = self._folder / "receipt_key.pem"
         if not receipt_key.exists():
             signing.save_private_key(receipt_key, signing.new_key())
-        renewal.write_pair(self._folder, renewal.Pair(signing.private_key_pem(key), certificate_pem))
+        renewal.write_pair(self._folder, Pair(signing.private_key_pem(key), certificate_pem))
         self.keep_authorities(authorities_pem)
         self.keep_warrant_keys(warrant_keys_pem)
         self.keep_trust(trust)
 
-    def pair(self) -> renewal.Pair:
+    def pair(self) -> Pair:
         """Return key and certificate; raise SettingsError when they are not there or do not match."""
-        try:
-            return renewal.read_pair(self._folder)
-        except (OSError, FormatError) as error:
-            raise SettingsError(f"The identity in {self._folder} cannot be used: {error}.", remedy=_REMEDY) from error
+        pair, _ = self._pair_and_facts()
+        return pair
 
     def replace_certificate(self, certificate_pem: bytes) -> None:
         """Keep a new certificate for the same key."""
+        from sopwith_certs import renewal
+
         renewal.replace_certificate(self._folder, certificate_pem)
 
     def dates(self) -> CertificateDates:
         """Return the certificate's dates."""
-        certificate = self.pair().certificate
-        return CertificateDates(
-            certificate.not_valid_before_utc, certificate.not_valid_after_utc, renewal.renewal_time(certificate)
-        )
+        _, facts = self._pair_and_facts()
+        return CertificateDates(*(datetime.fromisoformat(facts[name]) for name in ("from", "until", "renewal")))
 
     def computer_id(self) -> str:
-        """Return the computer's id, as its certificate says."""
-        identity = identity_of_certificate(self.pair().certificate, self.trust().trust_domain)
-        if identity.kind is not Kind.COMPUTER:
+        """Return the computer's id, as its certificate says; raise TrustError for a certificate of another fleet."""
+        domain = self.trust().trust_domain
+        pair, _ = self._pair_and_facts()
+        facts = recall(
+            self._folder, "computer", (pair.certificate_pem, domain.encode()), lambda: _computer_in(pair, domain)
+        )
+        if not facts["id"]:
             raise SettingsError(f"The certificate in {self._folder} is no computer's.", remedy=_REMEDY)
-        return identity.id
+        return facts["id"]
+
+    def _pair_and_facts(self) -> tuple[Pair, Facts]:
+        """Return the pair and its certificate's dates, checked by the library once for each new pair."""
+        try:
+            pair = read_unchecked(self._folder)
+            made_from = (pair.key_pem, pair.certificate_pem)
+            return pair, recall(self._folder, "certificate", made_from, lambda: _dates_in(self._folder, pair))
+        except (OSError, FormatError) as error:
+            raise SettingsError(f"The identity in {self._folder} cannot be used: {error}.", remedy=_REMEDY) from error
 
     def trust(self) -> Trust:
         """Return what enrolment told."""
@@ -159,21 +178,27 @@ class IdentityStore:
 
     def keep_authorities(self, pem: bytes) -> None:
         """Replace the authorities; raise FormatError for bytes that hold none."""
+        if self.authorities_file.exists() and self.authorities() == pem:
+            return
+        from sopwith_certs.authority import read_certificate
+
         blocks = [block + _CERTIFICATE_END for block in pem.split(_CERTIFICATE_END)[:-1]]
         if not blocks:
             raise FormatError("holds no certificate authority")
         for block in blocks:
             read_certificate(block.strip())
-        if not self.authorities_file.exists() or self.authorities() != pem:
-            durable_replace(self.authorities_file, pem, 0o600)
+        durable_replace(self.authorities_file, pem, 0o600)
 
     def keep_warrant_keys(self, pem: bytes) -> None:
         """Replace the keys whose warrants are obeyed; raise FormatError for bytes that hold none."""
+        path = self._folder / "warrant_keys.pem"
+        if path.exists() and path.read_bytes() == pem:
+            return
+        from sopwith_certs import signing
+
         if not signing.read_public_keys(pem):
             raise FormatError("holds no warrant key")
-        path = self._folder / "warrant_keys.pem"
-        if not path.exists() or path.read_bytes() != pem:
-            durable_replace(path, pem, 0o600)
+        durable_replace(path, pem, 0o600)
 
     def trust_changed(self, trust: TrustChanged) -> None:
         """Take up what the controller says of authorities and keys; what cannot be read changes nothing."""
@@ -192,6 +217,8 @@ class IdentityStore:
 
     def verify(self, signed: bytes, signature: bytes) -> bool:
         """Tell whether one of the warrant keys signed these bytes."""
+        from sopwith_certs import signing
+
         try:
             keys = signing.read_public_keys((self._folder / "warrant_keys.pem").read_bytes())
         except (OSError, FormatError):
@@ -200,6 +227,8 @@ class IdentityStore:
 
     def approver(self, envelope_json: str, certificate_pem: str) -> tuple[str, PlanApproval]:
         """Return who approved a plan and what they signed, by the authorities of this fleet alone."""
+        from sopwith_certs.plan_approvals import verify_evidence
+
         try:
             return verify_evidence(
                 envelope_json.encode(),
@@ -212,14 +241,46 @@ class IdentityStore:
 
     def sign_receipt(self, data: bytes) -> bytes:
         """Sign bytes with the receipt key."""
-        return signing.sign(self._receipt_key(), data)
+        from sopwith_certs import signing
+
+        return signing.sign(signing.read_private_key(self._receipt_key()), data)
 
     def receipt_key_pem(self) -> bytes:
         """Return the public half of the receipt key, PEM."""
-        return signing.public_key_pem(self._receipt_key().public_key())
-
-    def _receipt_key(self) -> signing.PrivateKey:
+        private = self._receipt_key()
         try:
-            return signing.load_private_key(self._folder / "receipt_key.pem")
-        except (OSError, FormatError) as error:
+            return recall(self._folder, "receipt_key", (private,), lambda: _public_half(private))["pem"].encode()
+        except FormatError as error:
             raise SettingsError(f"The receipt key cannot be read: {error}.", remedy=_REMEDY) from error
+
+    def _receipt_key(self) -> bytes:
+        try:
+            return (self._folder / "receipt_key.pem").read_bytes()
+        except OSError as error:
+            raise SettingsError(f"The receipt key cannot be read: {error}.", remedy=_REMEDY) from error
+
+
+def _dates_in(folder: Path, pair: Pair) -> Facts:
+    from sopwith_certs.renewal import check, renewal_time
+
+    check(pair, str(folder))
+    certificate = pair.certificate
+    dates = {
+        "from": certificate.not_valid_before_utc,
+        "until": certificate.not_valid_after_utc,
+        "renewal": renewal_time(certificate),
+    }
+    return {name: date.isoformat() for name, date in dates.items()}
+
+
+def _computer_in(pair: Pair, trust_domain: str) -> Facts:
+    from sopwith_certs.identity import Kind, identity_of_certificate
+
+    identity = identity_of_certificate(pair.certificate, trust_domain)
+    return {"id": identity.id if identity.kind is Kind.COMPUTER else ""}
+
+
+def _public_half(private_key_pem: bytes) -> Facts:
+    from sopwith_certs import signing
+
+    return {"pem": signing.public_key_pem(signing.read_private_key(private_key_pem).public_key()).decode()}

@@ -211,6 +211,9 @@ class Answer:
         self._received = 0
         self._ended = False
         self.status = response.status
+        length = self.header("Content-Length")
+        self.content_length = int(length) if length.isascii() and length.isdigit() else None
+        """How many bytes the server announces, None when it does not; read once, because each piece is counted."""
         encoding = self.header("Content-Encoding").lower()
         if encoding not in ("", "identity"):
             raise TransferError(f"{url} answers with the content encoding {encoding!r}, which was not asked for")
@@ -218,12 +221,6 @@ class Answer:
     def header(self, name: str) -> str:
         """Return a header's text, empty when it is absent."""
         return str(self._response.headers.get(name, ""))
-
-    @property
-    def content_length(self) -> int | None:
-        """Return how many bytes the server announces, None when it does not."""
-        text = self.header("Content-Length")
-        return int(text) if text.isascii() and text.isdigit() else None
 
     @property
     def framed(self) -> bool:

@@ -11,7 +11,8 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 
 from sopwith_certs.authority import Issuer, Subject, certificate_pem, read_certificate
-from sopwith_certs.renewal import Pair, read_pair, renewal_due, write_pair
+from sopwith_certs.pair import Pair
+from sopwith_certs.renewal import read_pair, renewal_due, write_pair
 from sopwith_certs.signing import new_key, private_key_pem
 from sopwith_controller.services.ports import Clock
 from sopwith_formats.errors import FormatError

@@ -19,7 +19,8 @@ import structlog
 import uvicorn
 from starlette.types import ASGIApp
 
-from sopwith_certs.renewal import CERTIFICATE_FILE, KEY_FILE, generation, read_pair
+from sopwith_certs.pair import CERTIFICATE_FILE, KEY_FILE, generation
+from sopwith_certs.renewal import read_pair
 from sopwith_formats.errors import FormatError
 
 CERTIFICATE_LOOK_SECONDS = 5.0

@@ -6,23 +6,28 @@ what may stand in it `archive_rules`'s. Rules: reading stops at the release's un
 """
 
 import gzip
+import sys
 import time
 import zlib
 from dataclasses import dataclass
 from typing import IO, NoReturn, Protocol
 
-import zstandard
-
 from sopwith_agent.domain.errors import StepError, TrustError
 from sopwith_formats.units import format_size
 from sopwith_formats.vocabulary import Symptom
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
 CHUNK = 2**17
 _RATIO_MAX = 100
 _SMALL = 16 * 2**20
 """Below this, ratios mean nothing: tar pads, and text packs well."""
 _FACTOR_DEFAULT = 20
-_ZSTD_WINDOW_MAX = 2**27
+_ZSTD_OPTIONS: dict[int, int] = {zstd.DecompressionParameter.window_log_max: 27}
+"""A file that asks for more than 128 MiB of memory is refused."""
 
 
 class ByteReader(Protocol):
@@ -88,7 +93,7 @@ class ArchiveStream:
         """Return 1 to `size` bytes, none at the end."""
         try:
             data = self._reader.read(min(size, CHUNK))
-        except (gzip.BadGzipFile, zlib.error, EOFError, zstandard.ZstdError) as error:
+        except (gzip.BadGzipFile, zlib.error, EOFError, zstd.ZstdError) as error:
             refuse(f"the archive's compression is broken: {error}")
         self._meter.count(len(data))
         return data
@@ -108,8 +113,7 @@ def open_tar_stream(file: IO[bytes], meter: Meter) -> ArchiveStream:
     if magic[:2] == b"\x1f\x8b":
         return ArchiveStream(gzip.GzipFile(fileobj=file), meter)
     if magic[:4] == b"\x28\xb5\x2f\xfd":
-        decompressor = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW_MAX)
-        return ArchiveStream(decompressor.stream_reader(file, read_across_frames=True, closefd=False), meter)
+        return ArchiveStream(zstd.ZstdFile(file, options=_ZSTD_OPTIONS), meter)
     if magic[:3] == b"BZh" or magic == b"\xfd7zXZ\x00":
         refuse("the archive is packed by bzip2 or xz", remedy="pack it as .tar, .tar.gz, .tar.zst or .zip")
     return ArchiveStream(file, meter)

@@ -8,14 +8,20 @@ name is never taken from us. One that cannot be loaded is logged and counts as a
 contract.
 """
 
+import contextlib
+import sys
 from collections.abc import Callable, Mapping, Sequence
-from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import structlog
 
 from sopwith_agent.adapters.installers.tools import present
 from sopwith_agent.steps.installer_port import Installer
 from sopwith_formats.manifest import OTHER_INSTALLER
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 GROUP = "sopwith.installers"
 
@@ -72,13 +78,13 @@ class InstallersByName:
     """The installers of this agent."""
 
     def __init__(
-        self, installers: Sequence[Installer] | None = None, others: Sequence[EntryPoint] | None = None
+        self, installers: Sequence[Installer] | None = None, others: "Sequence[EntryPoint] | None" = None
     ) -> None:
         """Offer the given installers; by default our own and those of the entry points."""
         self._loaded = {installer.name: installer for installer in installers or ()}
         self._own: Mapping[str, Callable[[], Installer]] = _OWN if installers is None else {}
         if others is None:
-            others = () if installers is not None else tuple(entry_points(group=GROUP))
+            others = () if installers is not None else _entry_points()
         self._others = {point.name: point for point in others if OTHER_INSTALLER.fullmatch(point.name)}
 
     def by_name(self, name: str) -> Installer | None:
@@ -113,3 +119,21 @@ class InstallersByName:
             del self._others[name]
             return None
         return installer
+
+
+def _entry_points() -> "tuple[EntryPoint, ...]":
+    """Return the entry points of the group; most computers have none, and need not load the library that reads them."""
+    if not any(_declares(Path(folder)) for folder in sys.path):
+        return ()
+    from importlib.metadata import entry_points
+
+    return tuple(entry_points(group=GROUP))
+
+
+def _declares(folder: Path) -> bool:
+    """Tell whether a distribution in a folder of the module path speaks of the group."""
+    for path in folder.glob("*-info/entry_points.txt"):
+        with contextlib.suppress(OSError):
+            if GROUP.encode() in path.read_bytes():
+                return True
+    return False
