@@ -1,6 +1,6 @@
 # Sopwith: every command of the house. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format proto proto-check lock simulate crash clock-changes fuzz bench docs docs-check build system-tools clean
+.PHONY: help demo test check format proto proto-check lock simulate crash clock-changes clauses fuzz bench docs docs-check build system-tools clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -68,12 +68,14 @@ docs: .venv/.developed ## Write the pages that are made from the code
 	$(BIN)/python -m tests.architecture.clock_changes --write
 	$(BIN)/python -m tests.architecture.document_schemas --write
 	$(BIN)/python -m tests.simulation.promises --write
+	$(BIN)/python -m tests.clauses.page --write
 
 docs-check: .venv/.developed ## Fail if a page that is made from the code is stale
 	$(BIN)/python -m tests.architecture.state_machines
 	$(BIN)/python -m tests.architecture.clock_changes
 	$(BIN)/python -m tests.architecture.document_schemas
 	$(BIN)/python -m tests.simulation.promises
+	$(BIN)/python -m tests.clauses.page
 
 lock: .venv/.developed ## Resolve the dependencies anew
 	rm -f requirements/*.lock
@@ -91,6 +93,10 @@ crash: .venv/.developed ## Kill the agent at every call and cut its power, in ha
 
 clock-changes: .venv/.developed ## Try windows on every day of every clock, 2026 to 2036, in minutes
 	SOPWITH_EVERY_DAY=1 $(BIN)/python -m pytest -q --timeout 3600 tests/controller/domain/test_clock_changes.py
+
+clauses: .venv/.developed ## Run the tests that show the SOP's clauses, and record what they say
+	$(BIN)/python -m tests.clauses.results $(TEST_OPTIONS)
+	$(BIN)/python -m tests.clauses.page --write
 
 fuzz: .venv/.developed ## Lint mutated SOPs: SEED= DOCUMENTS=
 	$(BIN)/python -m tests.formats.mutated_sops --seed $(SEED) --documents $(DOCUMENTS)

@@ -111,6 +111,8 @@ def test_release_that_the_installer_refuses_fails_with_its_symptom(shop: Worksho
     assert (shop.receipt().outcome, shop.receipt().symptom) == ("FAILED", "DEPENDENCY_CONFLICT")
 
 
+@pytest.mark.clause("V.D Update fails to install", "symptoms")
+@pytest.mark.clause("V.C Safety", "rollback")
 def test_unhealthy_release_rolls_back_after_one_more_check(shop: Workshop) -> None:
     shop.install("1")
     shop.health.sick = {"2"}
@@ -135,6 +137,7 @@ def test_first_install_that_is_unhealthy_is_removed(shop: Workshop) -> None:
     assert shop.register.manifests() == []
 
 
+@pytest.mark.clause("V.D Update fails to install", "symptoms")
 def test_version_that_is_not_read_back_rolls_back(shop: Workshop) -> None:
     shop.install("1")
     shop.offer(shop.warrant(shop.publish("2")))
@@ -241,6 +244,7 @@ def test_one_try_is_enough_for_a_good_release(shop: Workshop) -> None:
     assert shop.receipt().outcome == "SUCCEEDED"
 
 
+@pytest.mark.clause("V.D Update fails to install", "symptoms")
 def test_wrong_digest_is_fetched_once_more_and_then_fails(shop: Workshop) -> None:
     shop.source.download_failures = [StepError(Symptom.DOWNLOAD_DIGEST_MISMATCH, "other bytes")] * 9
     shop.offer(shop.warrant(shop.publish("2")))
@@ -334,6 +338,7 @@ def test_release_that_wants_a_newer_version_before_it_is_refused(shop: Workshop)
     assert (shop.receipt().outcome, shop.receipt().symptom) == ("FAILED", "VERSION_POLICY")
 
 
+@pytest.mark.clause("V.D Update fails to install", "symptoms")
 def test_full_disk_keeps_the_computer_preparing_with_reason_and_remedy(shop: Workshop) -> None:
     shop.sensors.change = {"disks": (DiskSpace("root", "/", 0),)}
     shop.offer(shop.warrant(shop.publish("2")))
@@ -381,6 +386,7 @@ def test_computer_without_a_source_is_not_ready_until_one_is_designated(shop: Wo
     assert shop.receipt().outcome == "SUCCEEDED"
 
 
+@pytest.mark.clause("IV Equipment", "blocked")
 def test_source_that_is_out_of_reach_spends_no_try(shop: Workshop) -> None:
     shop.source.refresh_failures = [StepError(Symptom.NET_SOURCE_UNREACHABLE, "cut")] * 7
     shop.offer(shop.warrant(shop.publish("2"), attempts_max=1))
@@ -553,6 +559,7 @@ def test_bytes_that_are_no_warrant_are_refused_without_a_trace(shop: Workshop) -
     assert shop.outbox.after(0) == []
 
 
+@pytest.mark.clause("V.A Gather", "file")
 def test_staged_file_that_was_swapped_is_fetched_again(shop: Workshop) -> None:
     shop.offer(shop.warrant(shop.publish("2"), start_until_time=None))
     shop.run(rounds=2)

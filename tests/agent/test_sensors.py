@@ -189,6 +189,7 @@ def tls_port(authority: tuple[trustme.CA, Path]) -> Iterator[int]:
     listener.close()
 
 
+@pytest.mark.clause("IV Equipment", "sensors")
 def test_trusted_source_is_reached_step_by_step(tls_port: int, authority: tuple[trustme.CA, Path]) -> None:
     reach = source_reach(f"https://localhost:{tls_port}/source/metadata/", authority[1])
 
@@ -219,6 +220,7 @@ def test_refused_connection_fails_at_tcp() -> None:
     assert (reach.failed_at, reach.failure) == ("tcp", "Connection refused")
 
 
+@pytest.mark.clause("IV Equipment", "sensors")
 def test_unknown_name_fails_at_dns_in_time() -> None:
     started = time.monotonic()
 
@@ -229,6 +231,7 @@ def test_unknown_name_fails_at_dns_in_time() -> None:
     assert time.monotonic() - started < 3
 
 
+@pytest.mark.clause("IV Equipment", "sensors")
 def test_proxy_of_the_environment_is_named_without_its_password(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("https_proxy", "http://user:canary@proxy.example:3128/")
     monkeypatch.setenv("no_proxy", "inside.invalid")

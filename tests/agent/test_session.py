@@ -297,6 +297,7 @@ async def test_source_is_designated_once_and_the_answer_is_kept(controller: Fake
     await controller.until(lambda: not controller.readiness()[-1].readiness.reasons)
 
 
+@pytest.mark.clause("5 Distribute and integrate", "agent")
 async def test_sop_and_status_are_kept_for_people_without_the_controller(
     controller: FakeController, computer: Computer
 ) -> None:

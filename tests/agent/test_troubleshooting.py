@@ -63,6 +63,7 @@ def remedies(symptom: Symptom, begun: Record) -> list[str]:
     return given
 
 
+@pytest.mark.clause("V.D Troubleshooting", "order")
 @pytest.mark.parametrize("symptom", EXPECTED)
 def test_remedies_come_in_the_sops_order_and_are_bounded(symptom: Symptom) -> None:
     assert remedies(symptom, record(AssignmentState.DOWNLOADING, attempts=1)) == EXPECTED[symptom]

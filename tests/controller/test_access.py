@@ -56,6 +56,7 @@ async def test_a_strangers_authority_opens_no_connection(house: House):
     assert error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
 
 
+@pytest.mark.clause("II Scope", "roster")
 async def test_a_certificate_of_nobody_is_refused_and_recorded(house: House):
     desk = Desk(house.channel(house.pair(Kind.PERSON, "p-nobody")))
 

@@ -87,6 +87,7 @@ async def test_a_start_without_approval_is_refused_over_the_wire(scene: Scene):
     assert await scene.state(rollout.id) is RolloutState.IN_REVIEW
 
 
+@pytest.mark.clause("III Responsibilities", "order")
 async def test_a_start_of_what_was_never_submitted_is_refused(scene: Scene):
     rollout = await scene.operator.submitted()
     request = rollout_service_pb2.RejectRolloutRequest(id=rollout.id, reason="not now")

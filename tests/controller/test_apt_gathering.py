@@ -137,6 +137,7 @@ def refused(tmp_path: Path, waiting: Pending, apt_folder: Path) -> str:
     return str(error.value.message)
 
 
+@pytest.mark.clause("V.A Gather", "gather")
 def test_only_what_the_distributions_own_key_signed_is_gathered(tmp_path: Path, repository: AptRepository) -> None:
     repository.publish(*updates(tmp_path))
     waiting = pending(computer(tmp_path, repository))

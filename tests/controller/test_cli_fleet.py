@@ -70,6 +70,7 @@ def test_unknown_computer_is_named_with_the_mend(sopwith: Run, owner: Path) -> N
     assert "sopwith computer list" in err
 
 
+@pytest.mark.clause("IV Equipment", "readiness")
 def test_readiness_is_measured_now_and_says_when_it_was_not(sopwith: Run, owner: Path) -> None:
     fresh = sopwith("--context", owner, "computer", "readiness", "pc1", "-o", "json")
     stale = sopwith("--context", owner, "computer", "readiness", "pc2")

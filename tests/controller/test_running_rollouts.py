@@ -22,6 +22,7 @@ async def _incidents(desk) -> list:
     return list((await desk.incidents.ListIncidents(incident_service_pb2.ListIncidentsRequest())).incidents)
 
 
+@pytest.mark.clause("V.E Record keeping", "every")
 async def test_every_computer_is_updated_and_the_log_says_so(house: House):
     operator = await house.person("operator", "operator")
     await _fleet(house, 5)
@@ -36,6 +37,7 @@ async def test_every_computer_is_updated_and_the_log_says_so(house: House):
     assert all(entry.receipt_sha256 for entry in ended)
 
 
+@pytest.mark.clause("V.C Safety", "canary")
 async def test_a_bad_canary_suspends_the_rollout_and_touches_nobody_else(house: House):
     operator = await house.person("operator", "operator")
     agents = await _fleet(house, 5)
@@ -313,6 +315,7 @@ async def test_a_failed_rollback_holds_the_computer_apart(house: House):
     ]
 
 
+@pytest.mark.clause("V.A Equipment", "quorum")
 async def test_a_start_without_ready_computers_is_refused_and_teaches(house: House):
     operator = await house.person("operator", "operator")
     agent = await house.computer("pc1")

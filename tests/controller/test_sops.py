@@ -29,6 +29,7 @@ from tests.controller.sop_fleet import DOCUMENT, ID, SopFleet, revised
 from tests.fakes.log_signer import FakeLogSigner
 
 
+@pytest.mark.clause("VII Approval", "three")
 async def test_clause_vii_revision_is_effective_after_the_third_signature():
     fleet = await SopFleet().begin()
 
@@ -43,6 +44,7 @@ async def test_clause_vii_revision_is_effective_after_the_third_signature():
     ]
 
 
+@pytest.mark.clause("VII Approval", "three")
 async def test_clause_vii_two_of_three_signatures_are_not_effective():
     fleet = await SopFleet().begin()
     await fleet.sops.submit(fleet.caller("owner"), ID)
@@ -55,6 +57,7 @@ async def test_clause_vii_two_of_three_signatures_are_not_effective():
     assert fleet.announcements.revisions == []
 
 
+@pytest.mark.clause("VII Approval", "byte")
 async def test_clause_vii_one_changed_byte_leaves_no_valid_signature():
     fleet = await SopFleet().begin()
     await fleet.sops.submit(fleet.caller("owner"), ID)
@@ -219,6 +222,7 @@ async def test_document_that_cannot_be_read_is_refused_with_its_lines():
         await fleet.sops.submit(fleet.caller("owner"), ID, revised(1, ("retention: 6y", "retention: 6")))
 
 
+@pytest.mark.clause("4 Communicate and train", "carried")
 async def test_editorial_revision_needs_the_it_manager_alone_and_carries_readers_over():
     fleet = await SopFleet().effective()
     await fleet.sops.acknowledge(fleet.caller("operator"), ID)
@@ -268,6 +272,7 @@ async def test_evaluation_profile_needs_no_signature():
     assert view.revision.state is SopState.EFFECTIVE
 
 
+@pytest.mark.clause("VIII Revision history", "counts")
 @pytest.mark.parametrize("number", [1, 3])
 async def test_revisions_count_up_by_one(number):
     fleet = await SopFleet().effective()
@@ -366,6 +371,7 @@ async def test_draft_cannot_be_acknowledged():
         await fleet.sops.acknowledge(fleet.caller("operator"), ID)
 
 
+@pytest.mark.clause("4 Communicate and train", "gate")
 async def test_clause_iii_operator_who_has_not_read_the_sop_is_refused_after_the_grace():
     fleet = await SopFleet().effective()
     revision = (await fleet.sops.get(ID)).revision

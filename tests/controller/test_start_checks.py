@@ -127,6 +127,7 @@ async def test_plan_that_people_approved_goes_back_when_labels_bring_somebody_in
     assert "joined: pc9" in (await scene.row(rollout.id)).state_reason
 
 
+@pytest.mark.clause("I Consistency", "digest")
 async def test_plan_that_people_approved_goes_back_under_another_policy(scene: Scene):
     await make_normal(scene.house)
     rollout = await scene.approved()

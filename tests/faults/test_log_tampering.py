@@ -96,6 +96,7 @@ async def test_an_untouched_log_has_no_fault(stage):
     assert verdict.size == verdict.newest_checkpoint_size == 30
 
 
+@pytest.mark.clause("V.E Record keeping", "edit")
 @pytest.mark.parametrize("column", TEXT_COLUMNS)
 async def test_one_changed_character_of_any_column_is_found(stage, column):
     stage.change(f"UPDATE update_log SET {column} = {column} || 'x' WHERE entry_index = 12")

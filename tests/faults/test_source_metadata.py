@@ -82,6 +82,7 @@ def test_refresh_keeps_metadata_byte_for_byte_as_received(computer, repository):
     }
 
 
+@pytest.mark.clause("V.A Gather", "replay")
 def test_case_1_older_timestamp_is_refused_and_the_newer_kept(computer, repository):
     older = repository.files["/metadata/timestamp.json"]
     repository.publish_timestamp()
@@ -478,6 +479,7 @@ def test_address_that_may_not_be_asked_is_refused(computer, url):
     assert caught.value.symptom is Symptom.NET_SOURCE_UNREACHABLE
 
 
+@pytest.mark.clause("V.A Gather", "source")
 def test_folder_without_trust_is_not_designated(computer, tmp_path):
     computer.folder = SourceFolder(tmp_path)
 

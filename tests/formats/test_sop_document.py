@@ -32,6 +32,7 @@ def line_of(text: str, data: bytes) -> int:
     return data.decode()[: data.decode().index(text)].count("\n") + 1
 
 
+@pytest.mark.clause("I Purpose", "fresh")
 def test_clause_i_fresh_template_has_one_finding_per_placeholder():
     problems = lint_sop_document(sop_template(), "fresh.md")
 
@@ -44,6 +45,7 @@ def test_clause_i_fresh_template_has_one_finding_per_placeholder():
     assert "[IT Manager's mail address]" in problems[-1].message
 
 
+@pytest.mark.clause("I Purpose", "filled")
 @pytest.mark.parametrize("profile", ["evaluation", "standard", "regulated"])
 def test_clause_i_filled_template_has_no_finding(profile):
     blanks = dataclasses.replace(BLANKS, profile=profile, owner_email="owner@localhost", window="FREQ=DAILY/2h")
@@ -234,6 +236,7 @@ INCOMPLETE = [
 ]
 
 
+@pytest.mark.clause("2 Develop", "steps")
 @pytest.mark.parametrize(("old", "new", "key", "words"), INCOMPLETE)
 def test_incomplete_document_is_named_with_its_mend(old, new, key, words):
     problems = lint_sop_document(changed(old, new), "incomplete.md")
@@ -276,6 +279,7 @@ def test_broken_document_is_named_with_line_key_and_mend(old, new, key, words):
         assert abs(found[0].line - line_of(new, data)) <= 3
 
 
+@pytest.mark.clause("V.D Update fails to install", "rows")
 def test_symptom_without_an_answer_is_found():
     problems = lint_sop_document(changed("symptom: POWER_LOW", "symptom: LOAD_HIGH"))
 
@@ -296,6 +300,7 @@ def test_one_person_in_several_roles_is_said_with_its_risk():
     assert "One person" in document.policy.approval.separate_persons_risk
 
 
+@pytest.mark.clause("VI References", "empty")
 def test_empty_references_only_warn():
     text = FILLED.decode()
     start, end = text.index("references:\n"), text.index("satisfies:")

@@ -23,6 +23,7 @@ AROUND = Surroundings(
 )
 
 
+@pytest.mark.clause("I Purpose", "name")
 def test_clause_i_purpose_names_the_organisation():
     sop = read_sop_document(fill_template(replace(BLANKS, organization="Ada & Sons <Ltd>")))
 
@@ -58,6 +59,7 @@ def test_clause_vii_approval_shows_who_signed_and_who_has_not():
     assert table.rows[2][:4] == ("authority", "authority", "", "not signed")
 
 
+@pytest.mark.clause("VIII Revision history", "columns")
 def test_clause_viii_history_has_the_columns_of_the_template():
     table = draw("table.revisions", SOP, Surroundings())
 
@@ -65,12 +67,14 @@ def test_clause_viii_history_has_the_columns_of_the_template():
     assert table.rows == (("1", "Initial issue", "2026-11-22", "owner"),)
 
 
+@pytest.mark.clause("V.D Troubleshooting", "recorded")
 def test_clause_v_d_every_symptom_of_a_computer_has_its_row():
     listed = [row[0] for row in draw("table.troubleshooting", SOP, AROUND).rows]
 
     assert sorted(listed) == sorted(sop_words.COMPUTER_SYMPTOMS)
 
 
+@pytest.mark.clause("V.C PPE", "remote")
 def test_clause_v_c_remote_work_needs_no_protective_equipment():
     rows = {row[0]: row[1] for row in draw("table.protective_equipment", SOP, AROUND).rows}
 
@@ -78,6 +82,7 @@ def test_clause_v_c_remote_work_needs_no_protective_equipment():
     assert "wrist strap" in rows["hands on"]
 
 
+@pytest.mark.clause("Article", "footer")
 def test_both_digests_stand_at_the_end_of_every_rendering():
     for paper in (render_text(SOP, AROUND), render_html(SOP, AROUND)):
         assert SOP.document_sha256 in paper
@@ -105,6 +110,7 @@ def test_reference_leads_to_a_default_a_bound_or_a_list_item():
     assert look_up(values, "waves.default") == (False, "")
 
 
+@pytest.mark.clause("Article", "views")
 @pytest.mark.parametrize("audience", AUDIENCES)
 def test_view_says_that_it_is_one_and_shows_what_its_readers_need(audience):
     text = render_text(SOP, AROUND, audience)
@@ -116,6 +122,7 @@ def test_view_says_that_it_is_one_and_shows_what_its_readers_need(audience):
     assert SOP.document_sha256 in text
 
 
+@pytest.mark.clause("VI References", "controls")
 def test_auditor_is_shown_the_controls_and_the_executive_no_steps():
     auditor, executive = render_html(SOP, AROUND, "auditor"), render_html(SOP, AROUND, "executive")
 
@@ -125,6 +132,7 @@ def test_auditor_is_shown_the_controls_and_the_executive_no_steps():
     assert len(executive) < len(auditor)
 
 
+@pytest.mark.clause("Article", "flow")
 def test_flow_shows_every_step_below_its_actor():
     page = render_html(SOP, AROUND)
 

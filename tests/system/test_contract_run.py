@@ -18,6 +18,7 @@ max_concurrency: 5
 """
 
 
+@pytest.mark.clause("V.B.2 Monitor", "watch")
 def test_the_whole_run_of_the_contract(fleet: Fleet):
     write_release(fleet.folder / "lamp-1", "1", shines=True, summary="The first lamp")
     write_release(fleet.folder / "lamp-2", "2", shines=False, summary="A bad lamp")

@@ -15,6 +15,7 @@ HOLDS = timedelta(seconds=10)
 """A connected computer starts nothing this long after a freeze began (SOP, clause V.C)."""
 
 
+@pytest.mark.clause("V.C Safety", "freeze")
 def test_nothing_starts_in_a_freeze_that_was_scheduled_and_everything_after_it(governed_fleet: Fleet) -> None:
     fleet = governed_fleet
     fleet.computers(*NAMES)

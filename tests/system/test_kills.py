@@ -20,6 +20,7 @@ def rollout(version: str, *, waves: str = "[{name: all, size: 100%}]") -> str:
     )
 
 
+@pytest.mark.clause("V.B.1 Initiate", "controller")
 def test_controller_killed_ten_times_in_one_rollout(governed_fleet: Fleet):
     fleet = governed_fleet
     fleet.computers(*NAMES)
@@ -43,6 +44,7 @@ def test_controller_killed_ten_times_in_one_rollout(governed_fleet: Fleet):
     fleet.sopwith("log", "verify")
 
 
+@pytest.mark.clause("V.B.1 Initiate", "agents")
 def test_agents_killed_in_every_state_end_in_one_outcome(governed_fleet: Fleet):
     fleet = governed_fleet
     for number, good in (("3", True), ("4", True), ("5", False)):

@@ -60,6 +60,7 @@ def replaced(path: Path, content: bytes) -> Iterator[None]:
         path.write_bytes(honest)
 
 
+@pytest.mark.clause("I Consistency", "content")
 def test_nothing_is_installed_from_a_source_under_attack(governed_fleet: Fleet):
     fleet = governed_fleet
     served = fleet.folder / "c" / "source"

@@ -139,6 +139,7 @@ async def exported(office: Path) -> Path:
     return office / "log.zip"
 
 
+@pytest.mark.clause("V.E Record keeping", "columns")
 async def test_list_has_the_keys_of_the_contract(office):
     rows = (await log(office, "list", "-o", "json")).document()
 
@@ -173,6 +174,7 @@ async def test_show_tells_one_entry_with_its_details(office):
     assert "no entry 70000" in absent.err
 
 
+@pytest.mark.clause("V.E Record keeping", "verify")
 async def test_live_verification_recomputes_here_and_there_and_proves_the_origin(office):
     done = await log(office, "verify")
 

@@ -129,6 +129,7 @@ async def test_sop_becomes_effective_by_the_commands_of_the_contract(office):
     assert listed.out == f"{ID}\n"
 
 
+@pytest.mark.clause("VII Approval", "offline")
 async def test_signatures_are_proved_offline_and_one_changed_byte_leaves_none(office):
     await sopwith("--context", "owner.toml", "sop", "submit", ID, folder=office)
     for name in ("owner", "manager", "authority"):
@@ -230,6 +231,7 @@ async def test_new_revision_comes_from_a_file(office):
     assert "there is no SOP X" in unknown.err
 
 
+@pytest.mark.clause("I Purpose", "fresh")
 async def test_clause_i_fresh_form_is_linted_with_one_line_per_placeholder(tmp_path):
     await sopwith("sop", "new", "--out", "sop.md", folder=tmp_path)
     (tmp_path / "done.md").write_bytes(DOCUMENT)

@@ -52,6 +52,7 @@ async def test_revisions_of_a_sop_are_compared_by_their_numbers(office):  # noqa
     assert "gone.md cannot be read" in missing.err
 
 
+@pytest.mark.clause("5 Distribute and integrate", "site")
 async def test_site_links_every_revision_view_and_change(office):  # noqa: F811  the fixture
     await make_effective(office)
     (office / "next.md").write_bytes(NEXT)

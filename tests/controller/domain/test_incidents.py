@@ -54,6 +54,7 @@ def test_whatever_the_table_does_not_list_is_refused(state: IncidentState, comma
         incident.next_state(one, command)
 
 
+@pytest.mark.clause("V.E Report at once", "predicates")
 @pytest.mark.parametrize(
     ("outcome", "symptom", "mid_install", "severity"),
     [
@@ -75,6 +76,7 @@ def test_severity_follows_outcome_and_symptom(outcome: str, symptom: str, mid_in
     assert incident.severity_of_outcome(outcome, symptom, mid_install=mid_install) == severity
 
 
+@pytest.mark.clause("V.E Report at once", "predicates")
 def test_sop_may_raise_a_severity_but_not_lower_it():
     policy = a_policy(
         significant=(
@@ -143,6 +145,7 @@ def test_first_level_is_told_at_once():
     assert escalation.due_time(step.incident, None, "standard") == NOW + HOUR
 
 
+@pytest.mark.clause("V.E Report at once", "climbs")
 def test_severity_1_is_repeated_and_climbs_until_somebody_acknowledges():
     one = begun(1, "regulated")
     told = []

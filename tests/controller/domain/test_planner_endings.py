@@ -199,6 +199,7 @@ def test_install_in_contact_goes_on_beyond_the_deadline():
     assert ends(world.tick(MINUTE))
 
 
+@pytest.mark.clause("V.B.2 Monitor", "lost")
 def test_computer_that_falls_silent_mid_install_is_lost_and_found_again():
     world = World(a_plan(1))
     world.tick()

@@ -47,6 +47,7 @@ def test_next_wave_opens_when_the_one_before_succeeded():
     assert world.offered() == [1, 2, 3, 4]
 
 
+@pytest.mark.clause("V.C Safety", "soak")
 def test_wave_is_watched_for_its_soak_before_the_next_one_opens():
     world = World(a_plan(1, 4, soak=1800))
     world.tick()
@@ -77,6 +78,7 @@ def test_soak_of_the_last_wave_is_ignored():
     assert world.is_in(RolloutState.COMPLETED)
 
 
+@pytest.mark.clause("V.C Safety", "threshold")
 def test_failed_canary_suspends_and_touches_nobody_else():
     world = World(a_plan(1, 4))
     world.tick()

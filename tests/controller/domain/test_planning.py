@@ -144,6 +144,7 @@ def test_audience_is_chosen_by_labels_and_facts():
     assert [member.name for member in plan.members] == ["b1"]
 
 
+@pytest.mark.clause("V.A Equipment", "sum")
 def test_nobody_of_the_audience_is_left_out_silently():
     computers = [
         a_computer("ok"),
@@ -167,6 +168,7 @@ def test_nobody_of_the_audience_is_left_out_silently():
     }
 
 
+@pytest.mark.clause("II Scope", "targets")
 def test_rollout_outside_the_scope_of_the_sop_is_refused():
     computers = [a_computer(f"x{n}", labels={"site": "paris"}) for n in range(7)]
     policy = a_policy(scope="site=berlin")
@@ -306,6 +308,7 @@ def test_bound_without_percent_sign_is_read_as_percent():
     assert make_plan(plan_inputs(policy=policy)).plan.thresholds.success == "95%"
 
 
+@pytest.mark.clause("IV Materials", "missing")
 def test_missing_material_is_refused():
     policy = a_policy(contacts=())
     planning = make_plan(

@@ -102,6 +102,7 @@ def test_signature_fills_its_role_and_counts_as_reading():
     assert twice.acknowledged_by == ("owner",)
 
 
+@pytest.mark.clause("3 Review and approval", "void")
 def test_edit_and_rejection_void_what_was_signed_and_keep_it():
     signed = sop.add_signature(IN_REVIEW, a_signature())
 

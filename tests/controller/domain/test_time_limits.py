@@ -37,6 +37,7 @@ def test_every_state_has_its_limit_and_says_what_the_deadline_does():
     assert all(limit.at_deadline for limit in LIMITS.values())
 
 
+@pytest.mark.clause("V.B.2 Monitor", "stall")
 @pytest.mark.parametrize("state", [s for s in ACTIVE if LIMITS[s].stalls and s is not AssignmentState.STAGED])
 def test_a_computer_in_contact_that_tells_nothing_is_stalled_until_its_next_word(state: AssignmentState):
     world = in_state(state)

@@ -19,6 +19,7 @@ def material_of(planning):
     return next(item for item in planning.materials if item.name == MATERIAL)
 
 
+@pytest.mark.clause("V.C Safety", "backup")
 def test_script_without_a_rollback_is_refused_and_a_deviation_may_open_it():
     planning = make_plan(plan_inputs(manifest=a_manifest(artifacts=(a_script(),))))
 

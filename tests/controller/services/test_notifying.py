@@ -98,6 +98,7 @@ async def test_a_failure_is_logged_once_per_reason_and_the_delivery_after_it(dat
     assert await kinds(database) == ["NOTIFICATION_FAILED", "NOTIFICATION_FAILED", "NOTIFICATION_DELIVERED"]
 
 
+@pytest.mark.clause("V.E Report at once", "second")
 async def test_the_second_channel_gets_the_words_when_the_first_fails(database, clock):
     smtp, file = Channel(error="down"), Channel("file")
     notifying = Notifying(database, clock, {"smtp": smtp, "file": file}, second=SecondChannel("file", "operations"))
