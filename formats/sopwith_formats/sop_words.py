@@ -135,13 +135,18 @@ THENS: dict[str, str] = {
 """What follows when the remedies did not help."""
 
 INCIDENT_SYMPTOMS = frozenset(
-    {Symptom.ROLLOUT_SUSPENDED, Symptom.LOG_INTEGRITY, Symptom.SOURCE_EXPIRING, Symptom.APPROVAL_AGEING}
+    {
+        *(Symptom.ROLLOUT_SUSPENDED, Symptom.LOG_INTEGRITY, Symptom.SOURCE_EXPIRING),
+        *(Symptom.APPROVAL_AGEING, Symptom.REVIEW_OVERDUE),
+    }
 )
 """Symptoms that concern no computer and so need no troubleshooting row."""
 
 COMPUTER_SYMPTOMS = tuple(symptom for symptom in Symptom if symptom not in INCIDENT_SYMPTOMS)
 
-REVIEW_TRIGGERS = ("severity_1_incident", "recurring_deviation", "new_platform", "kpi_missed", "changed_law")
+REVIEW_TRIGGERS = (
+    *("severity_1_incident", "recurring_deviation", "new_platform", "new_source", "kpi_missed", "changed_law"),
+)
 CHANNELS = ("smtp", "webhook", "command", "file")
 MATERIALS = (
     *("release_files", "signed_metadata", "release_notes", "rollback_material", "effective_sop", "credentials"),

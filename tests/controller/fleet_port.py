@@ -238,6 +238,18 @@ class Fleet(fleet_service_pb2_grpc.FleetServiceServicer):
         self.memory.keep(request, context)
         return fleet_service_pb2.ListFreezesResponse(freezes=self.freezes)
 
+    def ImportComputers(self, request: Any, context: Any) -> Any:
+        self.memory.keep(request, context)
+        return fleet_service_pb2.ImportComputersResponse(added=len(request.computers))
+
+    def ExcuseComputer(self, request: Any, context: Any) -> Any:
+        self.memory.keep(request, context)
+        return fleet_service_pb2.ExcuseComputerResponse()
+
+    def GetCoverage(self, request: Any, context: Any) -> Any:
+        self.memory.keep(request, context)
+        return fleet_service_pb2.GetCoverageResponse()
+
     def RunDoctor(self, request: Any, context: Any) -> Any:
         self.memory.keep(request, context)
         return fleet_service_pb2.RunDoctorResponse()

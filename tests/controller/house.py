@@ -23,6 +23,8 @@ from sopwith.v1 import (
     fleet_service_pb2_grpc,
     incident_service_pb2_grpc,
     people_service_pb2_grpc,
+    practice_service_pb2_grpc,
+    report_service_pb2_grpc,
     rollout_pb2,
     rollout_service_pb2,
     rollout_service_pb2_grpc,
@@ -183,6 +185,8 @@ class Desk:
         self.fleet = fleet_service_pb2_grpc.FleetServiceStub(channel)
         self.people = people_service_pb2_grpc.PeopleServiceStub(channel)
         self.rollouts = rollout_service_pb2_grpc.RolloutServiceStub(channel)
+        self.practice = practice_service_pb2_grpc.PracticeServiceStub(channel)
+        self.reports = report_service_pb2_grpc.ReportServiceStub(channel)
         self.incidents = incident_service_pb2_grpc.IncidentServiceStub(channel)
         self.agents = agent_service_pb2_grpc.AgentServiceStub(channel)
 

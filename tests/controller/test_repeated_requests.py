@@ -4,7 +4,7 @@ The table below holds one row per call; a test compares it with the wire, so tha
 """
 
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import grpc
@@ -13,6 +13,7 @@ import pytest
 from sopwith.v1 import (
     fleet_service_pb2,
     incident_service_pb2,
+    practice_service_pb2,
     release_service_pb2,
     release_service_pb2_grpc,
     rollout_service_pb2,
@@ -31,12 +32,14 @@ from tests.controller.house import Desk, House, SimulatedAgent
 SERVICES = {
     "FleetService": fleet_service_pb2,
     "IncidentService": incident_service_pb2,
+    "PracticeService": practice_service_pb2,
     "ReleaseService": release_service_pb2,
     "RolloutService": rollout_service_pb2,
 }
-BY_THEIR_CONTENT = {"UploadTarget", "DesignateSource", "CommitSource", "ImportFreezes"}
+BY_THEIR_CONTENT = {"UploadTarget", "DesignateSource", "CommitSource", "ImportFreezes", "ImportComputers"}
 """Sent twice they find the very same content in place: `test_releases` shows it for files, the request id of
-CommitSource for metadata, `services/test_freezes` for a calendar, which goes by its events' UIDs."""
+CommitSource for metadata, `services/test_freezes` for a calendar, which goes by its events' UIDs; the second import of
+a list of computers changes nothing either."""
 ID = "request-1"
 
 
@@ -255,6 +258,44 @@ async def _review(scene: Scene) -> Made:
     return scene.boss.rollouts.ReviewRollout, request
 
 
+async def _excuse(scene: Scene) -> Made:
+    listed = [fleet_service_pb2.ListedComputer(name="pc9")]
+    await scene.boss.fleet.ImportComputers(fleet_service_pb2.ImportComputersRequest(computers=listed))
+    request = fleet_service_pb2.ExcuseComputerRequest(name="pc9", reason="in repair")
+    request.until_time.FromDatetime(datetime.now(UTC) + timedelta(days=9))
+    return scene.boss.fleet.ExcuseComputer, request
+
+
+async def _drill(scene: Scene) -> Made:
+    async with scene.house.parts.database.read() as unit:
+        effective = await unit.sops.effective("SU-SOP-001")
+    assert effective is not None
+    digest = effective.policy_sha256
+    request = practice_service_pb2.RecordDrillRequest(
+        sop_id="SU-SOP-001", revision=1, policy_sha256=digest, tasks={"start it": "done"}
+    )
+    return scene.operator.practice.RecordDrill, request
+
+
+async def _close_review(scene: Scene) -> Made:
+    request = practice_service_pb2.CloseSopReviewRequest(sop_id="SU-SOP-001", outcome="NO_CHANGE", note="fits")
+    return scene.boss.practice.CloseSopReview, request
+
+
+async def _feedback(scene: Scene) -> Made:
+    request = practice_service_pb2.GiveSopFeedbackRequest(sop_id="SU-SOP-001", clause="V.C", text="the soak is short")
+    return scene.operator.practice.GiveSopFeedback, request
+
+
+async def _dispose(scene: Scene) -> Made:
+    give, said = await _feedback(scene)
+    given = await give(said)
+    request = practice_service_pb2.DisposeSopFeedbackRequest(
+        id=given.feedback.id, disposition="accepted", reason="true"
+    )
+    return scene.boss.practice.DisposeSopFeedback, request
+
+
 CALLS: dict[str, Callable[[Scene], Awaitable[Made]]] = {
     "LabelComputer": _label,
     "AcceptComputer": _accept,
@@ -278,6 +319,11 @@ CALLS: dict[str, Callable[[Scene], Awaitable[Made]]] = {
     "AbortRollout": _abort,
     "RetryRollout": _retry,
     "ReviewRollout": _review,
+    "ExcuseComputer": _excuse,
+    "RecordDrill": _drill,
+    "CloseSopReview": _close_review,
+    "GiveSopFeedback": _feedback,
+    "DisposeSopFeedback": _dispose,
 }
 
 

@@ -20,6 +20,7 @@ from sopwith_controller.services.ports import Clock
 from sopwith_controller.services.update_log_ports import LogSigner
 from tests.fakes import repositories as fakes
 from tests.fakes import sop_life as life
+from tests.fakes.practice import FakePractice
 from tests.fakes.update_log import FakeUpdateLog
 
 T = TypeVar("T")
@@ -140,6 +141,7 @@ class FakeUnitOfWork:
         self.repetitions = fakes.FakeRepetitions(self.shelf("repetitions"))
         self.freezes = fakes.FakeFreezes(self.shelf("freezes"))
         self.deviations = fakes.FakeDeviations(self.shelf("deviations"))
+        self.practice = FakePractice(self.shelf)
         self.incidents = fakes.FakeIncidents(self.shelf("incidents"))
         self.notifications = fakes.FakeNotifications(self.shelf("notifications"))
         self.agent_messages = fakes.FakeAgentMessages(self.shelf("agent_messages"))

@@ -4,6 +4,7 @@ Decides nothing: what is a fault is said by `sopwith_formats.sop_document` and `
 """
 
 from sopwith_controller.domain.errors import InvalidInputError
+from sopwith_controller.domain.kpi import Objective
 from sopwith_controller.services.ports import SopReading
 from sopwith_formats.problems import DocumentError
 from sopwith_formats.sop_document import read_sop_document
@@ -36,6 +37,7 @@ class StrictSopReader:
             change_kind=sop.front.change.kind,
             revised_by=sop.front.change.revised_by,
             faults=tuple(_shown(faults)),
+            objectives=tuple(Objective(one.id, one.text, one.kpi, one.target) for one in sop.front.objectives),
         )
 
 

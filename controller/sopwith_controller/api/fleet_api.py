@@ -8,10 +8,12 @@ from sopwith.v1 import fleet_service_pb2 as wire
 from sopwith.v1 import fleet_service_pb2_grpc
 from sopwith_controller.api.interceptors import caller
 from sopwith_controller.api.translate import from_timestamp, to_computer, to_freeze
+from sopwith_controller.domain.coverage import share
 from sopwith_controller.domain.entities import Computer
 from sopwith_controller.domain.errors import InvalidInputError
 from sopwith_controller.domain.freezing import CalendarTime
 from sopwith_controller.services.computers import Fleet
+from sopwith_controller.services.coverage import Coverage
 from sopwith_controller.services.doctor import Doctor
 from sopwith_controller.services.freezes import Freezes
 from sopwith_controller.services.overview import Overviews
@@ -34,7 +36,9 @@ class FleetApi(fleet_service_pb2_grpc.FleetServiceServicer):
         *,
         gateway: AgentGateway,
         clock: Clock,
+        coverage: Coverage,
     ) -> None:
+        self._coverage = coverage
         self._fleet = fleet
         self._freezes = freezes
         self._overviews = overviews
@@ -162,6 +166,25 @@ class FleetApi(fleet_service_pb2_grpc.FleetServiceServicer):
             ],
             join=join,
         )
+
+    async def ImportComputers(self, request: wire.ImportComputersRequest, context: Any) -> wire.ImportComputersResponse:
+        """Replace the list of known computers."""
+        names = [(one.name, one.note) for one in request.computers]
+        found = await self._coverage.import_list(caller(context), names, dry_run=request.dry_run)
+        return wire.ImportComputersResponse(added=found.added, removed=found.removed, unchanged=found.unchanged)
+
+    async def ExcuseComputer(self, request: wire.ExcuseComputerRequest, context: Any) -> wire.ExcuseComputerResponse:
+        """Excuse a known computer until a time."""
+        until = from_timestamp(request, "until_time") or self._clock.now()
+        found = await self._coverage.excuse(caller(context), request.name, request.reason, until)
+        return wire.ExcuseComputerResponse(computer=wire.KnownComputer(**vars(found)))
+
+    async def GetCoverage(self, request: wire.GetCoverageRequest, context: Any) -> wire.GetCoverageResponse:
+        """Read where each known computer stands."""
+        found = await self._coverage.get()
+        covered, listed = share(found)
+        computers = [wire.KnownComputer(**vars(one)) for one in found]
+        return wire.GetCoverageResponse(computers=computers, covered=covered, listed=listed)
 
     def _shown(self, computer: Computer) -> Any:
         return to_computer(computer, self._gateway.presence(computer.id))

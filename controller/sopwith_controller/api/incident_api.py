@@ -39,5 +39,7 @@ class IncidentApi(incident_service_pb2_grpc.IncidentServiceServicer):
 
     async def ResolveIncident(self, request: wire.ResolveIncidentRequest, context: Any) -> wire.ResolveIncidentResponse:
         """Close an incident."""
-        found = await self._incidents.resolve(caller(context), request.id, request.reason)
+        found = await self._incidents.resolve(
+            caller(context), request.id, request.reason, ppe_acknowledged=request.ppe_acknowledged
+        )
         return wire.ResolveIncidentResponse(incident=to_incident(*found))

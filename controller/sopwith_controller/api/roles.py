@@ -50,6 +50,9 @@ _BY_SERVICE: dict[str, dict[str, frozenset[str]]] = {
         "ListFreezes": _READERS,
         "GetOverview": EVERYBODY,
         "RunDoctor": _OWNER,
+        "ImportComputers": _RUNNERS,
+        "ExcuseComputer": _RUNNERS,
+        "GetCoverage": _READERS,
     },
     "sopwith.v1.PeopleService": {
         "ListPeople": _READERS,
@@ -87,6 +90,19 @@ _BY_SERVICE: dict[str, dict[str, frozenset[str]]] = {
         "ResolveSopComment": _COMMENTERS,
         "ListSopComments": EVERYBODY,
         "RetireSop": _OWNER,
+    },
+    "sopwith.v1.PracticeService": {
+        "GetTraining": _READERS,
+        "RecordDrill": _RUNNERS,
+        "GetSopReviews": _READERS,
+        "CloseSopReview": _MANAGERS,
+        "GiveSopFeedback": _SIGNERS | {OPERATOR, RELEASE_MANAGER},
+        "ListSopFeedback": _READERS,
+        "DisposeSopFeedback": _MANAGERS,
+    },
+    "sopwith.v1.ReportService": {
+        "GetKpis": _READERS,
+        "TraceRollout": _READERS,
     },
     "sopwith.v1.RolloutService": {
         "PlanRollout": _READERS,

@@ -43,6 +43,7 @@ from sopwith_controller.services.deviations import Deviations
 from sopwith_controller.services.enrolment import Enrolment
 from sopwith_controller.services.freezes import Freezes
 from sopwith_controller.services.incidents import Incidents
+from sopwith_controller.services.kpis import Kpis
 from sopwith_controller.services.log_watch import LogWatch
 from sopwith_controller.services.newcomers import Newcomers
 from sopwith_controller.services.notifying import Notifying, SecondChannel
@@ -51,12 +52,19 @@ from sopwith_controller.services.people import Roster
 from sopwith_controller.services.planning import Planner
 from sopwith_controller.services.ports import Clock, Database, Notifier
 from sopwith_controller.services.progress import Progress
+from sopwith_controller.services.review_clock import ReviewClock
+from sopwith_controller.services.rollout_closing import RolloutClosing
 from sopwith_controller.services.rollout_records import RolloutRecords
+from sopwith_controller.services.rollout_reports import RolloutReports
 from sopwith_controller.services.rollout_review import RolloutReviews
+from sopwith_controller.services.rollout_status import RolloutStatuses
 from sopwith_controller.services.rollouts import RolloutTools
+from sopwith_controller.services.sop_feedback import SopFeedback
+from sopwith_controller.services.sop_records import SopRecords
 from sopwith_controller.services.sop_reviews import SopReviews
 from sopwith_controller.services.sops import Sops
 from sopwith_controller.services.source_renewal import SourceRenewal
+from sopwith_controller.services.training import Trainings
 from sopwith_controller.services.update_log import UpdateLogs
 from sopwith_controller.services.views import Views
 from sopwith_controller.services.witnesses import Witnesses
@@ -71,6 +79,8 @@ SOP_LOOK_EVERY = timedelta(seconds=30)
 ROSTER_LOOK_EVERY = timedelta(seconds=30)
 DEVIATIONS_LOOK_EVERY = timedelta(seconds=30)
 REVIEWS_LOOK_EVERY = timedelta(seconds=60)
+PRACTICE_LOOK_EVERY = timedelta(minutes=10)
+RETENTION_LOOK_EVERY = timedelta(hours=12)
 HEARTBEAT = timedelta(seconds=30)
 
 
@@ -170,8 +180,28 @@ class Parts:
         self.roster = Roster(database, self.clock, self.ids, self.access)
         self.sops = Sops(database, self.clock, StrictSopReader(), self.presence)
         self.sop_reviews = SopReviews(database, self.clock, self.ids, self.sops)
+        self._make_practice()
         self.certificate = ServerCertificate(authority, paths.controller_pair, controller_subject(config), self.clock)
         self.writer = self._event_writer()
+
+    def _make_practice(self) -> None:
+        """Make what keeps the SOP alive: training, feedback, reviews, records, figures."""
+        database, clock, ids = self.database, self.clock, self.ids
+        self.trainings = Trainings(database, clock, ids)
+        self.sop_feedback = SopFeedback(database, clock, ids)
+        self.sop_records = SopRecords(database, clock)
+        statuses = RolloutStatuses(database, clock, self.records, self.views)
+        self.rollout_closing = RolloutClosing(database, clock, RolloutReports(database, self.records, statuses))
+        self.kpis = Kpis(database, clock, self.records, StrictSopReader())
+        self.review_clock = ReviewClock(
+            database,
+            clock,
+            ids,
+            incidents=self.incidents,
+            feedback=self.sop_feedback,
+            source=self.source,
+            missed=self.kpis.missed,
+        )
 
     def _event_writer(self) -> EventWriter:
         progress = Progress(self.database, self.clock, self.incidents, self.records, _receipt_holds)
@@ -198,6 +228,9 @@ class Parts:
             ("roster", ROSTER_LOOK_EVERY, self.roster.end_due),
             ("deviations", DEVIATIONS_LOOK_EVERY, self.deviations.expire_due),
             ("reviews", REVIEWS_LOOK_EVERY, self.reviews.escalate_overdue),
+            ("rollout reviews", PRACTICE_LOOK_EVERY, self.rollout_closing.close_clean),
+            ("reviews of the SOP", PRACTICE_LOOK_EVERY, self.review_clock.look),
+            ("retention", RETENTION_LOOK_EVERY, self.sop_records.purge_due),
         ]
 
     async def flush_last_seen(self) -> None:

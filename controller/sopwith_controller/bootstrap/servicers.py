@@ -6,7 +6,9 @@ from sopwith.v1 import (
     fleet_service_pb2_grpc,
     incident_service_pb2_grpc,
     people_service_pb2_grpc,
+    practice_service_pb2_grpc,
     release_service_pb2_grpc,
+    report_service_pb2_grpc,
     rollout_service_pb2_grpc,
     sop_life_service_pb2_grpc,
     sop_service_pb2_grpc,
@@ -18,7 +20,9 @@ from sopwith_controller.api.deviation_api import DeviationApi
 from sopwith_controller.api.fleet_api import FleetApi
 from sopwith_controller.api.incident_api import IncidentApi
 from sopwith_controller.api.people_api import JoinAddress, PeopleApi
+from sopwith_controller.api.practice_api import PracticeApi
 from sopwith_controller.api.release_api import ReleaseApi
+from sopwith_controller.api.report_api import ReportApi
 from sopwith_controller.api.rollout_api import RolloutApi
 from sopwith_controller.api.server import Registration
 from sopwith_controller.api.sop_api import SopApi
@@ -27,6 +31,7 @@ from sopwith_controller.api.update_log_api import UpdateLogApi
 from sopwith_controller.bootstrap.parts import Parts
 from sopwith_controller.services.absences import Absences
 from sopwith_controller.services.computers import Fleet
+from sopwith_controller.services.coverage import Coverage
 from sopwith_controller.services.dispatch import Dispatch
 from sopwith_controller.services.doctor import Doctor, Premises
 from sopwith_controller.services.overview import Overviews
@@ -35,6 +40,7 @@ from sopwith_controller.services.rollout_reports import RolloutReports
 from sopwith_controller.services.rollout_retry import RolloutRetry
 from sopwith_controller.services.rollout_start import RolloutStart
 from sopwith_controller.services.rollout_status import RolloutStatuses
+from sopwith_controller.services.rollout_trace import RolloutTraces
 from sopwith_controller.services.rollouts import Rollouts
 from sopwith_controller.services.tokens import Tokens
 
@@ -57,6 +63,12 @@ def registrations(parts: Parts) -> list[Registration]:
         lambda server: sop_service_pb2_grpc.add_SopServiceServicer_to_server(SopApi(parts.sops), server),
         lambda server: sop_life_service_pb2_grpc.add_SopLifeServiceServicer_to_server(
             SopLifeApi(parts.sops, parts.sop_reviews), server
+        ),
+        lambda server: practice_service_pb2_grpc.add_PracticeServiceServicer_to_server(
+            PracticeApi(parts.trainings, parts.review_clock, parts.sop_feedback), server
+        ),
+        lambda server: report_service_pb2_grpc.add_ReportServiceServicer_to_server(
+            ReportApi(parts.kpis, RolloutTraces(parts.database, parts.records)), server
         ),
         lambda server: update_log_service_pb2_grpc.add_UpdateLogServiceServicer_to_server(
             UpdateLogApi(parts.update_logs), server
@@ -103,7 +115,15 @@ class _Apis:
             smtp_configured=bool(config.smtp.address),
         )
         doctor = Doctor(parts.database, parts.clock, parts.source, premises)
-        return FleetApi(fleet, parts.freezes, overviews, doctor, gateway=parts.presence, clock=parts.clock)
+        return FleetApi(
+            fleet,
+            parts.freezes,
+            overviews,
+            doctor,
+            gateway=parts.presence,
+            clock=parts.clock,
+            coverage=Coverage(parts.database, parts.clock),
+        )
 
     def people(self) -> PeopleApi:
         """Return the roster's service."""

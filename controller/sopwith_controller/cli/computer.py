@@ -6,6 +6,7 @@ import click
 
 from sopwith.v1 import fleet_service_pb2 as pb
 from sopwith.v1.computer_pb2 import Computer
+from sopwith_controller.cli.coverage import add_coverage_verbs
 from sopwith_controller.cli.output import (
     Column,
     emit,
@@ -20,6 +21,7 @@ from sopwith_controller.cli.output import (
 from sopwith_controller.cli.verbs import agree, connected, key_values, noun, reason_asked, reasoned, state, verb
 
 group = noun("computer", "Look after computers.")
+add_coverage_verbs(group)
 
 
 def _labels(computer: Computer) -> str:

@@ -20,6 +20,7 @@ NOUNS = {
     "freeze": ("freeze", "Forbid and allow installing on the whole fleet."),
     "incident": ("incident", "Take and close incidents."),
     "deviation": ("deviation", "Ask for, approve and end exceptions to single gates."),
+    "report": ("report", "Read how well the fleet is looked after."),
     "log": ("log", "Read, verify and export the update log."),
     "doctor": ("doctor", "Check the controller's set-up."),
     "demo": ("demo", "Show one whole update on real parts, in a minute."),

@@ -11,7 +11,7 @@ from sopwith_controller.cli.explain_view import print_explanations
 from sopwith_controller.cli.output import emit, emit_document, tell, to_document
 from sopwith_controller.cli.plan_view import print_plan
 from sopwith_controller.cli.report_view import print_report
-from sopwith_controller.cli.rollout_views import COLUMNS, print_rollout, print_rollouts
+from sopwith_controller.cli.rollout_views import COLUMNS, TRACE_COLUMNS, print_rollout, print_rollouts
 from sopwith_controller.cli.rollout_watch import show_status
 from sopwith_controller.cli.verbs import agree, connected, duration, noun, reasoned, state, verb
 
@@ -234,6 +234,18 @@ def report(rollout: str, everything: bool) -> None:
         print(reply.report.rollout.id)
     else:
         print_report(reply.report, everything=everything or state().output == "wide")
+
+
+@verb(group, "trace", example="sopwith rollout trace r-7k2m9qx4")
+@click.argument("rollout")
+def trace(rollout: str) -> None:
+    """Say of each clause of the SOP how the rollout kept to it, and what shows it."""
+    from sopwith.v1 import report_service_pb2
+
+    with connected() as connection:
+        request = report_service_pb2.TraceRolloutRequest(id=rollout)
+        reply = connection.call(connection.reports.TraceRollout, request)
+    emit(state().output, list(reply.lines), TRACE_COLUMNS, name=lambda line: line.clause)
 
 
 @verb(group, "status", example="sopwith rollout status r-7k2m9qx4 --wait --timeout 30m")

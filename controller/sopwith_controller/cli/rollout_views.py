@@ -43,6 +43,12 @@ def all_well(rollout: rollout_pb2.Rollout) -> bool:
     return enum_name(rollout, "state") == "COMPLETED" and not bad
 
 
+TRACE_COLUMNS = (
+    Column("CLAUSE", lambda line: line.clause),
+    Column("RESULT", lambda line: line.result),
+    Column("WHAT", lambda line: line.what),
+    Column("SHOWN BY", lambda line: line.evidence),
+)
 COLUMNS = (
     Column("ID", lambda r: r.id),
     Column("NAME", lambda r: r.name),

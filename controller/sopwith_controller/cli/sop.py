@@ -17,6 +17,7 @@ from sopwith_controller.cli.output import (
     tell,
     time_text,
 )
+from sopwith_controller.cli.sop_practice import add_practice_verbs, show_what_changed
 from sopwith_controller.cli.sop_reading import add_reading_verbs, revision_option, revisions_of
 from sopwith_controller.cli.sop_reviewing import add_reviewing_verbs
 from sopwith_controller.cli.verbs import agree, connected, noun, state, verb
@@ -25,6 +26,7 @@ from sopwith_controller.desk.errors import DeskError, RefusedError
 group = noun("sop", "Write, sign and read the Standard Operating Procedure.")
 add_reading_verbs(group)
 add_reviewing_verbs(group)
+add_practice_verbs(group)
 
 COLUMNS = (
     Column("SOP", lambda sop: sop.id),
@@ -159,10 +161,11 @@ def list_sops() -> None:
 @revision_option
 @yes_option
 def acknowledge(sop: str, revision: int, yes: bool) -> None:
-    """Say that you have read the effective revision."""
+    """Say that you have read what changed in the effective revision since the one that you knew."""
     with connected() as connection:
         found = connection.call(connection.sops.GetSop, pb.GetSopRequest(id=sop, revision=revision))
         tell(f"{found.sop.id} revision {found.sop.revision}: {found.sop.change_description}")
+        show_what_changed(connection, found)
         agree("Have you read it?", yes=yes)
         request = pb.AcknowledgeSopRequest(id=found.sop.id, revision=found.sop.revision)
         reply = connection.call(connection.sops.AcknowledgeSop, request)

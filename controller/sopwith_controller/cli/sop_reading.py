@@ -61,6 +61,13 @@ def diff(sop: str, newer: Path | None, before: int, after: int, audience: str | 
         for value in found.values:
             print(value.key)
         return
+    print_difference(found)
+    if not (found.values or found.sections):
+        tell("nothing differs" + (f" that concerns the {audience}" if audience else ""))
+
+
+def print_difference(found: Any) -> None:
+    """Print a `sopwith_formats.sop_difference.Difference`."""
     kind = "material: it needs every signature, and operators acknowledge it" if found.material else "editorial"
     print(f"{found.sop_id} revision {found.before_revision} to {found.after_revision}, {kind}")
     if found.values:
@@ -73,8 +80,6 @@ def diff(sop: str, newer: Path | None, before: int, after: int, audience: str | 
         print(f"\n{escape(section.heading)}")
         for line in section.lines:
             print(f"  {escape(line)}")
-    if not (found.values or found.sections):
-        tell("nothing differs" + (f" that concerns the {audience}" if audience else ""))
 
 
 def _two_documents(

@@ -22,7 +22,9 @@ from sopwith.v1 import (
     fleet_service_pb2_grpc,
     incident_service_pb2_grpc,
     people_service_pb2_grpc,
+    practice_service_pb2_grpc,
     release_service_pb2_grpc,
+    report_service_pb2_grpc,
     rollout_service_pb2,
     rollout_service_pb2_grpc,
     sop_life_service_pb2_grpc,
@@ -67,6 +69,8 @@ class Connection:
         self.sops = sop_service_pb2_grpc.SopServiceStub(self._channel)
         self.sop_life = sop_life_service_pb2_grpc.SopLifeServiceStub(self._channel)
         self.rollouts = rollout_service_pb2_grpc.RolloutServiceStub(self._channel)
+        self.practice = practice_service_pb2_grpc.PracticeServiceStub(self._channel)
+        self.reports = report_service_pb2_grpc.ReportServiceStub(self._channel)
         self.deviations = deviation_service_pb2_grpc.DeviationServiceStub(self._channel)
         self.incidents = incident_service_pb2_grpc.IncidentServiceStub(self._channel)
         self.update_log = update_log_service_pb2_grpc.UpdateLogServiceStub(self._channel)

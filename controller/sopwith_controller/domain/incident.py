@@ -10,7 +10,12 @@ from dataclasses import replace
 from datetime import datetime
 from enum import StrEnum
 
-from sopwith_controller.domain.errors import InvalidInputError, TransitionNotAllowedError
+from sopwith_controller.domain.errors import (
+    InvalidInputError,
+    Refusal,
+    RefusedError,
+    TransitionNotAllowedError,
+)
 from sopwith_controller.domain.incident_entities import Incident, IncidentNote, IncidentState
 from sopwith_formats.sop_policy import SopPolicy
 from sopwith_formats.vocabulary import SEVERITY_1, Outcome, Symptom
@@ -37,7 +42,13 @@ TRANSITIONS: dict[tuple[IncidentState, IncidentCommand], IncidentState] = {
 }
 
 WITHOUT_COMPUTER = frozenset(
-    {Symptom.ROLLOUT_SUSPENDED, Symptom.LOG_INTEGRITY, Symptom.SOURCE_EXPIRING, Symptom.APPROVAL_AGEING}
+    {
+        Symptom.ROLLOUT_SUSPENDED,
+        Symptom.LOG_INTEGRITY,
+        Symptom.SOURCE_EXPIRING,
+        Symptom.APPROVAL_AGEING,
+        Symptom.REVIEW_OVERDUE,
+    }
 )
 _REPORTED_OUTCOMES = frozenset({Outcome.FAILED, Outcome.ROLLED_BACK})
 _QUIET = frozenset({Outcome.SUCCEEDED, Outcome.SKIPPED, Outcome.CANCELLED, Outcome.NOT_STARTED})
@@ -139,6 +150,28 @@ def note(incident: Incident, *, person: str, text: str, guidance: bool, now: dat
     if not text.strip():
         raise InvalidInputError("a note needs a text", remedy='add --text "TEXT"')
     return replace(incident, notes=(*incident.notes, IncidentNote(person, now, text.strip(), guidance)))
+
+
+def hands_on_equipment(incident: Incident, policy: SopPolicy | None) -> tuple[str, ...]:
+    """Return the protective equipment of an incident whose remedy is work at the computer; nothing for remote work."""
+    row = policy.row(incident.symptom) if policy else None
+    if policy is None or row is None or "hands_on_task" not in row.remedies:
+        return ()
+    return tuple(item for rule in policy.ppe if rule.when == "hands_on" for item in rule.items)
+
+
+def check_equipment(incident: Incident, equipment: Sequence[str], *, acknowledged: bool) -> None:
+    """Raise RefusedError where somebody closes work at a computer and says nothing of its equipment (clause V.C)."""
+    if equipment and not acknowledged:
+        raise RefusedError(
+            Refusal(
+                "sop_step_order",
+                "V.C",
+                f"incident {incident.id} needed work at the computer, and its protective equipment was not "
+                f"acknowledged: {'; '.join(equipment)}",
+                remedy=f"sopwith incident resolve {incident.id} --ppe-acknowledged --reason TEXT, once it was worn",
+            )
+        )
 
 
 def resolve(incident: Incident, *, person: str, reason: str, now: datetime) -> Incident:

@@ -30,6 +30,7 @@ _MEANINGS = {
     "LOG_INTEGRITY": "the update log is not what was written",
     "SOURCE_EXPIRING": "signed metadata of the source expires soon",
     "APPROVAL_AGEING": "an approval waits",
+    "REVIEW_OVERDUE": "nobody looked at the SOP again in time",
 }
 _CAUSES = {"raised": "", "widened": "More computers: ", "repeated": "Still open: ", "climbed": "Not acknowledged: "}
 

@@ -144,22 +144,30 @@ class Incidents:
             await unit.commit()
         return await self.get(incident_id)
 
-    async def resolve(self, caller: Caller, incident_id: str, reason: str) -> tuple[Incident, list[Notification]]:
-        """Close an incident with a reason."""
+    async def resolve(
+        self, caller: Caller, incident_id: str, reason: str, *, ppe_acknowledged: bool = False
+    ) -> tuple[Incident, list[Notification]]:
+        """Close an incident with a reason; work at a computer with its protective equipment acknowledged."""
         async with self._database.write() as unit:
             before = await self._get_own(unit, caller, incident_id)
             if await done_before(unit, caller, LogKind.INCIDENT_RESOLVED, before.id):
                 return before, list(await unit.notifications.of_incident(before.id))
-            await self.resolve_in(unit, before, caller.name, reason)
+            policy, _, _ = await self._ladder_of(unit, before)
+            equipment = rules.hands_on_equipment(before, policy)
+            rules.check_equipment(before, equipment, acknowledged=ppe_acknowledged)
+            await self.resolve_in(unit, before, caller.name, reason, equipment=equipment)
             await remember(unit, caller, LogKind.INCIDENT_RESOLVED, before.id, self._clock.now())
             await unit.commit()
         return await self.get(incident_id)
 
-    async def resolve_in(self, unit: UnitOfWork, incident: Incident, person: str, reason: str) -> None:
-        """Close an incident in this transaction."""
+    async def resolve_in(
+        self, unit: UnitOfWork, incident: Incident, person: str, reason: str, *, equipment: Sequence[str] = ()
+    ) -> None:
+        """Close an incident in this transaction; `equipment` was acknowledged."""
         resolved = rules.resolve(incident, person=person, reason=reason, now=self._clock.now())
         await unit.incidents.put(resolved)
-        await self._log(unit, LogKind.INCIDENT_RESOLVED, resolved, f"resolved: {resolved.resolution}", person)
+        worn = f"; equipment acknowledged: {', '.join(equipment)}" if equipment else ""
+        await self._log(unit, LogKind.INCIDENT_RESOLVED, resolved, f"resolved: {resolved.resolution}{worn}", person)
 
     async def get(self, incident_id: str) -> tuple[Incident, list[Notification]]:
         """Return one incident with its messages."""

@@ -8,12 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sopwith_controller.domain import evaluation
+from sopwith_controller.domain import evaluation, post_review
 from sopwith_controller.domain.deviation import Deviation, DeviationState, in_force
 from sopwith_controller.domain.emergency import waits_for_review
 from sopwith_controller.domain.entities import Computer, ComputerState, Settings, SopRevision, SopState
 from sopwith_controller.domain.incident_entities import Incident, IncidentState, Notification
+from sopwith_controller.domain.practice_entities import SopReview
 from sopwith_controller.domain.rollout_entities import PATCH_DAY, Rollout, RolloutState
+from sopwith_controller.domain.sop_review import open_reviews
 from sopwith_controller.services.ports import AgentGateway, Clock, Database, SourceStore, UnitOfWork
 from sopwith_formats.units import format_time
 
@@ -67,11 +69,12 @@ class Overviews:
             effective = await unit.sops.effective(settings.sop_id)
             attention = [
                 *_of_incidents(incidents),
-                *_of_rollouts(rollouts),
+                *_of_rollouts(rollouts, now),
                 *_of_deviations(await unit.deviations.unended(), now),
                 *_of_computers(computers),
                 *_of_sop(await unit.sops.newest(settings.sop_id), effective),
                 *await _of_releases(unit),
+                *_of_reviews(await unit.practice.reviews.all(), effective, now),
             ]
         if source is None:
             attention.append(
@@ -118,7 +121,7 @@ def _of_incidents(incidents: Sequence[Incident]) -> list[Attention]:
     ]
 
 
-def _of_rollouts(rollouts: Sequence[Rollout]) -> list[Attention]:
+def _of_rollouts(rollouts: Sequence[Rollout], now: datetime) -> list[Attention]:
     waiting = {
         RolloutState.SUSPENDED: (2, "is suspended", "sopwith rollout resume {id} --reason TEXT"),
         RolloutState.IN_REVIEW: (3, "waits for approval", "sopwith rollout approve {id}"),
@@ -135,6 +138,9 @@ def _of_rollouts(rollouts: Sequence[Rollout]) -> list[Attention]:
             found.append(
                 Attention(severity, f"rollout {rollout.name} ({rollout.release}) {what}", command.format(id=rollout.id))
             )
+        if post_review.waits(rollout) and rollout.ended_time and rollout.ended_time + post_review.CLOSES_AFTER <= now:
+            command = f"sopwith rollout review {rollout.id} --note TEXT"
+            found.append(Attention(4, f"rollout {rollout.name} did not go well and waits for its review", command))
         if waits_for_review(rollout):
             command = f"sopwith rollout review {rollout.id} --note TEXT"
             found.append(Attention(2, f"the emergency rollout {rollout.name} waits for its review", command))
@@ -190,6 +196,21 @@ def _of_sop(newest: SopRevision | None, effective: SopRevision | None) -> list[A
     if newest.state is SopState.IN_REVIEW:
         return [Attention(severity, f"{label} waits for signatures", f"sopwith sop sign {newest.id}")]
     return []
+
+
+def _of_reviews(reviews: Sequence[SopReview], effective: SopRevision | None, now: datetime) -> list[Attention]:
+    if effective is None:
+        return []
+    command = f"sopwith sop review {effective.id} --no-change --note TEXT"
+    return [
+        Attention(
+            2 if one.due_time <= now else 3,
+            f"a review of {effective.id} {'was' if one.due_time <= now else 'is'} due {format_time(one.due_time)}: "
+            f"{one.trigger.lower().replace('_', ' ')} {one.subject}".rstrip(),
+            command,
+        )
+        for one in open_reviews(reviews, effective.id)
+    ]
 
 
 async def _of_releases(unit: UnitOfWork) -> list[Attention]:

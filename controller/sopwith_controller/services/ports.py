@@ -18,6 +18,7 @@ from sopwith_controller.domain.entities import (
     SopRevision,
 )
 from sopwith_controller.services.lasting_repositories import Baselines, Deviations, Receipts, Repetitions
+from sopwith_controller.services.practice_repositories import Practice
 from sopwith_controller.services.repositories import (
     AgentMessages,
     Assignments,
@@ -44,6 +45,7 @@ from sopwith_controller.services.update_log_ports import UpdateLog
 from sopwith_formats.warrant import Warrant
 
 if TYPE_CHECKING:
+    from sopwith_controller.domain.kpi import Objective
     from sopwith_formats.sop_policy import SopPolicy
 
 
@@ -112,6 +114,8 @@ class UnitOfWork(Protocol):
     def freezes(self) -> Freezes: ...
     @property
     def deviations(self) -> Deviations: ...
+    @property
+    def practice(self) -> Practice: ...
     @property
     def incidents(self) -> Incidents: ...
     @property
@@ -305,6 +309,7 @@ class SopReading:
     revised_by: str
     faults: tuple[str, ...]
     """Lint faults that prevent review, one line each; empty when complete."""
+    objectives: "tuple[Objective, ...]" = ()
 
 
 class Notifier(Protocol):

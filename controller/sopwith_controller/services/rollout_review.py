@@ -1,11 +1,11 @@
-"""Reviews of emergency rollouts: recorded when they are done, escalated when they are overdue (SOP, clause VII).
+"""Reviews of rollouts by people: recorded when they are done; of emergencies, escalated when overdue (SOP, VII).
 
-This module loads, lets `domain.emergency` decide, records and commits. Rules: the review closes the incident that the
-use of the door raised; one that is overdue raises it again with severity 1, so that it climbs from the beginning, also
-where somebody had acknowledged or closed it.
+This module loads, lets `domain.emergency` (of other rollouts `domain.post_review`) decide, records and commits. Rules:
+the review closes the incident that the use of the emergency door raised; one that is overdue raises it again with
+severity 1, so that it climbs from the beginning, also where somebody had acknowledged or closed it.
 """
 
-from sopwith_controller.domain import emergency
+from sopwith_controller.domain import emergency, post_review
 from sopwith_controller.domain.incident import find_open
 from sopwith_controller.domain.log_kinds import LogKind
 from sopwith_controller.domain.rollout_entities import Rollout
@@ -30,14 +30,18 @@ class RolloutReviews:
         self._incidents = incidents
 
     async def review(self, caller: Caller, rollout_id: str, note: str) -> Rollout:
-        """Record that an emergency rollout was looked at, and what was found."""
+        """Record that an ended or an emergency rollout was looked at, and what was found."""
         async with self._database.write() as unit:
             before = await find_rollout(unit, rollout_id)
             if await done_before(unit, caller, LogKind.ROLLOUT_REVIEWED, before.id):
                 return before
             policy = await self._records.policy(unit, before)
-            rollout = emergency.review(
-                before, policy, person=caller.name, roles=caller.roles, note=note, now=self._clock.now()
+            rollout = (
+                emergency.review(
+                    before, policy, person=caller.name, roles=caller.roles, note=note, now=self._clock.now()
+                )
+                if before.emergency
+                else post_review.review(before, person=caller.name, note=note, now=self._clock.now())
             )
             await unit.rollouts.put(rollout)
             message = f"{caller.name} reviewed {rollout.name}: {rollout.review_note}"

@@ -20,6 +20,7 @@ from sopwith_controller.domain.errors import InvalidInputError, NotFoundError
 from sopwith_controller.domain.log_kinds import LogKind
 from sopwith_controller.services.access import Caller
 from sopwith_controller.services.ports import AgentGateway, Clock, Database, SopReader, SopReading, UnitOfWork
+from sopwith_controller.services.training import acknowledged
 from sopwith_formats.dsse_statement import SopStatement
 from sopwith_formats.sop_policy import read_sop_policy
 from sopwith_formats.units import parse_time
@@ -221,8 +222,12 @@ class Sops:
             revision = rules.acknowledge(before, caller.name)
             if revision is not before:
                 await unit.sops.put(revision)
-                message = f"{caller.name} acknowledged it"
-                await _log(unit, LogKind.SOP_ACKNOWLEDGED, revision, caller.name, message)
+                since = await acknowledged(unit, revision, caller.name, self._clock)
+                what = f"what changed since revision {since}" if since else "it"
+                message = f"{caller.name} acknowledged {what}"
+                await _log(
+                    unit, LogKind.SOP_ACKNOWLEDGED, revision, caller.name, message, since_revision=str(since)
+                )  # fmt: skip
                 await unit.commit()
         return _view(revision, profile)
 

@@ -12,7 +12,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sopwith_controller.domain import approvals, emergency, gates, sop_gates
+from sopwith_controller.domain import approvals, emergency, gates, sop_gates, sop_review
 from sopwith_controller.domain import rollout as machine
 from sopwith_controller.domain.agent_gates import despite
 from sopwith_controller.domain.entities import Computer, ComputerState, SopRevision
@@ -82,7 +82,8 @@ class StartChecks:
             computers=members,
             now=now,
         )
-        checks = [*people, self._quorum(plan, members, covering.deviations)]
+        expiry, _ = sop_review.expiry_check(effect.sop, policy, await unit.practice.reviews.all(), now)
+        checks = [expiry, *people, self._quorum(plan, members, covering.deviations)]
         judgement = judge(checks, policy, covering.deviations, covering.missed)
         gates.check_refusals(judgement.blocking)
         return Cleared(rollout, plan, members, (*effect.decisions, *judgement.decisions), effect.words)

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from sopwith_certs.log_key import make_log_key, verify
-from sopwith_controller.adapters.database import log_tables, tables
+from sopwith_controller.adapters.database import log_tables, practice_tables, tables
 from sopwith_controller.adapters.database.checkpoint_files import BLOCK, CheckpointFiles
 from sopwith_controller.adapters.database.engine import SqlDatabase, database_url, open_database
-from sopwith_controller.domain import deviation, entities, incident_entities, rollout_entities
+from sopwith_controller.domain import deviation, entities, incident_entities, practice_entities, rollout_entities
 from sopwith_controller.domain.errors import ConflictError, InvalidInputError, UnavailableError
 from sopwith_controller.services.lasting_repositories import ReceiptRow
 from sopwith_controller.services.repositories import AgentMessageRow
@@ -152,6 +152,11 @@ async def test_a_step_that_fails_leaves_the_database_as_it_was(tmp_path, monkeyp
         (entities.Settings, tables.settings, {"row"}),
         (AgentMessageRow, tables.agent_messages, set()),
         (ReceiptRow, tables.receipts, set()),
+        (practice_entities.KnownComputer, practice_tables.known_computers, set()),
+        (practice_entities.TrainingRecord, practice_tables.training_records, set()),
+        (practice_entities.SopReview, practice_tables.sop_reviews, set()),
+        (practice_entities.ReviewMark, practice_tables.review_marks, set()),
+        (practice_entities.Feedback, practice_tables.sop_feedback, set()),
     ],
 )
 def test_each_table_has_the_fields_of_its_entity(entity, table, elsewhere):

@@ -7,10 +7,17 @@ from datetime import timedelta
 import pytest
 
 from sopwith_controller.domain import escalation, incident, incident_message
-from sopwith_controller.domain.errors import InvalidInputError, TransitionNotAllowedError
+from sopwith_controller.domain.errors import InvalidInputError, RefusedError, TransitionNotAllowedError
 from sopwith_controller.domain.incident import TRANSITIONS, IncidentCommand
 from sopwith_controller.domain.incident_entities import Incident, IncidentState
-from sopwith_formats.sop_policy import Contact, EscalationLevel, EscalationRule, Significant
+from sopwith_formats.sop_policy import (
+    Contact,
+    EscalationLevel,
+    EscalationRule,
+    PpeRule,
+    Significant,
+    TroubleshootingRow,
+)
 from sopwith_formats.vocabulary import Outcome, Symptom
 from tests.controller.domain.builders import HOUR, MINUTE, NOW, SECOND, a_policy
 
@@ -288,3 +295,22 @@ def test_unknown_meaning_leaves_the_symptom_alone():
     one = an_incident(symptom="DISK_FULL")
 
     assert "DISK_FULL\n" in incident_message.render(one, organization="", computers=[])[1]
+
+
+@pytest.mark.clause("V.C PPE", "hands-on")
+def test_work_at_a_computer_is_not_closed_before_its_equipment_is_acknowledged():
+    rules = (PpeRule("remote", ()), PpeRule("hands_on", ("Closed shoes",)))
+    row = TroubleshootingRow("ROLLBACK_FAILED", ("quarantine", "hands_on_task"), "escalate", 0, 60, (), 1)
+    policy = replace(a_policy(), ppe=rules, troubleshooting=(row,))
+    hands_on, remote = an_incident(symptom="ROLLBACK_FAILED"), an_incident()
+
+    equipment = incident.hands_on_equipment(hands_on, policy)
+
+    assert equipment == ("Closed shoes",)
+    assert incident.hands_on_equipment(remote, policy) == ()
+    assert incident.hands_on_equipment(hands_on, None) == ()
+    incident.check_equipment(hands_on, equipment, acknowledged=True)
+    incident.check_equipment(remote, (), acknowledged=False)
+    with pytest.raises(RefusedError, match="Closed shoes") as caught:
+        incident.check_equipment(hands_on, equipment, acknowledged=False)
+    assert "--ppe-acknowledged" in caught.value.refusal.remedy

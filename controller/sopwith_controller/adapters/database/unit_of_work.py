@@ -9,6 +9,7 @@ from sopwith_controller.adapters.database.repositories.lasting import SqlBaselin
 from sopwith_controller.adapters.database.repositories.measurements import SqlMeasurements
 from sopwith_controller.adapters.database.repositories.messages import SqlAgentMessages, SqlRequests
 from sopwith_controller.adapters.database.repositories.people import SqlPeople, SqlTokens
+from sopwith_controller.adapters.database.repositories.practice import SqlPractice
 from sopwith_controller.adapters.database.repositories.receipts import SqlReceipts
 from sopwith_controller.adapters.database.repositories.releases import SqlReleases, SqlSops
 from sopwith_controller.adapters.database.repositories.rollouts import SqlAssignments, SqlFreezes, SqlRollouts
@@ -49,6 +50,7 @@ class SqlUnitOfWork:
         self.repetitions = SqlRepetitions(transaction)
         self.freezes = SqlFreezes(transaction)
         self.deviations = SqlDeviations(transaction)
+        self.practice = SqlPractice(transaction)
         self.incidents = SqlIncidents(transaction)
         self.notifications = SqlNotifications(transaction)
         self.update_log = update_log

@@ -941,3 +941,203 @@ class Finding(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["check", b"check", "level", b"level", "message", b"message", "remedy", b"remedy"]) -> None: ...
 
 Global___Finding: typing_extensions.TypeAlias = Finding
+
+@typing.final
+class KnownComputer(google.protobuf.message.Message):
+    """KnownComputer is one computer that the company knows of, or one that is enrolled and not on its list."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: builtins.int
+    STANDING_FIELD_NUMBER: builtins.int
+    MESSAGE_FIELD_NUMBER: builtins.int
+    REMEDY_FIELD_NUMBER: builtins.int
+    name: builtins.str
+    """Name of the computer."""
+    standing: builtins.str
+    """ENROLLED, WAITING, EXCUSED, MISSING or UNLISTED."""
+    message: builtins.str
+    """What is to say of it; empty where nothing is."""
+    remedy: builtins.str
+    """What mends it; empty where nothing has to be mended."""
+    def __init__(
+        self,
+        *,
+        name: builtins.str = ...,
+        standing: builtins.str = ...,
+        message: builtins.str = ...,
+        remedy: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["message", b"message", "name", b"name", "remedy", b"remedy", "standing", b"standing"]) -> None: ...
+
+Global___KnownComputer: typing_extensions.TypeAlias = KnownComputer
+
+@typing.final
+class ListedComputer(google.protobuf.message.Message):
+    """ListedComputer is one line of an imported list."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: builtins.int
+    NOTE_FIELD_NUMBER: builtins.int
+    name: builtins.str
+    """Name of the computer, at most 253 characters."""
+    note: builtins.str
+    """Whatever the list says of it; empty: nothing."""
+    def __init__(
+        self,
+        *,
+        name: builtins.str = ...,
+        note: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["name", b"name", "note", b"note"]) -> None: ...
+
+Global___ListedComputer: typing_extensions.TypeAlias = ListedComputer
+
+@typing.final
+class ImportComputersRequest(google.protobuf.message.Message):
+    """ImportComputersRequest carries a whole list."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    COMPUTERS_FIELD_NUMBER: builtins.int
+    DRY_RUN_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    dry_run: builtins.bool
+    """Tells what it would change, and changes nothing."""
+    request_id: builtins.str
+    """Repeating a request with the same id has no further effect."""
+    @property
+    def computers(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___ListedComputer]:
+        """The list, at most 100,000 computers."""
+
+    def __init__(
+        self,
+        *,
+        computers: collections.abc.Iterable[Global___ListedComputer] | None = ...,
+        dry_run: builtins.bool = ...,
+        request_id: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["computers", b"computers", "dry_run", b"dry_run", "request_id", b"request_id"]) -> None: ...
+
+Global___ImportComputersRequest: typing_extensions.TypeAlias = ImportComputersRequest
+
+@typing.final
+class ImportComputersResponse(google.protobuf.message.Message):
+    """ImportComputersResponse counts what changes."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ADDED_FIELD_NUMBER: builtins.int
+    REMOVED_FIELD_NUMBER: builtins.int
+    UNCHANGED_FIELD_NUMBER: builtins.int
+    added: builtins.int
+    """Computers that were not on the list before."""
+    removed: builtins.int
+    """Computers that are no longer on it."""
+    unchanged: builtins.int
+    """Computers that stay."""
+    def __init__(
+        self,
+        *,
+        added: builtins.int = ...,
+        removed: builtins.int = ...,
+        unchanged: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["added", b"added", "removed", b"removed", "unchanged", b"unchanged"]) -> None: ...
+
+Global___ImportComputersResponse: typing_extensions.TypeAlias = ImportComputersResponse
+
+@typing.final
+class ExcuseComputerRequest(google.protobuf.message.Message):
+    """ExcuseComputerRequest excuses a known computer."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: builtins.int
+    REASON_FIELD_NUMBER: builtins.int
+    UNTIL_TIME_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    name: builtins.str
+    """Name of the computer."""
+    reason: builtins.str
+    """Why; it is recorded."""
+    request_id: builtins.str
+    """Repeating a request with the same id has no further effect."""
+    @property
+    def until_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """Until when, within a year."""
+
+    def __init__(
+        self,
+        *,
+        name: builtins.str = ...,
+        reason: builtins.str = ...,
+        until_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        request_id: builtins.str = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["until_time", b"until_time"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["name", b"name", "reason", b"reason", "request_id", b"request_id", "until_time", b"until_time"]) -> None: ...
+
+Global___ExcuseComputerRequest: typing_extensions.TypeAlias = ExcuseComputerRequest
+
+@typing.final
+class ExcuseComputerResponse(google.protobuf.message.Message):
+    """ExcuseComputerResponse carries where it stands then."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    COMPUTER_FIELD_NUMBER: builtins.int
+    @property
+    def computer(self) -> Global___KnownComputer:
+        """The computer."""
+
+    def __init__(
+        self,
+        *,
+        computer: Global___KnownComputer | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["computer", b"computer"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["computer", b"computer"]) -> None: ...
+
+Global___ExcuseComputerResponse: typing_extensions.TypeAlias = ExcuseComputerResponse
+
+@typing.final
+class GetCoverageRequest(google.protobuf.message.Message):
+    """GetCoverageRequest reads all."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+
+Global___GetCoverageRequest: typing_extensions.TypeAlias = GetCoverageRequest
+
+@typing.final
+class GetCoverageResponse(google.protobuf.message.Message):
+    """GetCoverageResponse carries every known computer by name."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    COMPUTERS_FIELD_NUMBER: builtins.int
+    COVERED_FIELD_NUMBER: builtins.int
+    LISTED_FIELD_NUMBER: builtins.int
+    covered: builtins.int
+    """How many of the listed ones are enrolled or excused."""
+    listed: builtins.int
+    """How many are listed."""
+    @property
+    def computers(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___KnownComputer]:
+        """The computers."""
+
+    def __init__(
+        self,
+        *,
+        computers: collections.abc.Iterable[Global___KnownComputer] | None = ...,
+        covered: builtins.int = ...,
+        listed: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["computers", b"computers", "covered", b"covered", "listed", b"listed"]) -> None: ...
+
+Global___GetCoverageResponse: typing_extensions.TypeAlias = GetCoverageResponse

@@ -105,6 +105,21 @@ class FleetServiceStub(object):
                 request_serializer=sopwith_dot_v1_dot_fleet__service__pb2.RunDoctorRequest.SerializeToString,
                 response_deserializer=sopwith_dot_v1_dot_fleet__service__pb2.RunDoctorResponse.FromString,
                 _registered_method=True)
+        self.ImportComputers = channel.unary_unary(
+                '/sopwith.v1.FleetService/ImportComputers',
+                request_serializer=sopwith_dot_v1_dot_fleet__service__pb2.ImportComputersRequest.SerializeToString,
+                response_deserializer=sopwith_dot_v1_dot_fleet__service__pb2.ImportComputersResponse.FromString,
+                _registered_method=True)
+        self.ExcuseComputer = channel.unary_unary(
+                '/sopwith.v1.FleetService/ExcuseComputer',
+                request_serializer=sopwith_dot_v1_dot_fleet__service__pb2.ExcuseComputerRequest.SerializeToString,
+                response_deserializer=sopwith_dot_v1_dot_fleet__service__pb2.ExcuseComputerResponse.FromString,
+                _registered_method=True)
+        self.GetCoverage = channel.unary_unary(
+                '/sopwith.v1.FleetService/GetCoverage',
+                request_serializer=sopwith_dot_v1_dot_fleet__service__pb2.GetCoverageRequest.SerializeToString,
+                response_deserializer=sopwith_dot_v1_dot_fleet__service__pb2.GetCoverageResponse.FromString,
+                _registered_method=True)
 
 
 class FleetServiceServicer(object):
@@ -209,6 +224,27 @@ class FleetServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ImportComputers(self, request, context):
+        """ImportComputers replaces the list of computers that the company knows of.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExcuseComputer(self, request, context):
+        """ExcuseComputer says that a known computer is not enrolled for a reason, until a time.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetCoverage(self, request, context):
+        """GetCoverage reads where each known computer stands.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_FleetServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -281,6 +317,21 @@ def add_FleetServiceServicer_to_server(servicer, server):
                     servicer.RunDoctor,
                     request_deserializer=sopwith_dot_v1_dot_fleet__service__pb2.RunDoctorRequest.FromString,
                     response_serializer=sopwith_dot_v1_dot_fleet__service__pb2.RunDoctorResponse.SerializeToString,
+            ),
+            'ImportComputers': grpc.unary_unary_rpc_method_handler(
+                    servicer.ImportComputers,
+                    request_deserializer=sopwith_dot_v1_dot_fleet__service__pb2.ImportComputersRequest.FromString,
+                    response_serializer=sopwith_dot_v1_dot_fleet__service__pb2.ImportComputersResponse.SerializeToString,
+            ),
+            'ExcuseComputer': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExcuseComputer,
+                    request_deserializer=sopwith_dot_v1_dot_fleet__service__pb2.ExcuseComputerRequest.FromString,
+                    response_serializer=sopwith_dot_v1_dot_fleet__service__pb2.ExcuseComputerResponse.SerializeToString,
+            ),
+            'GetCoverage': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetCoverage,
+                    request_deserializer=sopwith_dot_v1_dot_fleet__service__pb2.GetCoverageRequest.FromString,
+                    response_serializer=sopwith_dot_v1_dot_fleet__service__pb2.GetCoverageResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -662,6 +713,87 @@ class FleetService(object):
             '/sopwith.v1.FleetService/RunDoctor',
             sopwith_dot_v1_dot_fleet__service__pb2.RunDoctorRequest.SerializeToString,
             sopwith_dot_v1_dot_fleet__service__pb2.RunDoctorResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ImportComputers(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sopwith.v1.FleetService/ImportComputers',
+            sopwith_dot_v1_dot_fleet__service__pb2.ImportComputersRequest.SerializeToString,
+            sopwith_dot_v1_dot_fleet__service__pb2.ImportComputersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExcuseComputer(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sopwith.v1.FleetService/ExcuseComputer',
+            sopwith_dot_v1_dot_fleet__service__pb2.ExcuseComputerRequest.SerializeToString,
+            sopwith_dot_v1_dot_fleet__service__pb2.ExcuseComputerResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetCoverage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sopwith.v1.FleetService/GetCoverage',
+            sopwith_dot_v1_dot_fleet__service__pb2.GetCoverageRequest.SerializeToString,
+            sopwith_dot_v1_dot_fleet__service__pb2.GetCoverageResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -249,7 +249,55 @@ _FleetServiceRunDoctorType = typing_extensions.TypeVar(
     ],
 )
 
-class FleetServiceStub(typing.Generic[_FleetServiceListComputersType, _FleetServiceGetComputerType, _FleetServiceMeasureReadinessType, _FleetServiceLabelComputerType, _FleetServiceAcceptComputerType, _FleetServiceRejectComputerType, _FleetServiceRetireComputerType, _FleetServiceQuarantineComputerType, _FleetServiceStartFreezeType, _FleetServiceImportFreezesType, _FleetServiceEndFreezeType, _FleetServiceListFreezesType, _FleetServiceGetOverviewType, _FleetServiceRunDoctorType]):
+_FleetServiceImportComputersType = typing_extensions.TypeVar(
+    '_FleetServiceImportComputersType',
+    grpc.UnaryUnaryMultiCallable[
+        sopwith.v1.fleet_service_pb2.ImportComputersRequest,
+        sopwith.v1.fleet_service_pb2.ImportComputersResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sopwith.v1.fleet_service_pb2.ImportComputersRequest,
+        sopwith.v1.fleet_service_pb2.ImportComputersResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sopwith.v1.fleet_service_pb2.ImportComputersRequest,
+        sopwith.v1.fleet_service_pb2.ImportComputersResponse,
+    ],
+)
+
+_FleetServiceExcuseComputerType = typing_extensions.TypeVar(
+    '_FleetServiceExcuseComputerType',
+    grpc.UnaryUnaryMultiCallable[
+        sopwith.v1.fleet_service_pb2.ExcuseComputerRequest,
+        sopwith.v1.fleet_service_pb2.ExcuseComputerResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sopwith.v1.fleet_service_pb2.ExcuseComputerRequest,
+        sopwith.v1.fleet_service_pb2.ExcuseComputerResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sopwith.v1.fleet_service_pb2.ExcuseComputerRequest,
+        sopwith.v1.fleet_service_pb2.ExcuseComputerResponse,
+    ],
+)
+
+_FleetServiceGetCoverageType = typing_extensions.TypeVar(
+    '_FleetServiceGetCoverageType',
+    grpc.UnaryUnaryMultiCallable[
+        sopwith.v1.fleet_service_pb2.GetCoverageRequest,
+        sopwith.v1.fleet_service_pb2.GetCoverageResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sopwith.v1.fleet_service_pb2.GetCoverageRequest,
+        sopwith.v1.fleet_service_pb2.GetCoverageResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sopwith.v1.fleet_service_pb2.GetCoverageRequest,
+        sopwith.v1.fleet_service_pb2.GetCoverageResponse,
+    ],
+)
+
+class FleetServiceStub(typing.Generic[_FleetServiceListComputersType, _FleetServiceGetComputerType, _FleetServiceMeasureReadinessType, _FleetServiceLabelComputerType, _FleetServiceAcceptComputerType, _FleetServiceRejectComputerType, _FleetServiceRetireComputerType, _FleetServiceQuarantineComputerType, _FleetServiceStartFreezeType, _FleetServiceImportFreezesType, _FleetServiceEndFreezeType, _FleetServiceListFreezesType, _FleetServiceGetOverviewType, _FleetServiceRunDoctorType, _FleetServiceImportComputersType, _FleetServiceExcuseComputerType, _FleetServiceGetCoverageType]):
     """FleetService is where people look after computers."""
 
     @typing.overload
@@ -309,6 +357,18 @@ class FleetServiceStub(typing.Generic[_FleetServiceListComputersType, _FleetServ
         grpc.UnaryUnaryMultiCallable[
             sopwith.v1.fleet_service_pb2.RunDoctorRequest,
             sopwith.v1.fleet_service_pb2.RunDoctorResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sopwith.v1.fleet_service_pb2.ImportComputersRequest,
+            sopwith.v1.fleet_service_pb2.ImportComputersResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sopwith.v1.fleet_service_pb2.ExcuseComputerRequest,
+            sopwith.v1.fleet_service_pb2.ExcuseComputerResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sopwith.v1.fleet_service_pb2.GetCoverageRequest,
+            sopwith.v1.fleet_service_pb2.GetCoverageResponse,
         ],
     ], channel: grpc.Channel) -> None: ...
 
@@ -370,6 +430,18 @@ class FleetServiceStub(typing.Generic[_FleetServiceListComputersType, _FleetServ
             sopwith.v1.fleet_service_pb2.RunDoctorRequest,
             sopwith.v1.fleet_service_pb2.RunDoctorResponse,
         ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sopwith.v1.fleet_service_pb2.ImportComputersRequest,
+            sopwith.v1.fleet_service_pb2.ImportComputersResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sopwith.v1.fleet_service_pb2.ExcuseComputerRequest,
+            sopwith.v1.fleet_service_pb2.ExcuseComputerResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sopwith.v1.fleet_service_pb2.GetCoverageRequest,
+            sopwith.v1.fleet_service_pb2.GetCoverageResponse,
+        ],
     ], channel: grpc.aio.Channel) -> None: ...
 
     ListComputers: _FleetServiceListComputersType
@@ -413,6 +485,15 @@ class FleetServiceStub(typing.Generic[_FleetServiceListComputersType, _FleetServ
 
     RunDoctor: _FleetServiceRunDoctorType
     """RunDoctor checks the controller's own set-up."""
+
+    ImportComputers: _FleetServiceImportComputersType
+    """ImportComputers replaces the list of computers that the company knows of."""
+
+    ExcuseComputer: _FleetServiceExcuseComputerType
+    """ExcuseComputer says that a known computer is not enrolled for a reason, until a time."""
+
+    GetCoverage: _FleetServiceGetCoverageType
+    """GetCoverage reads where each known computer stands."""
 
 FleetServiceAsyncStub: typing_extensions.TypeAlias = FleetServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
@@ -470,6 +551,18 @@ FleetServiceAsyncStub: typing_extensions.TypeAlias = FleetServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         sopwith.v1.fleet_service_pb2.RunDoctorRequest,
         sopwith.v1.fleet_service_pb2.RunDoctorResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sopwith.v1.fleet_service_pb2.ImportComputersRequest,
+        sopwith.v1.fleet_service_pb2.ImportComputersResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sopwith.v1.fleet_service_pb2.ExcuseComputerRequest,
+        sopwith.v1.fleet_service_pb2.ExcuseComputerResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sopwith.v1.fleet_service_pb2.GetCoverageRequest,
+        sopwith.v1.fleet_service_pb2.GetCoverageResponse,
     ],
 ]
 
@@ -587,5 +680,29 @@ class FleetServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[sopwith.v1.fleet_service_pb2.RunDoctorResponse, collections.abc.Awaitable[sopwith.v1.fleet_service_pb2.RunDoctorResponse]]:
         """RunDoctor checks the controller's own set-up."""
+
+    @abc.abstractmethod
+    def ImportComputers(
+        self,
+        request: sopwith.v1.fleet_service_pb2.ImportComputersRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sopwith.v1.fleet_service_pb2.ImportComputersResponse, collections.abc.Awaitable[sopwith.v1.fleet_service_pb2.ImportComputersResponse]]:
+        """ImportComputers replaces the list of computers that the company knows of."""
+
+    @abc.abstractmethod
+    def ExcuseComputer(
+        self,
+        request: sopwith.v1.fleet_service_pb2.ExcuseComputerRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sopwith.v1.fleet_service_pb2.ExcuseComputerResponse, collections.abc.Awaitable[sopwith.v1.fleet_service_pb2.ExcuseComputerResponse]]:
+        """ExcuseComputer says that a known computer is not enrolled for a reason, until a time."""
+
+    @abc.abstractmethod
+    def GetCoverage(
+        self,
+        request: sopwith.v1.fleet_service_pb2.GetCoverageRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sopwith.v1.fleet_service_pb2.GetCoverageResponse, collections.abc.Awaitable[sopwith.v1.fleet_service_pb2.GetCoverageResponse]]:
+        """GetCoverage reads where each known computer stands."""
 
 def add_FleetServiceServicer_to_server(servicer: FleetServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...
