@@ -1,4 +1,4 @@
-"""Signing a statement about a SOP revision, and proving who signed: DSSE with P-256 keys of people.
+"""Signing a statement about a SOP revision, and proving who signed: DSSE with P-256 keys, or OpenSSH's signatures.
 
 Decides that a signature counts only when it verifies under the key that was bound to the person; whether the person may
 sign, and in which role, is the controller's decision. Needs no network and no controller: whoever has the document, the
@@ -9,7 +9,10 @@ from collections.abc import Iterable
 
 from sopwith_certs import signing
 from sopwith_certs.errors import TrustError
+from sopwith_certs.ssh_signing import verify_ssh
 from sopwith_formats.dsse_statement import Envelope, Signature, SopStatement, read_envelope
+from sopwith_formats.ssh_signature import read_public_key
+from sopwith_formats.ssh_statement import is_ssh_envelope, read_ssh_envelope
 
 
 def sign_statement(statement: SopStatement, private_key: signing.PrivateKey) -> bytes:
@@ -55,10 +58,33 @@ def verify_statement(envelope_json: bytes, public_key: signing.PublicKey) -> Sop
     return statement
 
 
+def verify_ssh_statement(envelope_json: bytes, key_line: str) -> SopStatement:
+    """Return what this OpenSSH key signed; raise TrustError when its signature is missing or does not hold.
+
+    Raises FormatError when the bytes are no envelope of a statement with a signature of `ssh-keygen -Y sign`.
+    """
+    envelope = read_ssh_envelope(envelope_json)
+    statement = envelope.statement()
+    verify_ssh(envelope.signature(), envelope.payload, key_line)
+    key = read_public_key(key_line)
+    if (statement.key_id, statement.public_key_pem) != (key.fingerprint, key.line()):
+        raise TrustError("the statement names another key than the one that signed it", remedy="sign again")
+    return statement
+
+
 def verify_self_contained(envelope_json: bytes) -> SopStatement:
     """Return what the key named in the statement itself signed; the caller compares `key_id` with a known fingerprint.
 
-    Raises TrustError when the signature does not hold, FormatError when the bytes are no envelope of a statement.
+    Takes both forms. Raises TrustError when the signature does not hold, FormatError when the bytes are no envelope.
     """
+    if is_ssh_envelope(envelope_json):
+        return verify_ssh_statement(envelope_json, read_ssh_envelope(envelope_json).statement().public_key_pem)
     named = read_envelope(envelope_json).statement().public_key_pem
     return verify_statement(envelope_json, signing.read_public_key(named.encode()))
+
+
+def statement_in(envelope_json: bytes) -> SopStatement:
+    """Return what an envelope of either form claims; nothing is proved by it."""
+    if is_ssh_envelope(envelope_json):
+        return read_ssh_envelope(envelope_json).statement()
+    return read_envelope(envelope_json).statement()

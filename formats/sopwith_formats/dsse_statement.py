@@ -48,6 +48,8 @@ class SopStatement:
     public_key_pem: str
     """The signing key's public half, so that the envelope alone can be verified; whose key it is the roster says."""
     comment: str = ""
+    challenge: str = ""
+    """The one-time link or code that the signature was made with; empty: none was asked for."""
 
     def payload(self) -> bytes:
         """Return the canonical bytes."""

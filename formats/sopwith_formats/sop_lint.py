@@ -14,6 +14,7 @@ all is settled before. Each finding names line, key and mend. Rules, with the cl
 
 import re
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import Any
 
 from sopwith_formats import sop_words as words
@@ -82,7 +83,7 @@ def _sections(
     found = [text for text in texts if text in wanted]
     if found != [heading for heading in wanted if heading in found]:
         yield Problem(tree.file, body_line, "body", "has its sections in another order", "keep the template's order")
-    for (start, text), (end, _) in zip(headings, [*headings[1:], (len(lines), "")], strict=True):
+    for (start, text), (end, _) in pairwise([*headings, (len(lines), "")]):
         empty = not any(line.strip() for line in lines[start + 1 : end])
         deeper = end < len(lines) and _level(lines[end]) > _level(lines[start])
         if empty and not deeper:

@@ -15,6 +15,7 @@ from sopwith_controller.adapters.clock import SystemClock
 from sopwith_controller.adapters.ids import RandomIds
 from sopwith_controller.adapters.issuer import BuiltInIssuer
 from sopwith_controller.console.application import create_app
+from sopwith_controller.console.signing import SigningRoutes
 from sopwith_controller.console.source_files import SourceFolder
 from sopwith_controller.console.web_server import WebServer
 from sopwith_controller.domain.entities import Person, Settings, Token
@@ -96,13 +97,15 @@ class Web:
 
 
 @asynccontextmanager
-async def web_port(folder: Path, shown: Authority | None = None, address: str = "127.0.0.1") -> AsyncIterator[Web]:
+async def web_port(
+    folder: Path, shown: Authority | None = None, address: str = "127.0.0.1", signing: SigningRoutes | None = None
+) -> AsyncIterator[Web]:
     """Serve; `shown` is another authority whose certificate the server shows, `address` what it names."""
     web = Web(folder)
     write_pair(folder / "server", pair(shown or web.issuer, Kind.CONTROLLER, "controller-1", address=address))
     (folder / "source" / "metadata").mkdir(parents=True)
     (folder / "source" / "targets").mkdir()
-    app = create_app(enrolment=web.enrolment, source=SourceFolder(folder / "source"), trust=web.trust)
+    app = create_app(enrolment=web.enrolment, source=SourceFolder(folder / "source"), trust=web.trust, signing=signing)
     server = WebServer(app, folder / "server", "127.0.0.1", 0, certificate_look_seconds=0.02)
     web.port = await server.start()
     try:

@@ -133,6 +133,11 @@ class People(people_service_pb2_grpc.PeopleServiceServicer):
             person.away_until_time.CopyFrom(request.until_time)
         return people_service_pb2.SetPersonAwayResponse(person=person)
 
+    def BindSshKey(self, request: Any, context: Any) -> Any:
+        self.memory.keep(request, context)
+        person = people_pb2.Person(id="p-2", name=request.name, state="ACTIVE", ssh_key=request.ssh_key)
+        return people_service_pb2.BindSshKeyResponse(person=person)
+
     def CreateToken(self, request: Any, context: Any) -> Any:
         self.memory.keep(request, context)
         return people_service_pb2.CreateTokenResponse(

@@ -6,10 +6,12 @@ from typing import Any
 
 from sopwith_certs.signing import PrivateKey, fingerprint, new_key, public_key_pem
 from sopwith_certs.statements import sign_statement
+from sopwith_controller.adapters.ids import RandomIds
 from sopwith_controller.adapters.sop_reader import StrictSopReader
 from sopwith_controller.domain.entities import Person, SopRevision
 from sopwith_controller.services.access import Caller
 from sopwith_controller.services.ports import Database
+from sopwith_controller.services.signing_links import SigningLinks
 from sopwith_controller.services.sops import Sops, SopView, draft_revision
 from sopwith_formats.dsse_statement import MEANINGS, SopStatement
 from sopwith_formats.sop_template import SopBlanks, fill_template
@@ -61,6 +63,8 @@ class SopFleet:
         gateway: Any = self.announcements
         self.reader = StrictSopReader()
         self.sops = Sops(self.database, self.clock, self.reader, gateway)
+        self.links = SigningLinks(self.database, self.clock, RandomIds(), self.sops, mail=True, wake=lambda: None)
+        self.profile = "standard"
         self.keys: dict[str, PrivateKey] = {}
         self.people: dict[str, Person] = {}
 
@@ -69,6 +73,7 @@ class SopFleet:
         for role, name in {**NAMES, "operator": "operator"}.items():
             await self.person(name, role)
         async with self.database.write() as unit:
+            self.profile = profile
             await unit.put_settings(settings(profile=profile))
             await unit.sops.put(draft_revision(self.reader.read(document), document, self.clock.now()))
             await unit.commit()
@@ -80,6 +85,7 @@ class SopFleet:
             f"p-{name}",
             name,
             roles,
+            email=f"{name}@localhost",
             state="ACTIVE",
             key_fingerprint=fingerprint(key.public_key()),
             public_key_pem=public_key_pem(key.public_key()).decode(),
@@ -112,7 +118,16 @@ class SopFleet:
         )
         return replace(made, **changes)
 
+    async def code(self, name: str) -> str:
+        """Have a code sent, and read it as the person does."""
+        _, link = await self.links.send_code(self.caller(name), ID)
+        async with self.database.read() as unit:
+            (message,) = await unit.notifications.of_incident(link.id)
+        return message.body.splitlines()[0]
+
     async def sign(self, name: str, role: str, **changes: Any) -> SopView:
+        if self.profile == "regulated" and "challenge" not in changes:
+            changes["challenge"] = await self.code(name)
         envelope = sign_statement(await self.statement(name, role, **changes), self.keys[name])
         return await self.sops.sign(self.caller(name), ID, 0, envelope)
 

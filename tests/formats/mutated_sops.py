@@ -50,6 +50,12 @@ def smaller(document: bytes) -> bytes:
     return text.encode()
 
 
+def smallest(document: bytes) -> bytes:
+    """Return a SOP whose front matter ends with its training; what follows is the whole body."""
+    text = document.decode()
+    return (text[: text.index("\nsources:\n") + 1] + text[text.index("\n---\n", 4) + 1 :]).encode()
+
+
 def mutated(rng: random.Random, document: bytes) -> bytes:
     """Return the document after one to five mutations."""
     data = bytearray(document)
@@ -117,11 +123,11 @@ _MUTATIONS = (_flip, _drop, _double, _insert, _value, _value, _swap_lines, _inde
 
 
 def documents(seed: int, count: int) -> Iterator[bytes]:
-    """Yield mutated documents; one of twenty is the whole shipped SOP, the others are made from the smaller one."""
-    small = smaller(WHOLE)
+    """Yield mutated documents: of twenty one is the whole shipped SOP, six are smaller, the others the smallest."""
+    small, least = smaller(WHOLE), smallest(WHOLE)
     for number in range(count):
         rng = random.Random(f"{seed}/{number}")  # noqa: S311  a repeatable mutation, no secret
-        yield mutated(rng, WHOLE if number % 20 == 0 else small)
+        yield mutated(rng, WHOLE if number % 20 == 0 else small if number % 3 == 0 else least)
 
 
 def problems_of(document: bytes) -> list[Problem]:

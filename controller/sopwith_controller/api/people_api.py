@@ -110,3 +110,8 @@ class PeopleApi(people_service_pb2_grpc.PeopleServiceServicer):
         until = from_timestamp(request, "until_time")
         person = await self._absences.away(caller(context), request.name, until, request.deputy)
         return wire.SetPersonAwayResponse(person=to_person(person))
+
+    async def BindSshKey(self, request: wire.BindSshKeyRequest, context: Any) -> wire.BindSshKeyResponse:
+        """Bind a key for signing."""
+        person = await self._roster.bind_key(caller(context), request.name, request.ssh_key)
+        return wire.BindSshKeyResponse(person=to_person(person))

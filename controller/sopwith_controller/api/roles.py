@@ -64,6 +64,7 @@ _BY_SERVICE: dict[str, dict[str, frozenset[str]]] = {
         "RevokeToken": _OWNER,
         "RenewPersonCertificate": EVERYBODY,
         "LeavePerson": _OWNER,
+        "BindSshKey": _OWNER,
         "SetPersonAway": _SIGNERS | {OPERATOR, RELEASE_MANAGER},
     },
     "sopwith.v1.ReleaseService": {
@@ -90,6 +91,8 @@ _BY_SERVICE: dict[str, dict[str, frozenset[str]]] = {
         "ResolveSopComment": _COMMENTERS,
         "ListSopComments": EVERYBODY,
         "RetireSop": _OWNER,
+        "MakeSigningLink": _MANAGERS,
+        "SendSigningCode": _SIGNERS,
     },
     "sopwith.v1.PracticeService": {
         "GetTraining": _READERS,

@@ -1,4 +1,4 @@
-"""SopLifeService: the wire's side of `services.sop_reviews` and of a SOP's end. Converts and calls; decides nothing."""
+"""SopLifeService: the wire's side of comments, signing links and a SOP's end. Converts and calls; decides nothing."""
 # ruff: noqa: N802  gRPC dictates the names of calls
 
 from typing import Any
@@ -6,8 +6,11 @@ from typing import Any
 from sopwith.v1 import sop_life_service_pb2 as wire
 from sopwith.v1 import sop_life_service_pb2_grpc
 from sopwith_controller.api.interceptors import caller
+from sopwith_controller.api.people_api import JoinAddress
+from sopwith_controller.api.translate import from_duration, to_timestamp
 from sopwith_controller.api.translate_sop import to_sop
 from sopwith_controller.api.translate_sop_life import to_comment
+from sopwith_controller.services.signing_links import SigningLinks
 from sopwith_controller.services.sop_reviews import SopReviews
 from sopwith_controller.services.sops import Sops
 
@@ -15,9 +18,11 @@ from sopwith_controller.services.sops import Sops
 class SopLifeApi(sop_life_service_pb2_grpc.SopLifeServiceServicer):
     """Serves the calls around a SOP's revisions."""
 
-    def __init__(self, sops: Sops, reviews: SopReviews) -> None:
+    def __init__(self, sops: Sops, reviews: SopReviews, links: SigningLinks, join: JoinAddress) -> None:
         self._sops = sops
         self._reviews = reviews
+        self._links = links
+        self._join = join
 
     async def CommentSop(self, request: wire.CommentSopRequest, context: Any) -> wire.CommentSopResponse:
         """Take a reviewer's comment."""
@@ -47,3 +52,23 @@ class SopLifeApi(sop_life_service_pb2_grpc.SopLifeServiceServicer):
     async def RetireSop(self, request: wire.RetireSopRequest, context: Any) -> wire.RetireSopResponse:
         """End a SOP."""
         return wire.RetireSopResponse(sop=to_sop(await self._sops.retire(caller(context), request.id, request.reason)))
+
+    async def MakeSigningLink(self, request: wire.MakeSigningLinkRequest, context: Any) -> wire.MakeSigningLinkResponse:
+        """Make a one-time link for a signatory."""
+        link, secret = await self._links.mint(
+            caller(context), request.id, request.person, role=request.role, life=from_duration(request, "expires")
+        )
+        return wire.MakeSigningLinkResponse(
+            id=link.id,
+            path=f"/sign/{secret}",
+            web_address=self._join.web_address,
+            ca_fingerprint=self._join.ca_fingerprint,
+            expires_time=to_timestamp(link.expires_time),
+            revision=link.revision,
+            role=link.role,
+        )
+
+    async def SendSigningCode(self, request: wire.SendSigningCodeRequest, context: Any) -> wire.SendSigningCodeResponse:
+        """Send the caller a code."""
+        address, link = await self._links.send_code(caller(context), request.id)
+        return wire.SendSigningCodeResponse(address=address, expires_time=to_timestamp(link.expires_time))

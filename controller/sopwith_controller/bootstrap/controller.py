@@ -12,6 +12,7 @@ from sopwith_certs.authority import Authority
 from sopwith_certs.credentials import server_credentials
 from sopwith_controller.adapters.clock import SystemClock
 from sopwith_controller.adapters.fleet_trust import FleetTrust
+from sopwith_controller.adapters.sop_pages import render_revision
 from sopwith_controller.api.interceptors import Gatekeeper
 from sopwith_controller.api.server import FleetServer
 from sopwith_controller.bootstrap.parts import Parts
@@ -19,6 +20,7 @@ from sopwith_controller.bootstrap.paths import DataPaths, open_store
 from sopwith_controller.bootstrap.servicers import registrations
 from sopwith_controller.config import Config
 from sopwith_controller.console.application import create_app
+from sopwith_controller.console.signing import SigningRoutes
 from sopwith_controller.console.source_files import SourceFolder
 from sopwith_controller.console.web_server import WebServer
 from sopwith_controller.services.refusals import Refusals
@@ -91,7 +93,12 @@ async def build(data: Path, config: Config) -> Controller:
             warrant_keys_pem=parts.warrant_key.public_key_pem,
             controller_name=settings.organization,
         )
-        app = create_app(enrolment=parts.enrolment, source=SourceFolder(paths.source), trust=trust)
+        app = create_app(
+            enrolment=parts.enrolment,
+            source=SourceFolder(paths.source),
+            trust=trust,
+            signing=SigningRoutes(parts.signing_links, render_revision),
+        )
         web = WebServer(app, paths.controller_pair, config.listen, config.web_port)
         gatekeeper = Gatekeeper(parts.access, settings.trust_domain, Refusals(database))
         fleet = FleetServer(

@@ -59,6 +59,7 @@ from sopwith_controller.services.rollout_reports import RolloutReports
 from sopwith_controller.services.rollout_review import RolloutReviews
 from sopwith_controller.services.rollout_status import RolloutStatuses
 from sopwith_controller.services.rollouts import RolloutTools
+from sopwith_controller.services.signing_links import SigningLinks
 from sopwith_controller.services.sop_feedback import SopFeedback
 from sopwith_controller.services.sop_records import SopRecords
 from sopwith_controller.services.sop_reviews import SopReviews
@@ -180,6 +181,14 @@ class Parts:
         self.roster = Roster(database, self.clock, self.ids, self.access)
         self.sops = Sops(database, self.clock, StrictSopReader(), self.presence)
         self.sop_reviews = SopReviews(database, self.clock, self.ids, self.sops)
+        self.signing_links = SigningLinks(
+            database,
+            self.clock,
+            self.ids,
+            self.sops,
+            mail=bool(config.smtp.address),
+            wake=self.notifying.wake,
+        )
         self._make_practice()
         self.certificate = ServerCertificate(authority, paths.controller_pair, controller_subject(config), self.clock)
         self.writer = self._event_writer()

@@ -62,7 +62,7 @@ def registrations(parts: Parts) -> list[Registration]:
         ),
         lambda server: sop_service_pb2_grpc.add_SopServiceServicer_to_server(SopApi(parts.sops), server),
         lambda server: sop_life_service_pb2_grpc.add_SopLifeServiceServicer_to_server(
-            SopLifeApi(parts.sops, parts.sop_reviews), server
+            SopLifeApi(parts.sops, parts.sop_reviews, parts.signing_links, _join(parts)), server
         ),
         lambda server: practice_service_pb2_grpc.add_PracticeServiceServicer_to_server(
             PracticeApi(parts.trainings, parts.review_clock, parts.sop_feedback), server
@@ -74,6 +74,10 @@ def registrations(parts: Parts) -> list[Registration]:
             UpdateLogApi(parts.update_logs), server
         ),
     ]
+
+
+def _join(parts: Parts) -> JoinAddress:
+    return JoinAddress(parts.config.web_address, parts.authority.fingerprint, parts.authority.trust_bundle_pem)
 
 
 class _Apis:
@@ -128,13 +132,12 @@ class _Apis:
     def people(self) -> PeopleApi:
         """Return the roster's service."""
         parts = self._parts
-        join = JoinAddress(parts.config.web_address, parts.authority.fingerprint, parts.authority.trust_bundle_pem)
         return PeopleApi(
             parts.roster,
             Absences(parts.database, parts.clock, parts.access),
             Tokens(parts.database, parts.clock, parts.ids),
             parts.enrolment,
-            join,
+            _join(parts),
         )
 
     def releases(self) -> ReleaseApi:

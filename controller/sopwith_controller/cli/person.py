@@ -11,10 +11,12 @@ from sopwith.v1.people_pb2 import Person
 from sopwith_controller.cli.join_output import print_join, read_join
 from sopwith_controller.cli.output import Column, emit, emit_document, print_facts, tell, time_text
 from sopwith_controller.cli.person_absences import add_absence_verbs, moment
+from sopwith_controller.cli.person_keys import add_key_verbs
 from sopwith_controller.cli.verbs import agree, connected, duration, noun, state, verb
 
 group = noun("person", "Invite, list and revoke people.")
 add_absence_verbs(group)
+add_key_verbs(group)
 
 _COLUMNS = [
     Column("NAME", lambda person: person.name),
@@ -155,6 +157,7 @@ def _print(person: Person) -> None:
             ("Certificate until", time_text(person, "certificate_expires_time")),
             ("On the roster until", time_text(person, "expires_time")),
             ("Away until", time_text(person, "away_until_time")),
+            ("SSH key", person.ssh_key),
             ("Key", person.key_fingerprint),
             ("Id", person.id),
         ]

@@ -7,37 +7,21 @@ from typing import Any
 import click
 
 from sopwith.v1 import sop_service_pb2 as pb
-from sopwith_controller.cli.output import (
-    Column,
-    emit,
-    emit_document,
-    enum_name,
-    escape,
-    print_facts,
-    tell,
-    time_text,
-)
+from sopwith_controller.cli.output import emit, emit_document, escape, tell
 from sopwith_controller.cli.sop_practice import add_practice_verbs, show_what_changed
-from sopwith_controller.cli.sop_reading import add_reading_verbs, revision_option, revisions_of
+from sopwith_controller.cli.sop_reading import add_reading_verbs, revision_option
 from sopwith_controller.cli.sop_reviewing import add_reviewing_verbs
+from sopwith_controller.cli.sop_signing import add_signing_verb
+from sopwith_controller.cli.sop_views import COLUMNS, emit_sop, newest_of, print_sop
 from sopwith_controller.cli.verbs import agree, connected, noun, state, verb
-from sopwith_controller.desk.errors import DeskError, RefusedError
+from sopwith_controller.desk.errors import DeskError
 
 group = noun("sop", "Write, sign and read the Standard Operating Procedure.")
 add_reading_verbs(group)
 add_reviewing_verbs(group)
 add_practice_verbs(group)
+add_signing_verb(group)
 
-COLUMNS = (
-    Column("SOP", lambda sop: sop.id),
-    Column("REVISION", lambda sop: str(sop.revision)),
-    Column("STATE", lambda sop: enum_name(sop, "state")),
-    Column("TITLE", lambda sop: sop.title),
-    Column("EFFECTIVE", lambda sop: time_text(sop, "effective_time")),
-    Column("STILL TO SIGN", lambda sop: ", ".join(sop.signatures_missing)),
-    Column("CHANGE", lambda sop: sop.change_kind, wide=True),
-    Column("POLICY DIGEST", lambda sop: sop.policy_sha256[:16], wide=True),
-)
 yes_option = click.option("--yes", is_flag=True, help="Answer the question with yes.")
 
 
@@ -89,44 +73,9 @@ def submit(sop: str, effective_time: str) -> None:
         request.effective_time.FromDatetime(parse_time(effective_time).replace(tzinfo=None))
     with connected() as connection:
         reply = connection.call(connection.sops.SubmitSop, request)
-    _emit(reply.sop)
+    emit_sop(reply.sop)
     if state().output == "table" and reply.sop.signatures_missing:
         tell(f"next: sopwith sop sign {reply.sop.id}, by {', '.join(reply.sop.signatures_missing)}")
-
-
-@verb(group, "sign", example="sopwith sop sign SU-SOP-001")
-@click.argument("sop")
-@click.option("--role", default="", help="Role to sign in, where you have several.")
-@click.option("--reject", is_flag=True, help="Send it back as a draft instead; needs --comment.")
-@click.option("--comment", default="", metavar="TEXT", help="What you add to your signature.")
-@yes_option
-def sign(sop: str, role: str, reject: bool, comment: str, yes: bool) -> None:
-    """Sign the revision in review with your own key."""
-    from sopwith_controller.desk import sop_signing
-
-    if reject and not comment.strip():
-        raise click.UsageError("--reject needs --comment, so that the author knows why")
-    if not yes and not sys.stdin.isatty():
-        raise DeskError("a signature needs your word, and there is no terminal to ask on", remedy="add --yes")
-    decision = "reject" if reject else "approve"
-    with connected() as connection:
-        signatory = sop_signing.signatory_of(connection.context)
-        found = connection.call(connection.sops.GetSop, pb.GetSopRequest(id=sop, revision=_open(connection, sop)))
-        document = sop_signing.read_for_signing(found.document, found.sop.document_sha256, found.sop.policy_sha256)
-        try:
-            _check_in_review(found.sop)
-            role = sop_signing.role_to_sign(document, signatory, list(found.sop.signatures_missing), role)
-        except DeskError:
-            _refuse_without_role(connection, found.sop)
-            raise
-        tell(f"{found.sop.id} revision {found.sop.revision}: {found.sop.title}")
-        tell(f"{found.sop.change_kind} change: {found.sop.change_description}")
-        tell(sop_signing.sentence(document, signatory, role, decision))
-        agree("Sign this?", yes=yes)
-        envelope = sop_signing.sign_revision(document, signatory, role, decision=decision, comment=comment)
-        request = pb.SignSopRequest(id=found.sop.id, revision=found.sop.revision, envelope_json=envelope)
-        reply = connection.call(connection.sops.SignSop, request)
-    _emit(reply.sop)
 
 
 @verb(group, "show", example="sopwith sop show SU-SOP-001")
@@ -143,9 +92,9 @@ def show(sop: str, revision: int, document: bool, export: Path | None) -> None:
     elif document:
         sys.stdout.buffer.write(reply.document)
     elif state().output == "table":
-        _print_sop(reply.sop)
+        print_sop(reply.sop)
     else:
-        _emit(reply.sop)
+        emit_sop(reply.sop)
 
 
 @verb(group, "list", example="sopwith sop list")
@@ -169,7 +118,7 @@ def acknowledge(sop: str, revision: int, yes: bool) -> None:
         agree("Have you read it?", yes=yes)
         request = pb.AcknowledgeSopRequest(id=found.sop.id, revision=found.sop.revision)
         reply = connection.call(connection.sops.AcknowledgeSop, request)
-    _emit(reply.sop)
+    emit_sop(reply.sop)
 
 
 @verb(group, "activate", example="sopwith sop activate SU-SOP-001")
@@ -180,7 +129,7 @@ def activate(sop: str, yes: bool) -> None:
     agree(f"Let {sop} take effect now?", yes=yes)
     with connected() as connection:
         reply = connection.call(connection.sops.ActivateSop, pb.ActivateSopRequest(id=sop))
-    _emit(reply.sop)
+    emit_sop(reply.sop)
 
 
 def _complete(document: bytes, file: str) -> str:
@@ -193,57 +142,9 @@ def _complete(document: bytes, file: str) -> str:
     return read.front.id
 
 
-def _emit(sop: Any) -> None:
-    if state().output == "table":
-        _print_sop(sop)
-    else:
-        emit(state().output, sop, COLUMNS, name=lambda item: item.id)
-
-
-def _print_sop(sop: Any) -> None:
-    signatures = [f"{item.person} ({item.role}, {time_text(item, 'signed_time')})" for item in sop.signatures]
-    print_facts(
-        (
-            ("SOP", f"{sop.id} revision {sop.revision}: {sop.title}"),
-            ("State", enum_name(sop, "state")),
-            ("Change", f"{sop.change_kind}: {sop.change_description} (by {sop.revised_by})"),
-            ("Effective", time_text(sop, "effective_time")),
-            ("Signed by", "; ".join(signatures) or "nobody"),
-            ("Still to sign", ", ".join(sop.signatures_missing)),
-            ("Read by", ", ".join(sop.acknowledged_by)),
-            ("Document digest", sop.document_sha256),
-            ("Policy digest", sop.policy_sha256),
-        )
-    )
-
-
-def _open(connection: Any, sop: str) -> int:
-    """Return the newest revision's number: that is the one to sign."""
-    return int(revisions_of(connection, sop)[-1].revision)
-
-
-def _refuse_without_role(connection: Any, sop: Any) -> None:
-    """Let the controller say no, and record it, where the person may not sign at all; that counts before all else."""
-    try:
-        connection.call(connection.sops.SignSop, pb.SignSopRequest(id=sop.id, revision=sop.revision))
-    except RefusedError:
-        raise
-    except DeskError:
-        return  # who may sign is told what is really wrong
-
-
-def _check_in_review(sop: Any) -> None:
-    where = enum_name(sop, "state")
-    if where != "IN_REVIEW":
-        raise DeskError(
-            f"{sop.id} revision {sop.revision} is {where}; only a revision in review is signed",
-            remedy=f"sopwith sop submit {sop.id if where == 'DRAFT' else 'FILE, with the next revision'}",
-        )
-
-
 def _next_revision(sop: str) -> bytes:
     with connected() as connection:
-        newest = _open(connection, sop)
+        newest = newest_of(connection, sop)
         reply = connection.call(connection.sops.GetSop, pb.GetSopRequest(id=sop, revision=newest))
     document: bytes = reply.document
     return document.replace(b"\nrevision: %d\n" % newest, b"\nrevision: %d\n" % (newest + 1), 1)

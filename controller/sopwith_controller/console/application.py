@@ -1,7 +1,6 @@
-"""The web port's application: enrolment, the source, and a plain 404 for everything else.
+"""The web port's application: enrolment, the source, the pages of signatories, and a plain 404 for everything else.
 
-This module only puts the routes together and gives every answer the same careful headers. The web pages of the console
-come here too, when they come.
+This module only puts the routes together and gives every answer the same careful headers.
 """
 
 from starlette.applications import Starlette
@@ -11,6 +10,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sopwith_controller.console.enrolment import Enrolling, EnrolmentRoutes, Trust
+from sopwith_controller.console.signing import SigningRoutes
 from sopwith_controller.console.source_files import SourceFiles, SourceRoutes, not_found
 
 _HEADERS = {
@@ -20,10 +20,13 @@ _HEADERS = {
 }
 
 
-def create_app(*, enrolment: Enrolling, source: SourceFiles, trust: Trust) -> Starlette:
+def create_app(
+    *, enrolment: Enrolling, source: SourceFiles, trust: Trust, signing: SigningRoutes | None = None
+) -> Starlette:
     """Return the application."""
+    pages = signing.routes() if signing else []
     app = Starlette(
-        routes=[*EnrolmentRoutes(enrolment, trust).routes(), *SourceRoutes(source).routes()],
+        routes=[*EnrolmentRoutes(enrolment, trust).routes(), *SourceRoutes(source).routes(), *pages],
         exception_handlers={404: _not_found, 500: _failed},
     )
     app.router.redirect_slashes = False

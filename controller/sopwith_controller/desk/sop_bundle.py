@@ -3,7 +3,7 @@
 Decides the file's form and what counts as proved; whose key a fingerprint is, is for the reader to know (the roster and
 the update log say it; `--key` names the fingerprints that are believed). Rules:
 
-- the file is JSON: the exact document, and the DSSE envelopes of those who signed it;
+- the file is JSON: the exact document, and the envelopes of those who signed it, DSSE or signed by ssh-keygen;
 - a signature is valid when it holds under the key that its statement names, and the statement's digests are those of
   the document in the file, computed anew: one changed byte leaves none valid.
 """
@@ -15,9 +15,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from sopwith_certs.errors import TrustError
-from sopwith_certs.statements import verify_self_contained
+from sopwith_certs.statements import statement_in, verify_self_contained
 from sopwith_formats import canonical_json
-from sopwith_formats.dsse_statement import MEANINGS, SopStatement, read_envelope
+from sopwith_formats.dsse_statement import MEANINGS, SopStatement
 from sopwith_formats.errors import FormatError
 from sopwith_formats.problems import DocumentError
 from sopwith_formats.sop_document import SopDocument, read_sop_document
@@ -117,7 +117,7 @@ def _read(data: bytes) -> tuple[bytes, list[bytes]]:
 
 def _judge(envelope: bytes, document_sha256: str, policy_sha256: str, believed_keys: Collection[str]) -> Verdict:
     try:
-        statement = read_envelope(envelope).statement()
+        statement = statement_in(envelope)
     except FormatError as error:
         return Verdict("", "", "", "", "", "", valid=False, reason=f"is no statement: {error}")
     verdict = _verdict(statement)

@@ -7,6 +7,7 @@ controller decides.
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 from cryptography import x509
 
@@ -16,8 +17,10 @@ from sopwith_certs.identity import identity_of_certificate
 from sopwith_certs.statements import sign_statement
 from sopwith_controller.desk.context import Context
 from sopwith_controller.desk.errors import DeskError
+from sopwith_controller.desk.ssh_keygen import public_half, sign_with_ssh_keygen
 from sopwith_formats.dsse_statement import MEANINGS, SopStatement
 from sopwith_formats.sop_document import SopDocument, read_sop_document
+from sopwith_formats.ssh_statement import SshEnvelope
 from sopwith_formats.units import format_time
 
 _SPOKEN = {"owner": "owner", "it_manager": "IT manager", "authority": "authority"}
@@ -89,26 +92,42 @@ def sentence(sop: SopDocument, signatory: Signatory, role: str, decision: str) -
     )
 
 
-def sign_revision(sop: SopDocument, signatory: Signatory, role: str, *, decision: str, comment: str) -> bytes:
-    """Return the DSSE envelope of the person's word over this document."""
+@dataclass(frozen=True)
+class Words:
+    """What a person declares beside the document and the role."""
+
+    decision: str = "approve"
+    comment: str = ""
+    challenge: str = ""
+    """The code that was sent to the person; empty: none was asked for."""
+
+
+def sign_revision(
+    sop: SopDocument, signatory: Signatory, role: str, words: Words, ssh_key: Path | None = None
+) -> bytes:
+    """Return the envelope of the person's word over this document: DSSE, or with an OpenSSH key's signature."""
     if role not in MEANINGS:
         raise DeskError(f"{role!r} is no role that signs", remedy=f"use one of {', '.join(MEANINGS)}")
+    public = public_half(ssh_key) if ssh_key else None
     statement = SopStatement(
         sop_id=sop.front.id,
         revision=sop.front.revision,
         document_sha256=sop.document_sha256,
         policy_sha256=sop.policy_sha256,
-        decision=decision,
+        decision=words.decision,
         meaning=MEANINGS[role],
         printed_name=signatory.name,
         person_id=signatory.person_id,
         role=role,
         signed_time=format_time(datetime.now(UTC).replace(microsecond=0)),
-        key_id=signatory.key_id,
-        public_key_pem=signing.public_key_pem(signatory.private_key.public_key()).decode(),
-        comment=comment,
+        key_id=public.fingerprint if public else signatory.key_id,
+        public_key_pem=public.line() if public else signing.public_key_pem(signatory.private_key.public_key()).decode(),
+        comment=words.comment,
+        challenge=words.challenge,
     )
-    return sign_statement(statement, signatory.private_key)
+    if ssh_key is None:
+        return sign_statement(statement, signatory.private_key)
+    return SshEnvelope(statement.payload(), sign_with_ssh_keygen(statement.payload(), ssh_key)).to_json()
 
 
 def _same(one: str, other: str) -> bool:

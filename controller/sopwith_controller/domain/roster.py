@@ -54,8 +54,9 @@ def is_away(person: Person, now: datetime) -> bool:
 
 
 def is_there(person: Person, now: datetime) -> bool:
-    """Tell whether the person can act: joined, not ended, not away."""
-    return person.state == "ACTIVE" and not has_ended(person, now) and not is_away(person, now)
+    """Tell whether the person can act: joined or known by an SSH key, not ended, not away."""
+    joined = person.state == "ACTIVE" or (bool(person.ssh_key) and person.state != "REVOKED")
+    return joined and not has_ended(person, now) and not is_away(person, now)
 
 
 def acting_roles(person: Person, people: Iterable[Person], now: datetime) -> frozenset[str]:

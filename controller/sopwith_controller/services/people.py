@@ -10,13 +10,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from sopwith_certs.ssh_signing import check_key
 from sopwith_controller.domain import roster as rules
 from sopwith_controller.domain.entities import LogDraft, Person
-from sopwith_controller.domain.errors import InvalidInputError, NotFoundError
+from sopwith_controller.domain.errors import ConflictError, InvalidInputError, NotFoundError
 from sopwith_controller.domain.log_kinds import LogKind
 from sopwith_controller.services.access import Access, Caller
 from sopwith_controller.services.ports import Clock, Database, Ids, UnitOfWork
+from sopwith_controller.services.requests import done_before, remember
 from sopwith_controller.services.tokens import IssuedToken, end_invitations, new_token
+from sopwith_formats.errors import FormatError
 
 ROLES = ("owner", "it_manager", "authority", "operator", "release_manager", "auditor", "viewer", "reviewer")
 _NAME = re.compile(r"[\w][\w .@'-]{0,62}")
@@ -104,6 +107,31 @@ class Roster:
             await _log(unit, LogKind.PERSON_REVOKED, caller, person, f"{what}: {reason}")
             await unit.commit()
         self._access.revoke_certificates(serials)
+        self._access.refresh_person(person)
+        return person
+
+    async def bind_key(self, caller: Caller, name: str, line: str) -> Person:
+        """Bind an OpenSSH public key to a person, by which they sign SOPs; an empty one takes it away."""
+        key = None
+        if line.strip():
+            try:
+                key = check_key(line)
+            except FormatError as error:
+                raise InvalidInputError(f"the key {error.message}", remedy=error.remedy) from error
+        async with self._database.write() as unit:
+            before = await _get(unit, name)
+            bound = key.line() if key else ""
+            if await done_before(unit, caller, LogKind.PERSON_KEY_BOUND, before.id) or before.ssh_key == bound:
+                return before
+            for other in await unit.people.all():
+                if bound and other.ssh_key == bound:
+                    raise ConflictError(f"this key is {other.name}'s already", remedy="one key belongs to one person")
+            person = replace(before, ssh_key=bound)
+            await unit.people.put(person)
+            what = f"bound the key {key.fingerprint} to {name}" if key else f"took the SSH key from {name}"
+            await _log(unit, LogKind.PERSON_KEY_BOUND, caller, person, what)
+            await remember(unit, caller, LogKind.PERSON_KEY_BOUND, person.id, self._clock.now())
+            await unit.commit()
         self._access.refresh_person(person)
         return person
 

@@ -12,17 +12,20 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sopwith_certs.signing import read_public_key
-from sopwith_certs.statements import verify_statement
+from sopwith_certs.ssh_signing import check_key
+from sopwith_certs.statements import verify_ssh_statement, verify_statement
 from sopwith_controller.domain import sop as rules
 from sopwith_controller.domain import sop_comment
 from sopwith_controller.domain.entities import LogDraft, Person, SopRevision, SopSignature, SopState
 from sopwith_controller.domain.errors import InvalidInputError, NotFoundError
 from sopwith_controller.domain.log_kinds import LogKind
 from sopwith_controller.services.access import Caller
+from sopwith_controller.services.challenges import use_challenge
 from sopwith_controller.services.ports import AgentGateway, Clock, Database, SopReader, SopReading, UnitOfWork
 from sopwith_controller.services.training import acknowledged
 from sopwith_formats.dsse_statement import SopStatement
 from sopwith_formats.sop_policy import read_sop_policy
+from sopwith_formats.ssh_statement import is_ssh_envelope
 from sopwith_formats.units import parse_time
 
 
@@ -123,16 +126,21 @@ class Sops:
         return _view(revision, profile)
 
     async def sign(self, caller: Caller, sop_id: str, number: int, envelope_json: bytes) -> SopView:
-        """Take one signature, or one rejection; with the last signature the revision takes effect."""
+        """Take the caller's signature or rejection; with the last signature the revision takes effect."""
+        return await self.sign_as(caller.id, sop_id, number, envelope_json)
+
+    async def sign_as(self, person_id: str, sop_id: str, number: int, envelope_json: bytes) -> SopView:
+        """Take a signature by the key that is bound to a person, whoever brings it."""
         async with self._database.write() as unit:
             profile = await _profile(unit)
-            person = await _signatory(unit, caller)
-            statement = verify_statement(envelope_json, read_public_key(person.public_key_pem.encode()))
+            person = await _person(unit, person_id)
+            statement, key_id = _verified(person, envelope_json)
             revision = await _find(unit, sop_id, number or statement.revision)
             policy = read_sop_policy(revision.policy_json)
             now = self._clock.now()
-            rules.check_statement(revision, statement, person, key_id=person.key_fingerprint, now=now)
+            rules.check_statement(revision, statement, person, key_id=key_id, now=now)
             rules.check_signatory(revision, policy, person, statement.role, profile)
+            await use_challenge(unit, statement, revision, profile, now)
             signature = _signature(statement, person, envelope_json)
             effective = None
             if statement.decision == "reject":
@@ -283,11 +291,24 @@ async def _find(unit: UnitOfWork, sop_id: str, number: int) -> SopRevision:
     return revision
 
 
-async def _signatory(unit: UnitOfWork, caller: Caller) -> Person:
-    person = await unit.people.get(caller.id)
-    if person is None or not person.public_key_pem:
-        raise NotFoundError(f"no key is bound to {caller.name}", remedy=f"sopwith person invite {caller.name}")
+async def _person(unit: UnitOfWork, person_id: str) -> Person:
+    person = await unit.people.get(person_id)
+    if person is None:
+        raise NotFoundError("the signatory is not on the roster", remedy="sopwith person list")
     return person
+
+
+def _verified(person: Person, envelope_json: bytes) -> tuple[SopStatement, str]:
+    """Return what the person's bound key signed, and that key's name; both forms of signatures are taken."""
+    if is_ssh_envelope(envelope_json):
+        if not person.ssh_key:
+            remedy = f"sopwith person key {person.name} --ssh-key FILE.pub"
+            raise NotFoundError(f"no SSH key is bound to {person.name}", remedy=remedy)
+        return verify_ssh_statement(envelope_json, person.ssh_key), check_key(person.ssh_key).fingerprint
+    if not person.public_key_pem:
+        raise NotFoundError(f"no key is bound to {person.name}", remedy=f"sopwith person invite {person.name}")
+    statement = verify_statement(envelope_json, read_public_key(person.public_key_pem.encode()))
+    return statement, person.key_fingerprint
 
 
 async def _profile(unit: UnitOfWork) -> str:

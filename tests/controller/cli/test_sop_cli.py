@@ -18,17 +18,21 @@ from sopwith_certs.identity import Kind
 from sopwith_certs.signing import fingerprint, public_key_pem, read_private_key
 from sopwith_controller.adapters.ids import RandomIds
 from sopwith_controller.api.interceptors import Gatekeeper
+from sopwith_controller.api.people_api import JoinAddress
 from sopwith_controller.api.server import FleetServer
 from sopwith_controller.api.sop_api import SopApi
 from sopwith_controller.api.sop_life_api import SopLifeApi
 from sopwith_controller.desk.context import Context, write_context
 from sopwith_controller.services.access import Access
 from sopwith_controller.services.refusals import Refusals
+from sopwith_controller.services.signing_links import SigningLinks
 from sopwith_controller.services.sop_reviews import SopReviews
 from sopwith_formats.sop_template import sop_template
 from tests.certs.fleet import TRUST_DOMAIN, lay_server, pair
 from tests.controller.sop_fleet import DOCUMENT, ID, SopFleet, revised
 
+FLEETS: dict[Path, SopFleet] = {}
+"""What serves each office that is open."""
 SOPWITH = str(Path(sys.executable).parent / "sopwith")
 
 
@@ -67,7 +71,10 @@ async def office(tmp_path: Path) -> AsyncIterator[Path]:
     access = Access(fleet.database)
     pair_folder, bundle = lay_server(tmp_path, authority)
     api = SopApi(fleet.sops)
-    life = SopLifeApi(fleet.sops, SopReviews(fleet.database, fleet.clock, RandomIds(), fleet.sops))
+    ids = RandomIds()
+    links = SigningLinks(fleet.database, fleet.clock, ids, fleet.sops, mail=True, wake=lambda: None)
+    join = JoinAddress("127.0.0.1:7445", authority.fingerprint, authority.trust_bundle_pem)
+    life = SopLifeApi(fleet.sops, SopReviews(fleet.database, fleet.clock, ids, fleet.sops), links, join)
     server = FleetServer(
         "127.0.0.1:0",
         server_credentials(pair_folder, bundle),
@@ -102,7 +109,9 @@ async def office(tmp_path: Path) -> AsyncIterator[Path]:
         )
     await access.load()
     await server.start()
+    FLEETS[tmp_path] = fleet
     yield tmp_path
+    del FLEETS[tmp_path]
     await server.stop(0)
 
 

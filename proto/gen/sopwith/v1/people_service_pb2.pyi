@@ -526,3 +526,50 @@ class SetPersonAwayResponse(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["person", b"person"]) -> None: ...
 
 Global___SetPersonAwayResponse: typing_extensions.TypeAlias = SetPersonAwayResponse
+
+@typing.final
+class BindSshKeyRequest(google.protobuf.message.Message):
+    """BindSshKeyRequest binds a key."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: builtins.int
+    SSH_KEY_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    name: builtins.str
+    """Name of the person."""
+    ssh_key: builtins.str
+    """The one line of a .pub file; empty takes the bound key away."""
+    request_id: builtins.str
+    """Repeating a request with the same id has no further effect."""
+    def __init__(
+        self,
+        *,
+        name: builtins.str = ...,
+        ssh_key: builtins.str = ...,
+        request_id: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["name", b"name", "request_id", b"request_id", "ssh_key", b"ssh_key"]) -> None: ...
+
+Global___BindSshKeyRequest: typing_extensions.TypeAlias = BindSshKeyRequest
+
+@typing.final
+class BindSshKeyResponse(google.protobuf.message.Message):
+    """BindSshKeyResponse carries the person."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    PERSON_FIELD_NUMBER: builtins.int
+    @property
+    def person(self) -> sopwith.v1.people_pb2.Person:
+        """The person."""
+
+    def __init__(
+        self,
+        *,
+        person: sopwith.v1.people_pb2.Person | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["person", b"person"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["person", b"person"]) -> None: ...
+
+Global___BindSshKeyResponse: typing_extensions.TypeAlias = BindSshKeyResponse

@@ -85,6 +85,11 @@ class PeopleServiceStub(object):
                 request_serializer=sopwith_dot_v1_dot_people__service__pb2.SetPersonAwayRequest.SerializeToString,
                 response_deserializer=sopwith_dot_v1_dot_people__service__pb2.SetPersonAwayResponse.FromString,
                 _registered_method=True)
+        self.BindSshKey = channel.unary_unary(
+                '/sopwith.v1.PeopleService/BindSshKey',
+                request_serializer=sopwith_dot_v1_dot_people__service__pb2.BindSshKeyRequest.SerializeToString,
+                response_deserializer=sopwith_dot_v1_dot_people__service__pb2.BindSshKeyResponse.FromString,
+                _registered_method=True)
 
 
 class PeopleServiceServicer(object):
@@ -161,6 +166,13 @@ class PeopleServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def BindSshKey(self, request, context):
+        """BindSshKey binds an OpenSSH public key to a person, by which they sign SOPs.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_PeopleServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -213,6 +225,11 @@ def add_PeopleServiceServicer_to_server(servicer, server):
                     servicer.SetPersonAway,
                     request_deserializer=sopwith_dot_v1_dot_people__service__pb2.SetPersonAwayRequest.FromString,
                     response_serializer=sopwith_dot_v1_dot_people__service__pb2.SetPersonAwayResponse.SerializeToString,
+            ),
+            'BindSshKey': grpc.unary_unary_rpc_method_handler(
+                    servicer.BindSshKey,
+                    request_deserializer=sopwith_dot_v1_dot_people__service__pb2.BindSshKeyRequest.FromString,
+                    response_serializer=sopwith_dot_v1_dot_people__service__pb2.BindSshKeyResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -486,6 +503,33 @@ class PeopleService(object):
             '/sopwith.v1.PeopleService/SetPersonAway',
             sopwith_dot_v1_dot_people__service__pb2.SetPersonAwayRequest.SerializeToString,
             sopwith_dot_v1_dot_people__service__pb2.SetPersonAwayResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BindSshKey(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sopwith.v1.PeopleService/BindSshKey',
+            sopwith_dot_v1_dot_people__service__pb2.BindSshKeyRequest.SerializeToString,
+            sopwith_dot_v1_dot_people__service__pb2.BindSshKeyResponse.FromString,
             options,
             channel_credentials,
             insecure,

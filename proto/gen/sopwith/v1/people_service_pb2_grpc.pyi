@@ -185,7 +185,23 @@ _PeopleServiceSetPersonAwayType = typing_extensions.TypeVar(
     ],
 )
 
-class PeopleServiceStub(typing.Generic[_PeopleServiceListPeopleType, _PeopleServiceInvitePersonType, _PeopleServiceGrantRoleType, _PeopleServiceRevokePersonType, _PeopleServiceCreateTokenType, _PeopleServiceListTokensType, _PeopleServiceRevokeTokenType, _PeopleServiceRenewPersonCertificateType, _PeopleServiceLeavePersonType, _PeopleServiceSetPersonAwayType]):
+_PeopleServiceBindSshKeyType = typing_extensions.TypeVar(
+    '_PeopleServiceBindSshKeyType',
+    grpc.UnaryUnaryMultiCallable[
+        sopwith.v1.people_service_pb2.BindSshKeyRequest,
+        sopwith.v1.people_service_pb2.BindSshKeyResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sopwith.v1.people_service_pb2.BindSshKeyRequest,
+        sopwith.v1.people_service_pb2.BindSshKeyResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sopwith.v1.people_service_pb2.BindSshKeyRequest,
+        sopwith.v1.people_service_pb2.BindSshKeyResponse,
+    ],
+)
+
+class PeopleServiceStub(typing.Generic[_PeopleServiceListPeopleType, _PeopleServiceInvitePersonType, _PeopleServiceGrantRoleType, _PeopleServiceRevokePersonType, _PeopleServiceCreateTokenType, _PeopleServiceListTokensType, _PeopleServiceRevokeTokenType, _PeopleServiceRenewPersonCertificateType, _PeopleServiceLeavePersonType, _PeopleServiceSetPersonAwayType, _PeopleServiceBindSshKeyType]):
     """PeopleService is where the roster and the enrolment tokens are kept."""
 
     @typing.overload
@@ -229,6 +245,10 @@ class PeopleServiceStub(typing.Generic[_PeopleServiceListPeopleType, _PeopleServ
         grpc.UnaryUnaryMultiCallable[
             sopwith.v1.people_service_pb2.SetPersonAwayRequest,
             sopwith.v1.people_service_pb2.SetPersonAwayResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sopwith.v1.people_service_pb2.BindSshKeyRequest,
+            sopwith.v1.people_service_pb2.BindSshKeyResponse,
         ],
     ], channel: grpc.Channel) -> None: ...
 
@@ -274,6 +294,10 @@ class PeopleServiceStub(typing.Generic[_PeopleServiceListPeopleType, _PeopleServ
             sopwith.v1.people_service_pb2.SetPersonAwayRequest,
             sopwith.v1.people_service_pb2.SetPersonAwayResponse,
         ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sopwith.v1.people_service_pb2.BindSshKeyRequest,
+            sopwith.v1.people_service_pb2.BindSshKeyResponse,
+        ],
     ], channel: grpc.aio.Channel) -> None: ...
 
     ListPeople: _PeopleServiceListPeopleType
@@ -305,6 +329,9 @@ class PeopleServiceStub(typing.Generic[_PeopleServiceListPeopleType, _PeopleServ
 
     SetPersonAway: _PeopleServiceSetPersonAwayType
     """SetPersonAway lets somebody be away with a deputy, or come back."""
+
+    BindSshKey: _PeopleServiceBindSshKeyType
+    """BindSshKey binds an OpenSSH public key to a person, by which they sign SOPs."""
 
 PeopleServiceAsyncStub: typing_extensions.TypeAlias = PeopleServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
@@ -346,6 +373,10 @@ PeopleServiceAsyncStub: typing_extensions.TypeAlias = PeopleServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         sopwith.v1.people_service_pb2.SetPersonAwayRequest,
         sopwith.v1.people_service_pb2.SetPersonAwayResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sopwith.v1.people_service_pb2.BindSshKeyRequest,
+        sopwith.v1.people_service_pb2.BindSshKeyResponse,
     ],
 ]
 
@@ -431,5 +462,13 @@ class PeopleServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[sopwith.v1.people_service_pb2.SetPersonAwayResponse, collections.abc.Awaitable[sopwith.v1.people_service_pb2.SetPersonAwayResponse]]:
         """SetPersonAway lets somebody be away with a deputy, or come back."""
+
+    @abc.abstractmethod
+    def BindSshKey(
+        self,
+        request: sopwith.v1.people_service_pb2.BindSshKeyRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sopwith.v1.people_service_pb2.BindSshKeyResponse, collections.abc.Awaitable[sopwith.v1.people_service_pb2.BindSshKeyResponse]]:
+        """BindSshKey binds an OpenSSH public key to a person, by which they sign SOPs."""
 
 def add_PeopleServiceServicer_to_server(servicer: PeopleServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

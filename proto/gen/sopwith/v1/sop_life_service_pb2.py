@@ -22,33 +22,43 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from sopwith.v1 import sop_pb2 as sopwith_dot_v1_dot_sop__pb2
 from sopwith.v1 import sop_life_pb2 as sopwith_dot_v1_dot_sop__life__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!sopwith/v1/sop_life_service.proto\x12\nsopwith.v1\x1a\x14sopwith/v1/sop.proto\x1a\x19sopwith/v1/sop_life.proto\"\x87\x01\n\x11\x43ommentSopRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\x05\x12\x10\n\x08question\x18\x03 \x01(\t\x12\x0e\n\x06\x63lause\x18\x04 \x01(\t\x12\x0c\n\x04text\x18\x05 \x01(\t\x12\x10\n\x08\x62locking\x18\x06 \x01(\x08\x12\x12\n\nrequest_id\x18\x07 \x01(\t\"=\n\x12\x43ommentSopResponse\x12\'\n\x07\x63omment\x18\x01 \x01(\x0b\x32\x16.sopwith.v1.SopComment\"N\n\x18ResolveSopCommentRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x12\n\nresolution\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"D\n\x19ResolveSopCommentResponse\x12\'\n\x07\x63omment\x18\x01 \x01(\x0b\x32\x16.sopwith.v1.SopComment\"6\n\x16ListSopCommentsRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\x05\"C\n\x17ListSopCommentsResponse\x12(\n\x08\x63omments\x18\x01 \x03(\x0b\x32\x16.sopwith.v1.SopComment\"B\n\x10RetireSopRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"1\n\x11RetireSopResponse\x12\x1c\n\x03sop\x18\x01 \x01(\x0b\x32\x0f.sopwith.v1.Sop2\xe5\x02\n\x0eSopLifeService\x12K\n\nCommentSop\x12\x1d.sopwith.v1.CommentSopRequest\x1a\x1e.sopwith.v1.CommentSopResponse\x12`\n\x11ResolveSopComment\x12$.sopwith.v1.ResolveSopCommentRequest\x1a%.sopwith.v1.ResolveSopCommentResponse\x12Z\n\x0fListSopComments\x12\".sopwith.v1.ListSopCommentsRequest\x1a#.sopwith.v1.ListSopCommentsResponse\x12H\n\tRetireSop\x12\x1c.sopwith.v1.RetireSopRequest\x1a\x1d.sopwith.v1.RetireSopResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!sopwith/v1/sop_life_service.proto\x12\nsopwith.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14sopwith/v1/sop.proto\x1a\x19sopwith/v1/sop_life.proto\"\x87\x01\n\x11\x43ommentSopRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\x05\x12\x10\n\x08question\x18\x03 \x01(\t\x12\x0e\n\x06\x63lause\x18\x04 \x01(\t\x12\x0c\n\x04text\x18\x05 \x01(\t\x12\x10\n\x08\x62locking\x18\x06 \x01(\x08\x12\x12\n\nrequest_id\x18\x07 \x01(\t\"=\n\x12\x43ommentSopResponse\x12\'\n\x07\x63omment\x18\x01 \x01(\x0b\x32\x16.sopwith.v1.SopComment\"N\n\x18ResolveSopCommentRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x12\n\nresolution\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"D\n\x19ResolveSopCommentResponse\x12\'\n\x07\x63omment\x18\x01 \x01(\x0b\x32\x16.sopwith.v1.SopComment\"6\n\x16ListSopCommentsRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\x05\"C\n\x17ListSopCommentsResponse\x12(\n\x08\x63omments\x18\x01 \x03(\x0b\x32\x16.sopwith.v1.SopComment\"B\n\x10RetireSopRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"1\n\x11RetireSopResponse\x12\x1c\n\x03sop\x18\x01 \x01(\x0b\x32\x0f.sopwith.v1.Sop\"n\n\x16MakeSigningLinkRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06person\x18\x02 \x01(\t\x12\x0c\n\x04role\x18\x03 \x01(\t\x12*\n\x07\x65xpires\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\"\xb2\x01\n\x17MakeSigningLinkResponse\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04path\x18\x02 \x01(\t\x12\x13\n\x0bweb_address\x18\x03 \x01(\t\x12\x16\n\x0e\x63\x61_fingerprint\x18\x04 \x01(\t\x12\x30\n\x0c\x65xpires_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08revision\x18\x06 \x01(\x05\x12\x0c\n\x04role\x18\x07 \x01(\t\"$\n\x16SendSigningCodeRequest\x12\n\n\x02id\x18\x01 \x01(\t\"\\\n\x17SendSigningCodeResponse\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\t\x12\x30\n\x0c\x65xpires_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp2\x9d\x04\n\x0eSopLifeService\x12K\n\nCommentSop\x12\x1d.sopwith.v1.CommentSopRequest\x1a\x1e.sopwith.v1.CommentSopResponse\x12`\n\x11ResolveSopComment\x12$.sopwith.v1.ResolveSopCommentRequest\x1a%.sopwith.v1.ResolveSopCommentResponse\x12Z\n\x0fListSopComments\x12\".sopwith.v1.ListSopCommentsRequest\x1a#.sopwith.v1.ListSopCommentsResponse\x12H\n\tRetireSop\x12\x1c.sopwith.v1.RetireSopRequest\x1a\x1d.sopwith.v1.RetireSopResponse\x12Z\n\x0fMakeSigningLink\x12\".sopwith.v1.MakeSigningLinkRequest\x1a#.sopwith.v1.MakeSigningLinkResponse\x12Z\n\x0fSendSigningCode\x12\".sopwith.v1.SendSigningCodeRequest\x1a#.sopwith.v1.SendSigningCodeResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'sopwith.v1.sop_life_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_COMMENTSOPREQUEST']._serialized_start=99
-  _globals['_COMMENTSOPREQUEST']._serialized_end=234
-  _globals['_COMMENTSOPRESPONSE']._serialized_start=236
-  _globals['_COMMENTSOPRESPONSE']._serialized_end=297
-  _globals['_RESOLVESOPCOMMENTREQUEST']._serialized_start=299
-  _globals['_RESOLVESOPCOMMENTREQUEST']._serialized_end=377
-  _globals['_RESOLVESOPCOMMENTRESPONSE']._serialized_start=379
-  _globals['_RESOLVESOPCOMMENTRESPONSE']._serialized_end=447
-  _globals['_LISTSOPCOMMENTSREQUEST']._serialized_start=449
-  _globals['_LISTSOPCOMMENTSREQUEST']._serialized_end=503
-  _globals['_LISTSOPCOMMENTSRESPONSE']._serialized_start=505
-  _globals['_LISTSOPCOMMENTSRESPONSE']._serialized_end=572
-  _globals['_RETIRESOPREQUEST']._serialized_start=574
-  _globals['_RETIRESOPREQUEST']._serialized_end=640
-  _globals['_RETIRESOPRESPONSE']._serialized_start=642
-  _globals['_RETIRESOPRESPONSE']._serialized_end=691
-  _globals['_SOPLIFESERVICE']._serialized_start=694
-  _globals['_SOPLIFESERVICE']._serialized_end=1051
+  _globals['_COMMENTSOPREQUEST']._serialized_start=164
+  _globals['_COMMENTSOPREQUEST']._serialized_end=299
+  _globals['_COMMENTSOPRESPONSE']._serialized_start=301
+  _globals['_COMMENTSOPRESPONSE']._serialized_end=362
+  _globals['_RESOLVESOPCOMMENTREQUEST']._serialized_start=364
+  _globals['_RESOLVESOPCOMMENTREQUEST']._serialized_end=442
+  _globals['_RESOLVESOPCOMMENTRESPONSE']._serialized_start=444
+  _globals['_RESOLVESOPCOMMENTRESPONSE']._serialized_end=512
+  _globals['_LISTSOPCOMMENTSREQUEST']._serialized_start=514
+  _globals['_LISTSOPCOMMENTSREQUEST']._serialized_end=568
+  _globals['_LISTSOPCOMMENTSRESPONSE']._serialized_start=570
+  _globals['_LISTSOPCOMMENTSRESPONSE']._serialized_end=637
+  _globals['_RETIRESOPREQUEST']._serialized_start=639
+  _globals['_RETIRESOPREQUEST']._serialized_end=705
+  _globals['_RETIRESOPRESPONSE']._serialized_start=707
+  _globals['_RETIRESOPRESPONSE']._serialized_end=756
+  _globals['_MAKESIGNINGLINKREQUEST']._serialized_start=758
+  _globals['_MAKESIGNINGLINKREQUEST']._serialized_end=868
+  _globals['_MAKESIGNINGLINKRESPONSE']._serialized_start=871
+  _globals['_MAKESIGNINGLINKRESPONSE']._serialized_end=1049
+  _globals['_SENDSIGNINGCODEREQUEST']._serialized_start=1051
+  _globals['_SENDSIGNINGCODEREQUEST']._serialized_end=1087
+  _globals['_SENDSIGNINGCODERESPONSE']._serialized_start=1089
+  _globals['_SENDSIGNINGCODERESPONSE']._serialized_end=1181
+  _globals['_SOPLIFESERVICE']._serialized_start=1184
+  _globals['_SOPLIFESERVICE']._serialized_end=1725
 # @@protoc_insertion_point(module_scope)

@@ -6,8 +6,10 @@ isort:skip_file
 import builtins
 import collections.abc
 import google.protobuf.descriptor
+import google.protobuf.duration_pb2
 import google.protobuf.internal.containers
 import google.protobuf.message
+import google.protobuf.timestamp_pb2
 import sopwith.v1.sop_life_pb2
 import sopwith.v1.sop_pb2
 import sys
@@ -218,3 +220,124 @@ class RetireSopResponse(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["sop", b"sop"]) -> None: ...
 
 Global___RetireSopResponse: typing_extensions.TypeAlias = RetireSopResponse
+
+@typing.final
+class MakeSigningLinkRequest(google.protobuf.message.Message):
+    """MakeSigningLinkRequest asks for a link."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ID_FIELD_NUMBER: builtins.int
+    PERSON_FIELD_NUMBER: builtins.int
+    ROLE_FIELD_NUMBER: builtins.int
+    EXPIRES_FIELD_NUMBER: builtins.int
+    id: builtins.str
+    """The SOP's id; its newest revision is signed."""
+    person: builtins.str
+    """Name of the signatory, to whom an SSH key is bound."""
+    role: builtins.str
+    """Role to sign in; empty for the one in which the document names the person."""
+    @property
+    def expires(self) -> google.protobuf.duration_pb2.Duration:
+        """How long the link is good; unset for 7 d, at most 30 d."""
+
+    def __init__(
+        self,
+        *,
+        id: builtins.str = ...,
+        person: builtins.str = ...,
+        role: builtins.str = ...,
+        expires: google.protobuf.duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["expires", b"expires"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["expires", b"expires", "id", b"id", "person", b"person", "role", b"role"]) -> None: ...
+
+Global___MakeSigningLinkRequest: typing_extensions.TypeAlias = MakeSigningLinkRequest
+
+@typing.final
+class MakeSigningLinkResponse(google.protobuf.message.Message):
+    """MakeSigningLinkResponse carries the secret once."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ID_FIELD_NUMBER: builtins.int
+    PATH_FIELD_NUMBER: builtins.int
+    WEB_ADDRESS_FIELD_NUMBER: builtins.int
+    CA_FINGERPRINT_FIELD_NUMBER: builtins.int
+    EXPIRES_TIME_FIELD_NUMBER: builtins.int
+    REVISION_FIELD_NUMBER: builtins.int
+    ROLE_FIELD_NUMBER: builtins.int
+    id: builtins.str
+    """Identifies the link; it is not the secret."""
+    path: builtins.str
+    """The link's path with its secret; shown once, stored hashed."""
+    web_address: builtins.str
+    """Web address of the controller: host and port."""
+    ca_fingerprint: builtins.str
+    """Fingerprint of the authority that the web address is proved by, "sha256:" and 64 hexadecimal digits."""
+    revision: builtins.int
+    """The revision that it is for."""
+    role: builtins.str
+    """The role that it is for."""
+    @property
+    def expires_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """When it ends."""
+
+    def __init__(
+        self,
+        *,
+        id: builtins.str = ...,
+        path: builtins.str = ...,
+        web_address: builtins.str = ...,
+        ca_fingerprint: builtins.str = ...,
+        expires_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        revision: builtins.int = ...,
+        role: builtins.str = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["expires_time", b"expires_time"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["ca_fingerprint", b"ca_fingerprint", "expires_time", b"expires_time", "id", b"id", "path", b"path", "revision", b"revision", "role", b"role", "web_address", b"web_address"]) -> None: ...
+
+Global___MakeSigningLinkResponse: typing_extensions.TypeAlias = MakeSigningLinkResponse
+
+@typing.final
+class SendSigningCodeRequest(google.protobuf.message.Message):
+    """SendSigningCodeRequest asks for a code."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ID_FIELD_NUMBER: builtins.int
+    id: builtins.str
+    """The SOP's id; its newest revision is signed."""
+    def __init__(
+        self,
+        *,
+        id: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["id", b"id"]) -> None: ...
+
+Global___SendSigningCodeRequest: typing_extensions.TypeAlias = SendSigningCodeRequest
+
+@typing.final
+class SendSigningCodeResponse(google.protobuf.message.Message):
+    """SendSigningCodeResponse says where it went."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ADDRESS_FIELD_NUMBER: builtins.int
+    EXPIRES_TIME_FIELD_NUMBER: builtins.int
+    address: builtins.str
+    """Address that the code was sent to."""
+    @property
+    def expires_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """When it ends."""
+
+    def __init__(
+        self,
+        *,
+        address: builtins.str = ...,
+        expires_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["expires_time", b"expires_time"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["address", b"address", "expires_time", b"expires_time"]) -> None: ...
+
+Global___SendSigningCodeResponse: typing_extensions.TypeAlias = SendSigningCodeResponse

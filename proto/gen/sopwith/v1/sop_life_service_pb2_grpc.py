@@ -55,6 +55,16 @@ class SopLifeServiceStub(object):
                 request_serializer=sopwith_dot_v1_dot_sop__life__service__pb2.RetireSopRequest.SerializeToString,
                 response_deserializer=sopwith_dot_v1_dot_sop__life__service__pb2.RetireSopResponse.FromString,
                 _registered_method=True)
+        self.MakeSigningLink = channel.unary_unary(
+                '/sopwith.v1.SopLifeService/MakeSigningLink',
+                request_serializer=sopwith_dot_v1_dot_sop__life__service__pb2.MakeSigningLinkRequest.SerializeToString,
+                response_deserializer=sopwith_dot_v1_dot_sop__life__service__pb2.MakeSigningLinkResponse.FromString,
+                _registered_method=True)
+        self.SendSigningCode = channel.unary_unary(
+                '/sopwith.v1.SopLifeService/SendSigningCode',
+                request_serializer=sopwith_dot_v1_dot_sop__life__service__pb2.SendSigningCodeRequest.SerializeToString,
+                response_deserializer=sopwith_dot_v1_dot_sop__life__service__pb2.SendSigningCodeResponse.FromString,
+                _registered_method=True)
 
 
 class SopLifeServiceServicer(object):
@@ -89,6 +99,20 @@ class SopLifeServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def MakeSigningLink(self, request, context):
+        """MakeSigningLink makes a one-time link by which a person signs without installing anything.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SendSigningCode(self, request, context):
+        """SendSigningCode sends the caller a code to sign anew with, to the address on the roster.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SopLifeServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -111,6 +135,16 @@ def add_SopLifeServiceServicer_to_server(servicer, server):
                     servicer.RetireSop,
                     request_deserializer=sopwith_dot_v1_dot_sop__life__service__pb2.RetireSopRequest.FromString,
                     response_serializer=sopwith_dot_v1_dot_sop__life__service__pb2.RetireSopResponse.SerializeToString,
+            ),
+            'MakeSigningLink': grpc.unary_unary_rpc_method_handler(
+                    servicer.MakeSigningLink,
+                    request_deserializer=sopwith_dot_v1_dot_sop__life__service__pb2.MakeSigningLinkRequest.FromString,
+                    response_serializer=sopwith_dot_v1_dot_sop__life__service__pb2.MakeSigningLinkResponse.SerializeToString,
+            ),
+            'SendSigningCode': grpc.unary_unary_rpc_method_handler(
+                    servicer.SendSigningCode,
+                    request_deserializer=sopwith_dot_v1_dot_sop__life__service__pb2.SendSigningCodeRequest.FromString,
+                    response_serializer=sopwith_dot_v1_dot_sop__life__service__pb2.SendSigningCodeResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -222,6 +256,60 @@ class SopLifeService(object):
             '/sopwith.v1.SopLifeService/RetireSop',
             sopwith_dot_v1_dot_sop__life__service__pb2.RetireSopRequest.SerializeToString,
             sopwith_dot_v1_dot_sop__life__service__pb2.RetireSopResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def MakeSigningLink(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sopwith.v1.SopLifeService/MakeSigningLink',
+            sopwith_dot_v1_dot_sop__life__service__pb2.MakeSigningLinkRequest.SerializeToString,
+            sopwith_dot_v1_dot_sop__life__service__pb2.MakeSigningLinkResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SendSigningCode(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sopwith.v1.SopLifeService/SendSigningCode',
+            sopwith_dot_v1_dot_sop__life__service__pb2.SendSigningCodeRequest.SerializeToString,
+            sopwith_dot_v1_dot_sop__life__service__pb2.SendSigningCodeResponse.FromString,
             options,
             channel_credentials,
             insecure,

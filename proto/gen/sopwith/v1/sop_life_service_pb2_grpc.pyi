@@ -89,7 +89,39 @@ _SopLifeServiceRetireSopType = typing_extensions.TypeVar(
     ],
 )
 
-class SopLifeServiceStub(typing.Generic[_SopLifeServiceCommentSopType, _SopLifeServiceResolveSopCommentType, _SopLifeServiceListSopCommentsType, _SopLifeServiceRetireSopType]):
+_SopLifeServiceMakeSigningLinkType = typing_extensions.TypeVar(
+    '_SopLifeServiceMakeSigningLinkType',
+    grpc.UnaryUnaryMultiCallable[
+        sopwith.v1.sop_life_service_pb2.MakeSigningLinkRequest,
+        sopwith.v1.sop_life_service_pb2.MakeSigningLinkResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sopwith.v1.sop_life_service_pb2.MakeSigningLinkRequest,
+        sopwith.v1.sop_life_service_pb2.MakeSigningLinkResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sopwith.v1.sop_life_service_pb2.MakeSigningLinkRequest,
+        sopwith.v1.sop_life_service_pb2.MakeSigningLinkResponse,
+    ],
+)
+
+_SopLifeServiceSendSigningCodeType = typing_extensions.TypeVar(
+    '_SopLifeServiceSendSigningCodeType',
+    grpc.UnaryUnaryMultiCallable[
+        sopwith.v1.sop_life_service_pb2.SendSigningCodeRequest,
+        sopwith.v1.sop_life_service_pb2.SendSigningCodeResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sopwith.v1.sop_life_service_pb2.SendSigningCodeRequest,
+        sopwith.v1.sop_life_service_pb2.SendSigningCodeResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sopwith.v1.sop_life_service_pb2.SendSigningCodeRequest,
+        sopwith.v1.sop_life_service_pb2.SendSigningCodeResponse,
+    ],
+)
+
+class SopLifeServiceStub(typing.Generic[_SopLifeServiceCommentSopType, _SopLifeServiceResolveSopCommentType, _SopLifeServiceListSopCommentsType, _SopLifeServiceRetireSopType, _SopLifeServiceMakeSigningLinkType, _SopLifeServiceSendSigningCodeType]):
     """SopLifeService is where a revision is commented, and where a SOP ends."""
 
     @typing.overload
@@ -109,6 +141,14 @@ class SopLifeServiceStub(typing.Generic[_SopLifeServiceCommentSopType, _SopLifeS
         grpc.UnaryUnaryMultiCallable[
             sopwith.v1.sop_life_service_pb2.RetireSopRequest,
             sopwith.v1.sop_life_service_pb2.RetireSopResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sopwith.v1.sop_life_service_pb2.MakeSigningLinkRequest,
+            sopwith.v1.sop_life_service_pb2.MakeSigningLinkResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sopwith.v1.sop_life_service_pb2.SendSigningCodeRequest,
+            sopwith.v1.sop_life_service_pb2.SendSigningCodeResponse,
         ],
     ], channel: grpc.Channel) -> None: ...
 
@@ -130,6 +170,14 @@ class SopLifeServiceStub(typing.Generic[_SopLifeServiceCommentSopType, _SopLifeS
             sopwith.v1.sop_life_service_pb2.RetireSopRequest,
             sopwith.v1.sop_life_service_pb2.RetireSopResponse,
         ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sopwith.v1.sop_life_service_pb2.MakeSigningLinkRequest,
+            sopwith.v1.sop_life_service_pb2.MakeSigningLinkResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sopwith.v1.sop_life_service_pb2.SendSigningCodeRequest,
+            sopwith.v1.sop_life_service_pb2.SendSigningCodeResponse,
+        ],
     ], channel: grpc.aio.Channel) -> None: ...
 
     CommentSop: _SopLifeServiceCommentSopType
@@ -143,6 +191,12 @@ class SopLifeServiceStub(typing.Generic[_SopLifeServiceCommentSopType, _SopLifeS
 
     RetireSop: _SopLifeServiceRetireSopType
     """RetireSop ends the effective revision without a successor."""
+
+    MakeSigningLink: _SopLifeServiceMakeSigningLinkType
+    """MakeSigningLink makes a one-time link by which a person signs without installing anything."""
+
+    SendSigningCode: _SopLifeServiceSendSigningCodeType
+    """SendSigningCode sends the caller a code to sign anew with, to the address on the roster."""
 
 SopLifeServiceAsyncStub: typing_extensions.TypeAlias = SopLifeServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
@@ -160,6 +214,14 @@ SopLifeServiceAsyncStub: typing_extensions.TypeAlias = SopLifeServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         sopwith.v1.sop_life_service_pb2.RetireSopRequest,
         sopwith.v1.sop_life_service_pb2.RetireSopResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sopwith.v1.sop_life_service_pb2.MakeSigningLinkRequest,
+        sopwith.v1.sop_life_service_pb2.MakeSigningLinkResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sopwith.v1.sop_life_service_pb2.SendSigningCodeRequest,
+        sopwith.v1.sop_life_service_pb2.SendSigningCodeResponse,
     ],
 ]
 
@@ -197,5 +259,21 @@ class SopLifeServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[sopwith.v1.sop_life_service_pb2.RetireSopResponse, collections.abc.Awaitable[sopwith.v1.sop_life_service_pb2.RetireSopResponse]]:
         """RetireSop ends the effective revision without a successor."""
+
+    @abc.abstractmethod
+    def MakeSigningLink(
+        self,
+        request: sopwith.v1.sop_life_service_pb2.MakeSigningLinkRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sopwith.v1.sop_life_service_pb2.MakeSigningLinkResponse, collections.abc.Awaitable[sopwith.v1.sop_life_service_pb2.MakeSigningLinkResponse]]:
+        """MakeSigningLink makes a one-time link by which a person signs without installing anything."""
+
+    @abc.abstractmethod
+    def SendSigningCode(
+        self,
+        request: sopwith.v1.sop_life_service_pb2.SendSigningCodeRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sopwith.v1.sop_life_service_pb2.SendSigningCodeResponse, collections.abc.Awaitable[sopwith.v1.sop_life_service_pb2.SendSigningCodeResponse]]:
+        """SendSigningCode sends the caller a code to sign anew with, to the address on the roster."""
 
 def add_SopLifeServiceServicer_to_server(servicer: SopLifeServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...
