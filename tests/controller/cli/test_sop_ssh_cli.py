@@ -1,4 +1,4 @@
-"""Signing with an OpenSSH key and by a link, as people type it; proved by `sop verify` and by `ssh-keygen -Y verify`."""
+"""Signing with an OpenSSH key and by a link, as people type it; proved by `sop verify` and by `ssh-keygen`."""
 
 import asyncio
 import base64
