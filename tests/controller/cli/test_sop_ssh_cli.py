@@ -69,5 +69,6 @@ async def bind(folder, name: str, line: str) -> None:
     fleet = FLEETS[folder]
     async with fleet.database.write() as unit:
         person = await unit.people.find(name)
+        assert person is not None
         await unit.people.put(replace(person, ssh_key=line))
         await unit.commit()
