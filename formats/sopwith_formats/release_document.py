@@ -19,6 +19,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from sopwith_formats import manifest as signed
+from sopwith_formats import reboot_only
 from sopwith_formats.document_values import AlsoWritten, Duration, Size, Text, Word
 from sopwith_formats.documents import Document, StrictModel, read_model
 from sopwith_formats.errors import FormatError
@@ -55,6 +56,8 @@ _DAY_SECONDS = 86_400
 
 
 def _name(value: Any) -> str:
+    if value == reboot_only.NAME:
+        raise FormatError(f"{value!r} stands for rollouts that only reboot", remedy="give the release another name")
     return _checked(signed.RELEASE_NAME, value, "a lower-case name of at most 64 letters, digits, + . _ -")
 
 

@@ -26,6 +26,7 @@ from sopwith_formats.document_values import CountOrPercent, Duration, Percent, P
 from sopwith_formats.documents import StrictModel, read_model
 from sopwith_formats.errors import FormatError
 from sopwith_formats.manifest import split_release
+from sopwith_formats.reboot_only import RELEASE, is_reboot_only
 from sopwith_formats.rollout_spec import ErrorThresholdSpec, RolloutSpec
 
 TEXT_KEYS = frozenset({"rollout", "release", "sop", "audience", "ticket", "waves[].name", "window.start"})
@@ -55,7 +56,7 @@ class RolloutDocument(StrictModel):
     """The keys of a rollout file."""
 
     rollout: Name
-    release: Annotated[str, BeforeValidator(_release)]
+    release: Annotated[str, BeforeValidator(_release)] = ""
     sop: Name
     audience: Selector = ""
     dynamic: bool = False
@@ -79,6 +80,12 @@ class RolloutDocument(StrictModel):
 
     @model_validator(mode="after")
     def _holds_together(self) -> "RolloutDocument":
+        if not self.release and not self.reboot_only:
+            raise FormatError("names no release", remedy="write release: NAME@VERSION, or reboot_only: true")
+        if self.release and self.reboot_only:
+            raise FormatError("names a release and only reboots", remedy="delete release, or reboot_only")
+        if is_reboot_only(self.release):
+            raise FormatError(f"names the release {self.release}, which nobody publishes", remedy="reboot_only: true")
         if self.emergency and self.waves:
             raise FormatError(
                 "is an emergency and names waves", remedy="delete waves: an emergency has the SOP's emergency waves"
@@ -90,7 +97,7 @@ class RolloutDocument(StrictModel):
         errors = self.error_threshold
         return RolloutSpec(
             rollout=self.rollout,
-            release=self.release,
+            release=self.release or RELEASE,
             sop=self.sop,
             audience=self.audience,
             dynamic=self.dynamic,

@@ -56,6 +56,7 @@ class RolloutSpec:
     ready_quorum: int | None = None
     emergency: bool = False
     reboot_only: bool = False
+    """Brings no release: `release` is the reserved one of `reboot_only`, and computers that wait for a reboot do it."""
     ticket: str = ""
     baseline: bool = True
     """Completed, its release becomes the baseline of its audience."""

@@ -50,6 +50,8 @@ class Event(StrEnum):
     UNHEALTHY = "UNHEALTHY"
     RESTORED = "RESTORED"
     RESTORE_FAILED = "RESTORE_FAILED"
+    NOTHING_TO_RESTORE = "NOTHING_TO_RESTORE"
+    """Only a reboot was asked for."""
     WITHDRAWN = "WITHDRAWN"
     DEADLINE_PASSED = "DEADLINE_PASSED"
     """The deadline passed although the computer had been ready."""
@@ -101,6 +103,7 @@ TABLE: dict[tuple[AssignmentState, Event], AssignmentState | Outcome] = {
     (_S.CONFIRMING, _E.UNHEALTHY): _S.ROLLING_BACK,
     (_S.ROLLING_BACK, _E.RESTORED): Outcome.ROLLED_BACK,
     (_S.ROLLING_BACK, _E.RESTORE_FAILED): Outcome.FAILED,
+    (_S.ROLLING_BACK, _E.NOTHING_TO_RESTORE): Outcome.FAILED,
     (_S.PREPARING, _E.WITHDRAWN): Outcome.CANCELLED,
     (_S.DOWNLOADING, _E.WITHDRAWN): Outcome.CANCELLED,
     (_S.STAGED, _E.WITHDRAWN): Outcome.CANCELLED,

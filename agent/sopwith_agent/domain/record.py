@@ -83,6 +83,7 @@ class Record:
     """How often a drain command refused."""
     reboot_deferred_until: datetime | None = None
     """Until when nobody asks again, by the fleet's clock."""
+    reboot_deferred_why: str = ""
     reboot_tries: int = 0
     """How often the reboot was started in this boot; written before each."""
     reboot_tried_at_seconds: int = 0
@@ -91,6 +92,8 @@ class Record:
     """The drain commands agreed, and nothing gave the work back since."""
     undrain_tries: int = 0
     snapshot_made: bool = False
+    unhealthy_before: str = ""
+    """Names of releases that were unhealthy before a rollout that only reboots; nobody expects them healthy after."""
     steps: tuple[StepTaken, ...] = ()
     outcome: str = ""
     version_after: str = ""

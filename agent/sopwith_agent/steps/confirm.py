@@ -33,12 +33,12 @@ def confirm(record: Record, bench: Workbench) -> Done | Wait:
         detail = f"Read back {version or 'nothing'} instead of {manifest.version}."
         return Done(record, Event.UNHEALTHY, Symptom.VERSION_MISMATCH, detail)
     while True:
-        watched = _since_boot(record, manifest, bench)
+        watched = since_boot(record, manifest, bench)
         report = bench.health.watch(watched, bench.health_context("confirm"), bench.stopping)
         if report.cancelled:
             return Wait(record, None, detail="The agent was asked to stop; confirmed again after its start.")
         if report.healthy:
-            return _undrained(record, manifest, bench)
+            return undrained(record, manifest, bench)
         if record.rechecks >= limits.recheck_attempts_max:
             return Done(record, Event.UNHEALTHY, Symptom.HEALTH_CHECK_FAILED, describe(report))
         record = replace(record, rechecks=record.rechecks + 1)
@@ -46,7 +46,7 @@ def confirm(record: Record, bench: Workbench) -> Done | Wait:
         bench.journal.save(record)
 
 
-def _since_boot(record: Record, manifest: Manifest, bench: Workbench) -> Manifest:
+def since_boot(record: Record, manifest: Manifest, bench: Workbench) -> Manifest:
     """Return the release with the patience of its checks shortened to what the confirm timeout leaves after a boot."""
     if not record.boots:
         return manifest
@@ -55,7 +55,7 @@ def _since_boot(record: Record, manifest: Manifest, bench: Workbench) -> Manifes
     return replace(manifest, health_checks=checks)
 
 
-def _undrained(record: Record, manifest: Manifest, bench: Workbench) -> Done | Wait:
+def undrained(record: Record, manifest: Manifest | None, bench: Workbench) -> Done | Wait:
     """Return HEALTHY once the work is back on the computer; what refuses that for good is no healthy release."""
     if record.drained:
         said = bench.commands.run(Moment.UNDRAIN, manifest, bench.health_context("undrain"))
@@ -65,7 +65,8 @@ def _undrained(record: Record, manifest: Manifest, bench: Workbench) -> Done | W
             return Done(record, Event.UNHEALTHY, Symptom.HEALTH_CHECK_FAILED, f"{said.refusal}.")
         if not said.agreed:
             return Wait(record, limits.retry_cap_seconds, Symptom.HEALTH_CHECK_FAILED, f"{said.refusal}.")
-    bench.register.remember(manifest)
+    if manifest is not None:
+        bench.register.remember(manifest)
     return Done(record, Event.HEALTHY)
 
 

@@ -36,7 +36,7 @@ def prepare(record: Record, bench: Workbench) -> Done | Wait:
     check_warrant(record, bench)
     policy = bench.policy(warrant)
     if not bench.source.root_sha256():
-        return _not_ready(record, bench.readiness.measure(policy, Need()))
+        return not_ready(record, bench.readiness.measure(policy, Need()))
     try:
         manifest = authorised_manifest(warrant, bench)
     except StepError as error:
@@ -44,7 +44,7 @@ def prepare(record: Record, bench: Workbench) -> Done | Wait:
             raise
         readiness = bench.readiness.measure(policy, Need())
         reason = Reason(error.symptom, error.message, error.remedy or "Check the way from this computer to the source.")
-        return _not_ready(record, readiness, reason)
+        return not_ready(record, readiness, reason)
     skipped = _skip(record, manifest, bench)
     if skipped:
         return skipped
@@ -56,7 +56,7 @@ def prepare(record: Record, bench: Workbench) -> Done | Wait:
     _check_version_policy(manifest, record.version_before)
     readiness = measure(record, manifest, bench)
     if not readiness.ready:
-        return _not_ready(record, readiness)
+        return not_ready(record, readiness)
     return Done(replace(record, was_ready=True), Event.READY)
 
 
@@ -144,7 +144,8 @@ def _check_version_policy(manifest: Manifest, installed: str) -> None:
         )
 
 
-def _not_ready(record: Record, readiness: Readiness, reason: Reason | None = None) -> Wait:
+def not_ready(record: Record, readiness: Readiness, reason: Reason | None = None) -> Wait:
+    """Return the wait of a computer that is not ready, with everything that stands in the way."""
     reasons = readiness.reasons
     if reason and all(known.code != reason.code for known in reasons):
         reasons = (*reasons, reason)

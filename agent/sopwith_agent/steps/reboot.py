@@ -28,8 +28,6 @@ from sopwith_formats.manifest import Manifest, read_manifest
 from sopwith_formats.units import format_duration, format_time
 from sopwith_formats.vocabulary import Symptom
 
-_UNCONFIRMED = "the release is in place, but unconfirmed"
-
 
 def await_reboot(record: Record, bench: Workbench) -> Done | Wait:
     """Return what follows: booted meanwhile, reboot now, give up, or go on waiting."""
@@ -45,10 +43,11 @@ def await_reboot(record: Record, bench: Workbench) -> Done | Wait:
 
 def _over(record: Record, spent: str, now: datetime) -> Done | None:
     """Return the end of an assignment that may not be waited for any more."""
+    left = "; the release is in place, but unconfirmed" if record.manifest_json else ""
     if now >= record.warrant.deadline_time:
-        detail = f"The deadline passed before the computer was rebooted; {_UNCONFIRMED}."
+        detail = f"The deadline passed before the computer was rebooted{left}."
     elif spent and not record.reboot_forced:
-        detail = f"{spent}, and the SOP lets no reboot be forced; {_UNCONFIRMED}."
+        detail = f"{spent}, and the SOP lets no reboot be forced{left}."
     else:
         return None
     return Done(record, Event.REBOOT_FORBIDDEN, Symptom.PENDING_REBOOT, detail)
@@ -60,7 +59,7 @@ def _held(record: Record, bench: Workbench, policy: AgentPolicy, now: datetime) 
         return _wait(record, bench, "Waits for a reboot by a person.")
     put_off = record.reboot_deferred_until
     if put_off and now < put_off and not record.reboot_forced:
-        return _wait(record, bench, f"The reboot is put off until {_say(put_off)}.", until=put_off)
+        return _wait(record, bench, _put_off_text(record, policy, put_off), until=put_off)
     return _without_leave(record, bench)
 
 
@@ -135,9 +134,14 @@ def _drain(record: Record, bench: Workbench, policy: AgentPolicy) -> Done | Wait
 
 def _put_off(record: Record, bench: Workbench, policy: AgentPolicy, why: str) -> Wait:
     until = bench.clock.fleet_now() + timedelta(seconds=policy.reboot_defer_seconds)
-    record = replace(record, reboot_deferrals=record.reboot_deferrals + 1, reboot_deferred_until=until)
+    count = record.reboot_deferrals + 1
+    record = replace(record, reboot_deferrals=count, reboot_deferred_until=until, reboot_deferred_why=why)
+    return _wait(record, bench, _put_off_text(record, policy, until), until=until)
+
+
+def _put_off_text(record: Record, policy: AgentPolicy, until: datetime) -> str:
     count = f"{record.reboot_deferrals} of {policy.reboot_deferrals}"
-    return _wait(record, bench, f"Put off until {_say(until)} ({count}): {why}.", until=until)
+    return f"The reboot is put off until {_say(until)} ({count} times): {record.reboot_deferred_why}."
 
 
 def _spent(record: Record, policy: AgentPolicy, now: datetime) -> str:
@@ -163,6 +167,8 @@ def _booted(record: Record, bench: Workbench) -> Done | None:
     if bench.clock.boot_id() == record.boot_id:
         return None
     record, manifest = count_boot(record, bench), _manifest(record)
+    if manifest is None:
+        return Done(record, Event.CAME_BACK)
     version = bench.installed_version(manifest)
     if version == manifest.version:
         return Done(record, Event.CAME_BACK)
@@ -170,8 +176,9 @@ def _booted(record: Record, bench: Workbench) -> Done | None:
     return Done(record, Event.CAME_BACK_WITHOUT, Symptom.REBOOT_FAILED, detail)
 
 
-def _manifest(record: Record) -> Manifest:
-    return read_manifest(record.manifest_json.encode())
+def _manifest(record: Record) -> Manifest | None:
+    """Return the release that wants the reboot; None where nothing but the reboot is wanted."""
+    return read_manifest(record.manifest_json.encode()) if record.manifest_json else None
 
 
 def _say(time: datetime) -> str:

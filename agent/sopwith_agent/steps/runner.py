@@ -20,7 +20,7 @@ from sopwith_agent.domain.assignment import Event
 from sopwith_agent.domain.errors import JournalError, StepError
 from sopwith_agent.domain.record import Record
 from sopwith_agent.domain.recovery import Resumption, resumption
-from sopwith_agent.steps import closing
+from sopwith_agent.steps import closing, reboot_only
 from sopwith_agent.steps.confirm import confirm
 from sopwith_agent.steps.download import download, wait_for_start
 from sopwith_agent.steps.install import inspect, install
@@ -29,6 +29,7 @@ from sopwith_agent.steps.reboot import await_reboot, reboot
 from sopwith_agent.steps.roll_back import roll_back
 from sopwith_agent.steps.troubleshooting import Answer, Remedy, troubleshoot
 from sopwith_agent.steps.workbench import Done, Wait, Workbench
+from sopwith_formats.reboot_only import is_reboot_only
 from sopwith_formats.vocabulary import BEFORE_INSTALLING, AssignmentState, Symptom
 
 _log = structlog.get_logger()
@@ -46,6 +47,17 @@ STEPS: dict[AssignmentState, Step] = {
     AssignmentState.CONFIRMING: confirm,
     AssignmentState.ROLLING_BACK: roll_back,
 }
+
+REBOOT_STEPS: dict[AssignmentState, Step] = {
+    **STEPS,
+    AssignmentState.PREPARING: reboot_only.prepare,
+    AssignmentState.DOWNLOADING: reboot_only.download,
+    AssignmentState.STAGED: reboot_only.wait_for_start,
+    AssignmentState.INSTALLING: reboot_only.begin,
+    AssignmentState.CONFIRMING: reboot_only.confirm,
+    AssignmentState.ROLLING_BACK: reboot_only.roll_back,
+}
+"""Of an assignment that brings no release."""
 
 _REMEDY_EVENTS = {
     Remedy.RETRY: Event.RETRIED,
@@ -107,7 +119,7 @@ class Runner:
     def advance(self, record: Record) -> Advance:
         """Run the step of the record's state and write down what came of it; raise JournalError when that fails."""
         ended = self._end_from_outside(record)
-        return self._follow(ended) if ended else self._guarded(record, STEPS[record.state])
+        return self._follow(ended) if ended else self._guarded(record, _steps_of(record)[record.state])
 
     def _end_from_outside(self, record: Record) -> Done | None:
         """Return the end that the controller or the clock asks for, where the assignment can still be taken back."""
@@ -210,6 +222,11 @@ class Runner:
                 return self._answer(record, error)  # a start that nobody will hear of is no start
             _log.error("report_lost", assignment=record.warrant.assignment_id, error=str(error))
         return Advance(record, pause_seconds)
+
+
+def _steps_of(record: Record) -> dict[AssignmentState, Step]:
+    warrant = record.warrant
+    return REBOOT_STEPS if is_reboot_only(f"{warrant.release}@{warrant.version}") else STEPS
 
 
 def classified(error: OSError) -> StepError:

@@ -16,6 +16,7 @@ from dataclasses import replace
 from sopwith_controller.domain.entities import Readiness
 from sopwith_controller.domain.readiness import NOT_READY, READY
 from sopwith_formats.agent_policy import AgentPolicy
+from sopwith_formats.reboot_only import is_reboot_only
 from sopwith_formats.vocabulary import Symptom
 
 READINESS_GATES = {
@@ -38,11 +39,25 @@ AGENT_GATES = {**dict.fromkeys(READINESS_GATES, "V.A"), **dict.fromkeys(WAY_BACK
 """Gate to clause."""
 
 
+REBOOT_MENDS = ("pending_reboot", "disk_free", "metered")
+"""Gates that say nothing against a reboot: it mends the first, and needs neither room nor a link."""
+
+
+def opened_by(release: str) -> tuple[str, ...]:
+    """Return the gates that a rollout of this release does not ask, because it brings no release but a reboot."""
+    return REBOOT_MENDS if is_reboot_only(release) else ()
+
+
 def relaxed(policy: AgentPolicy, gates: Collection[str]) -> AgentPolicy:
     """Return the policy of a warrant whose rollout deviates from these gates."""
     warn = {gate: "warn" for gate in READINESS_GATES if gate in gates}
-    way_back = policy.backup_required and not any(gate in gates for gate in WAY_BACK_GATES)
-    return replace(policy, enforce={**policy.enforce, **warn}, backup_required=way_back)
+    deviated = any(gate in gates for gate in WAY_BACK_GATES)
+    return replace(
+        policy,
+        enforce={**policy.enforce, **warn},
+        backup_required=policy.backup_required and not deviated,
+        snapshot_required=policy.snapshot_required and not deviated,
+    )
 
 
 def despite(readiness: Readiness, gates: Collection[str]) -> Readiness:

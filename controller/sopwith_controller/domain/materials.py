@@ -22,7 +22,7 @@ def materials_of(inputs: PlanInputs, plan: Plan) -> tuple[Material, ...]:
         Material(
             "update files",
             published,
-            f"{len(artifacts)} file(s), {size}" if published else f"{plan.release} was withdrawn",
+            _files(len(artifacts), size) if published else f"{plan.release} was withdrawn",
         ),
         Material(
             "signed source",
@@ -39,6 +39,10 @@ def materials_of(inputs: PlanInputs, plan: Plan) -> tuple[Material, ...]:
             contact.email if contact and contact.email else "the SOP names no address",
         ),
     )
+
+
+def _files(number: int, size: str) -> str:
+    return f"{number} file(s), {size}" if number else "none: computers that wait for a reboot are rebooted"
 
 
 def _windows(plan: Plan) -> str:
@@ -60,8 +64,10 @@ def warnings_of(inputs: PlanInputs, plan: Plan) -> list[str]:
         warnings.append(f"{not_ready} of {len(plan.members)} computers are not ready now; they follow in the tail")
     if len(plan.waves) == 1 and len(plan.members) > 1:
         warnings.append("there is one wave only: every computer is updated without a canary before it")
-    if not inputs.manifest.health_checks:
+    if not inputs.manifest.health_checks and not inputs.spec.reboot_only:
         warnings.append("the release has no health checks: only the installed version is read back")
+    if inputs.manifest.reboot != "never" and inputs.policy.reboot.when == "never":
+        warnings.append("the SOP lets no computer reboot itself: each waits until a person reboots it, or for its end")
     if plan.emergency:
         warnings.append("emergency: window and prior approval are skipped; a review is due within 24 h")
     return warnings

@@ -18,7 +18,7 @@ from decimal import ROUND_CEILING, Decimal
 from sopwith_controller.domain.approvals import EMERGENCY, change_class_of, rule_of
 from sopwith_controller.domain.audience import choose, in_order
 from sopwith_controller.domain.entities import Computer
-from sopwith_controller.domain.errors import InvalidInputError, Refusal
+from sopwith_controller.domain.errors import Refusal
 from sopwith_controller.domain.lateness import refusal_of, warning_of
 from sopwith_controller.domain.maintenance import members_of, window_of_rollout
 from sopwith_controller.domain.materials import materials_of, warnings_of
@@ -27,7 +27,7 @@ from sopwith_controller.domain.plan_bounds import check_bounds, check_fits_windo
 from sopwith_controller.domain.plan_inputs import PlanInputs, Planning
 from sopwith_controller.domain.projection import Projection, project
 from sopwith_controller.domain.way_back import MATERIAL, check_way_back
-from sopwith_formats.rollout_spec import ErrorThresholdSpec, RolloutSpec
+from sopwith_formats.rollout_spec import ErrorThresholdSpec
 from sopwith_formats.sop_policy import Amount, WaveRule
 from sopwith_formats.units import parse_percent
 
@@ -36,7 +36,6 @@ _ALL = Decimal(100)
 
 def make_plan(inputs: PlanInputs) -> Planning:
     """Return the plan of a rollout file; raise InvalidInputError for what cannot be read or carried out."""
-    _refuse_later_keys(inputs.spec)
     chosen, exclusions, refusals = choose(inputs)
     rules = _wave_rules(inputs)
     members, groups, claimed_twice = members_of(inputs, in_order(inputs, chosen))
@@ -109,14 +108,6 @@ def resolve(amount: Amount, audience: int) -> int:
 def member_waves(plan: Plan) -> tuple[int, ...]:
     """Return the planned wave of each member, by position; assignments are made with it."""
     return tuple(index for index, wave in enumerate(plan.waves) for _ in range(wave.size))
-
-
-def _refuse_later_keys(spec: RolloutSpec) -> None:
-    for key, asked in (("reboot_only", spec.reboot_only),):
-        if asked:
-            raise InvalidInputError(
-                f"{key} is not carried out by this version of Sopwith", remedy=f"remove {key} from the rollout file"
-            )
 
 
 def _wave_rules(inputs: PlanInputs) -> tuple[WaveRule, ...]:

@@ -12,6 +12,7 @@ really keeps is measured there, and without a way back its agent installs nothin
 from sopwith_controller.domain.deviation import GRANTED_BY
 from sopwith_controller.domain.errors import Refusal
 from sopwith_controller.domain.plan_inputs import Material, PlanInputs
+from sopwith_formats.reboot_only import is_reboot_only
 
 GATE, CLAUSE = "rollback_available", "V.C"
 MATERIAL = "rollback material"
@@ -29,6 +30,8 @@ _WAYS = {
 
 def rollback_material(inputs: PlanInputs) -> Material:
     """Return what brings the version back that runs now."""
+    if is_reboot_only(inputs.release.release):
+        return Material(MATERIAL, present=True, message="nothing is installed, so nothing has to be taken back")
     without = _without(inputs)
     if without:
         wanted = inputs.policy.safety.backup != NO_BACKUP

@@ -16,8 +16,10 @@ from sopwith_controller.domain.plan import Plan
 from sopwith_controller.domain.rollout_entities import PATCH_DAY, Rollout, RolloutState
 from sopwith_controller.services.planning import Planner
 from sopwith_controller.services.ports import Clock, Database, Ids, Timers, UnitOfWork
+from sopwith_controller.services.release_lookup import REBOOT
 from sopwith_controller.services.rollout_records import RolloutRecords
 from sopwith_formats.manifest import split_release
+from sopwith_formats.reboot_only import is_reboot_only
 from sopwith_formats.rollout_spec import read_rollout_spec
 from sopwith_formats.units import format_time
 
@@ -75,7 +77,8 @@ class PatchDays:
     async def _draft(self, unit: UnitOfWork, repetition: Repetition, day: datetime, now: datetime) -> None:
         last = await self._records.get(unit, repetition.rollout_id)
         name, _ = split_release(last.release)
-        release = rules.newest_release(await unit.releases.all(), name)
+        newest = rules.newest_release(await unit.releases.all(), name)
+        release = REBOOT if is_reboot_only(last.release) else newest
         if release is None:
             await self._skip(unit, repetition, day, f"no release of {name} is published any more")
             return

@@ -20,9 +20,10 @@ from sopwith_controller.domain.planning import make_plan
 from sopwith_controller.domain.rollout_entities import Approval, Rollout
 from sopwith_controller.services.covering import load_covering
 from sopwith_controller.services.ports import Clock, SourceStore, UnitOfWork
+from sopwith_controller.services.release_lookup import find_release, manifest_of
 from sopwith_controller.services.views import load_estimates
 from sopwith_formats.errors import FormatError
-from sopwith_formats.manifest import Manifest, read_manifest, split_release
+from sopwith_formats.manifest import Manifest, split_release
 from sopwith_formats.rollout_spec import RolloutSpec, read_rollout_spec
 from sopwith_formats.sop_policy import SopPolicy, read_sop_policy
 
@@ -83,10 +84,10 @@ class Planner:
         """
         try:
             spec = read_rollout_spec(rollout_json)
-            name, version = split_release(spec.release)
+            split_release(spec.release)
         except FormatError as error:
             raise InvalidInputError(f"{error.where or 'rollout'}: {error.message}", remedy=error.remedy) from error
-        release = await unit.releases.get(name, version)
+        release = await find_release(unit, spec.release)
         if release is None:
             raise NotFoundError(
                 f"{spec.release} is not published",
@@ -112,7 +113,7 @@ class Planner:
             policy,
             manifest,
             refusals=planning.refusals,
-            risk=assess(planning.plan, has_health_checks=bool(manifest.health_checks)),
+            risk=assess(planning.plan, has_health_checks=bool(manifest.health_checks) or spec.reboot_only),
             approvals_missing=approvals_missing(
                 policy,
                 planning.plan.change_class,
@@ -159,7 +160,7 @@ class Planner:
         *,
         only: frozenset[str] | None,
     ) -> tuple[Planning, Manifest]:
-        manifest = read_manifest(release.manifest_json.encode())
+        manifest = manifest_of(release)
         settings = await unit.settings()
         inputs = PlanInputs(
             spec=spec,

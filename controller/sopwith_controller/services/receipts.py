@@ -26,6 +26,7 @@ from sopwith_controller.services.ports import Clock, UnitOfWork
 from sopwith_controller.services.rollout_records import RolloutRecords
 from sopwith_formats.errors import FormatError
 from sopwith_formats.manifest import split_release
+from sopwith_formats.reboot_only import act_of
 from sopwith_formats.receipt import Receipt, read_receipt
 from sopwith_formats.units import format_time
 from sopwith_formats.vocabulary import BEFORE_INSTALLING, Outcome, Symptom
@@ -136,7 +137,7 @@ class Receipts:
         """Record that a computer signed that it begins to install."""
         rollout = await self._records.get(self._unit, assignment.rollout_id)
         draft = assignment_draft(
-            LogKind.ASSIGNMENT_STARTED, rollout, assignment, f"{assignment.computer} began to install {rollout.release}"
+            LogKind.ASSIGNMENT_STARTED, rollout, assignment, f"{assignment.computer} began {act_of(rollout.release)}"
         )
         await self._unit.update_log.append(
             replace(

@@ -9,7 +9,8 @@ from sopwith_controller.domain.errors import NotFoundError
 from sopwith_controller.domain.plan import Plan, read_plan
 from sopwith_controller.domain.rollout_entities import Rollout
 from sopwith_controller.services.ports import UnitOfWork
-from sopwith_formats.manifest import Manifest, read_manifest, split_release
+from sopwith_controller.services.release_lookup import find_release, manifest_of
+from sopwith_formats.manifest import Manifest
 from sopwith_formats.sop_policy import SopPolicy, read_sop_policy
 
 _KEPT_MAX = 32
@@ -45,10 +46,10 @@ class RolloutRecords:
     async def manifest(self, unit: UnitOfWork, rollout: Rollout) -> Manifest:
         """Return the manifest of the rollout's release; what was published never changes."""
         if rollout.release not in self._manifests:
-            found = await unit.releases.get(*split_release(rollout.release))
+            found = await find_release(unit, rollout.release)
             if found is None:
                 raise NotFoundError(f"{rollout.release} is not on record", remedy="sopwith release list")
-            self._manifests[rollout.release] = read_manifest(found.manifest_json.encode())
+            self._manifests[rollout.release] = manifest_of(found)
             _forget_oldest(self._manifests)
         return self._manifests[rollout.release]
 

@@ -23,6 +23,7 @@ from sopwith_controller.domain.rollout_entities import Assignment, Rollout, Roll
 from sopwith_controller.services.access import Caller
 from sopwith_controller.services.advance import rollout_draft
 from sopwith_controller.services.ports import UnitOfWork
+from sopwith_controller.services.release_lookup import find_release
 from sopwith_controller.services.requests import done_before, remember
 from sopwith_controller.services.rollouts import RolloutTools, find_rollout
 from sopwith_controller.services.start_checks import check_again
@@ -84,7 +85,7 @@ class RolloutRetry:
         effective = gates.check_sop_effective(
             rollout.sop_id, await unit.sops.newest(rollout.sop_id), await unit.sops.effective(rollout.sop_id)
         )
-        release = await unit.releases.get(*split_release(rollout.release))
+        release = await find_release(unit, rollout.release)
         if release is None:
             raise NotFoundError(f"{rollout.release} is not published any more", remedy="sopwith release list")
         gates.check_release(release)

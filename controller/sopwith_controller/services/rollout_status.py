@@ -27,6 +27,7 @@ from sopwith_controller.services.ports import Clock, Database, UnitOfWork
 from sopwith_controller.services.rollout_records import RolloutRecords
 from sopwith_controller.services.rollouts import find_rollout
 from sopwith_controller.services.views import Views
+from sopwith_formats.reboot_only import is_reboot_only
 
 
 @dataclass(frozen=True)
@@ -83,12 +84,13 @@ class RolloutStatuses:
     async def _outlook(self, unit: UnitOfWork, status: RolloutStatus) -> PlanOutlook:
         rollout = status.rollout
         manifest = await self._records.manifest(unit, rollout)
+        checked = bool(manifest.health_checks) or is_reboot_only(rollout.release)
         missing: tuple[str, ...] = ()
         if rollout.state in NOT_STARTED_STATES:
             policy, profile = await self._records.policy(unit, rollout), (await unit.settings()).profile
             given = await standing_approvals(unit, rollout, policy, self._clock.now())
             missing = approvals_missing(policy, rollout.change_class, profile, len(given))
-        return PlanOutlook(assess(status.plan, has_health_checks=bool(manifest.health_checks)), missing)
+        return PlanOutlook(assess(status.plan, has_health_checks=checked), missing)
 
     async def all(self) -> list[RolloutStatus]:
         """Return all rollouts, newest first."""

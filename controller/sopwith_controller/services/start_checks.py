@@ -14,7 +14,7 @@ from typing import Any
 
 from sopwith_controller.domain import approvals, emergency, gates, sop_gates, sop_review
 from sopwith_controller.domain import rollout as machine
-from sopwith_controller.domain.agent_gates import despite
+from sopwith_controller.domain.agent_gates import despite, opened_by
 from sopwith_controller.domain.entities import Computer, ComputerState, SopRevision
 from sopwith_controller.domain.errors import NotFoundError, Refusal, RefusedError
 from sopwith_controller.domain.evaluation import check_life
@@ -30,8 +30,8 @@ from sopwith_controller.services.approval_standing import check_standing, load_s
 from sopwith_controller.services.covering import load_covering
 from sopwith_controller.services.planning import Drafted
 from sopwith_controller.services.ports import AgentGateway, UnitOfWork
+from sopwith_controller.services.release_lookup import find_release
 from sopwith_controller.services.rollouts import RolloutTools
-from sopwith_formats.manifest import split_release
 from sopwith_formats.sop_policy import SopPolicy
 
 
@@ -93,7 +93,7 @@ class StartChecks:
         ready = sum(
             computer.state is ComputerState.ACCEPTED
             and computer.id in connected
-            and is_ready(despite(computer.readiness, deviated), now)
+            and is_ready(despite(computer.readiness, {*deviated, *opened_by(plan.release)}), now)
             for computer in members
         )
         inputs = {"ready": ready, "quorum": plan.ready_quorum, "computers": len(plan.members)}
@@ -129,7 +129,7 @@ async def check_effect(unit: UnitOfWork, tools: RolloutTools, rollout: Rollout) 
     """Pass the gates of SOP, release, plan and approvals; raise RefusedError or SentBackError."""
     newest = await unit.sops.newest(rollout.sop_id)
     effective = gates.check_sop_effective(rollout.sop_id, newest, await unit.sops.effective(rollout.sop_id))
-    release = await unit.releases.get(*split_release(rollout.release))
+    release = await find_release(unit, rollout.release)
     if release is None:
         raise NotFoundError(f"{rollout.release} is not published any more", remedy="sopwith release list")
     gates.check_release(release)

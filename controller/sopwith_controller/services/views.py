@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from sopwith_controller.domain.agent_gates import READINESS_GATES, despite
+from sopwith_controller.domain.agent_gates import READINESS_GATES, despite, opened_by
 from sopwith_controller.domain.assignment import occupies
 from sopwith_controller.domain.durations import MEASUREMENTS_MAX, Estimates, estimates
 from sopwith_controller.domain.entities import ReleaseState
@@ -69,11 +69,9 @@ class Views:
             computers=await unit.computers.many(unended) if selective else (),
             now=now,
         )
-        if covering.deviations.keys() & set(READINESS_GATES):
-            computers = {
-                key: replace(one, readiness=despite(one.readiness, covering.deviations))
-                for key, one in computers.items()
-            }
+        opened = {*covering.deviations, *opened_by(rollout.release)}
+        if opened & set(READINESS_GATES):
+            computers = {key: replace(one, readiness=despite(one.readiness, opened)) for key, one in computers.items()}
         return RolloutView(
             rollout=rollout,
             plan=plan,

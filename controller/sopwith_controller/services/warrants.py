@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from sopwith_controller.domain import approvals
-from sopwith_controller.domain.agent_gates import relaxed
+from sopwith_controller.domain.agent_gates import opened_by, relaxed
 from sopwith_controller.domain.deviation import Deviation
 from sopwith_controller.domain.plan import Plan
 from sopwith_controller.domain.rollout_entities import Assignment, Rollout
@@ -47,7 +47,8 @@ async def warrant_basis(
     unit: UnitOfWork, rollout: Rollout, plan: Plan, policy: SopPolicy, deviations: Mapping[str, Deviation]
 ) -> WarrantBasis:
     """Return the shared part; the agent-side parameters are the cited revision's, relaxed by the deviations."""
-    agent_policy = relaxed(read_agent_policy(policy.readiness), deviations).to_document()
+    opened = {*deviations, *opened_by(rollout.release)}
+    agent_policy = relaxed(read_agent_policy(policy.readiness), opened).to_document()
     freeze = deviations.get("freeze")
     evidence = await _evidence(unit, rollout, policy)
     return WarrantBasis(rollout, plan, agent_policy, evidence, freeze.id if freeze else "")

@@ -34,6 +34,19 @@ def test_deviation_from_the_way_back_lets_an_install_go_ahead_without_one(gate: 
     assert agent_gates.relaxed(AgentPolicy(backup_required=False), ()).backup_required is False
 
 
+def test_deviation_from_the_way_back_asks_for_no_snapshot_either():
+    wants = AgentPolicy(snapshot_required=True)
+
+    assert agent_gates.relaxed(wants, {"backup"}).snapshot_required is False
+    assert agent_gates.relaxed(wants, ()).snapshot_required is True
+
+
+def test_rollout_that_only_reboots_does_not_ask_what_a_reboot_mends():
+    assert agent_gates.opened_by("reboot@only") == agent_gates.REBOOT_MENDS
+    assert agent_gates.opened_by("hello@2") == ()
+    assert set(agent_gates.REBOOT_MENDS) <= set(agent_gates.READINESS_GATES)
+
+
 def test_without_deviation_the_policy_of_the_sop_stands():
     assert agent_gates.relaxed(AgentPolicy(), ()) == AgentPolicy()
 

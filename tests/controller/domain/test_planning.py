@@ -1,6 +1,7 @@
 """Making plans: audience, order, waves, bounds, materials."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -13,8 +14,9 @@ from sopwith_controller.domain.plan_inputs import Planning
 from sopwith_controller.domain.planning import make_plan, member_waves, place
 from sopwith_formats.errors import FormatError
 from sopwith_formats.manifest import HealthCheck
+from sopwith_formats.reboot_only import MANIFEST, MANIFEST_SHA256, NAME, RELEASE, VERSION
 from sopwith_formats.rollout_spec import ErrorThresholdSpec
-from sopwith_formats.sop_policy import DisruptionBudget, Limits, Range, WaveRule, Waves, Window
+from sopwith_formats.sop_policy import DisruptionBudget, Limits, Range, Reboot, WaveRule, Waves, Window
 from tests.controller.domain.builders import (
     a_computer,
     a_manifest,
@@ -208,10 +210,28 @@ def test_what_cannot_be_read_is_refused(spec, words):
             planned(**spec)
 
 
-@pytest.mark.parametrize("key", ["reboot_only"])
-def test_key_that_is_not_carried_out_is_refused_instead_of_ignored(key: str):
-    with pytest.raises(InvalidInputError, match=f"{key} is not carried out"):
-        make_plan(plan_inputs(spec=a_spec(**{key: "FREQ=DAILY" if key == "repeat" else True})))
+def test_rollout_that_only_reboots_is_planned_without_files_and_leaves_no_baseline():
+    planning = planned_reboot()
+
+    plan = planning.plan
+    assert (plan.release, plan.manifest_sha256, plan.baseline) == ("reboot@only", MANIFEST_SHA256, False)
+    assert planning.refusals == ()
+    texts = {material.name: material.message for material in planning.materials}
+    assert texts["update files"] == "none: computers that wait for a reboot are rebooted"
+    assert texts["rollback material"] == "nothing is installed, so nothing has to be taken back"
+    assert not any("health checks" in warning for warning in planning.warnings)
+
+
+def test_plan_warns_where_the_sop_lets_no_computer_reboot_itself():
+    planning = planned_reboot(policy=a_policy(reboot=Reboot(when="never")))
+
+    assert any("until a person reboots it" in warning for warning in planning.warnings)
+
+
+def planned_reboot(**changes: Any) -> Planning:
+    release = replace(a_release(), name=NAME, version=VERSION, manifest_sha256=MANIFEST_SHA256)
+    spec = a_spec(release=RELEASE, reboot_only=True)
+    return make_plan(plan_inputs(spec=spec, release=release, manifest=MANIFEST, **changes))
 
 
 BOUNDED = a_policy(
