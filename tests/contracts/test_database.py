@@ -10,6 +10,7 @@ from sopwith_controller.domain import deviation, entities, incident_entities, ro
 from sopwith_controller.domain.durations import Measurement
 from sopwith_controller.domain.errors import ConflictError, NotFoundError
 from sopwith_controller.domain.lasting_entities import Baseline, Repetition
+from sopwith_controller.domain.log_recovery import LogRecovery
 from sopwith_controller.domain.rollout_entities import RolloutState, WaveShare
 from sopwith_controller.services.lasting_repositories import ReceiptRow
 from sopwith_controller.services.repositories import AgentMessageRow
@@ -691,6 +692,18 @@ async def test_a_signed_record_is_kept_byte_for_byte_and_once(database):
             ("c-1", 2): rows[1].sha256,
             ("c-2", 1): rows[2].sha256,
         }
+
+
+async def test_recoveries_of_the_log_are_kept_by_the_size_they_went_on_from(database):
+    first = LogRecovery(7, make.SHA, "olga", "disk", make.SHA, NOON, NOON + timedelta(hours=1), 7)
+    second = replace(first, size=3, recovered_time=NOON + timedelta(hours=2))
+    async with database.write() as unit:
+        for one in (first, second, replace(first, witnessed_size=9)):
+            await unit.recoveries.put(one)
+        await unit.commit()
+
+    async with database.read() as unit:
+        assert await unit.recoveries.all() == [second, replace(first, witnessed_size=9)]
 
 
 async def test_a_request_is_remembered_with_its_result(database):

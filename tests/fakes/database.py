@@ -146,6 +146,7 @@ class FakeUnitOfWork:
         self.notifications = fakes.FakeNotifications(self.shelf("notifications"))
         self.agent_messages = fakes.FakeAgentMessages(self.shelf("agent_messages"))
         self.receipts = fakes.FakeReceipts(self.shelf("receipts"))
+        self.recoveries = fakes.FakeRecoveries(self.shelf("log_recoveries"))
         self.requests = fakes.FakeRequests(self.shelf("requests"))
         self.update_log = FakeUpdateLog(
             self.shelf("update_log"), self.shelf("update_log_nodes"), self.shelf("checkpoints"), clock, signer

@@ -22,6 +22,7 @@ from sopwith_controller.domain.entities import (
 from sopwith_controller.domain.errors import ConflictError
 from sopwith_controller.domain.incident_entities import Freeze, Incident, IncidentState, Notification
 from sopwith_controller.domain.lasting_entities import Baseline, Repetition
+from sopwith_controller.domain.log_recovery import LogRecovery
 from sopwith_controller.domain.rollout_entities import Assignment, Rollout, WaveShare
 from sopwith_controller.services.lasting_repositories import ReceiptRow
 from sopwith_controller.services.ports import Clock
@@ -451,6 +452,17 @@ class FakeReceipts:
     async def after(self, place: tuple[str, int], limit: int) -> Sequence[ReceiptRow]:
         rows = sorted(self._shelf.all(), key=lambda row: (row.computer_id, row.number))
         return [row for row in rows if (row.computer_id, row.number) > place][:limit]
+
+
+class FakeRecoveries:
+    def __init__(self, shelf: Any) -> None:
+        self._shelf = shelf
+
+    async def all(self) -> Sequence[LogRecovery]:
+        return sorted(self._shelf.all(), key=lambda one: one.size)
+
+    async def put(self, recovery: LogRecovery) -> None:
+        self._shelf.put(recovery.size, recovery)
 
 
 class FakeRequests:

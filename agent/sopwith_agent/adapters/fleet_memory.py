@@ -2,27 +2,41 @@
 
 Decides when a checkpoint is believed: signed by the log key that enrolment named, and proved to hold everything that
 the one before held; a controller that shows a shorter or another log is told to the agent's log, and the older
-checkpoint stays, as a witness. An agent policy that this agent cannot read leaves the last good one in force. Which
-policies of the SOP were told stays in mind, so that a warrant cannot bring another one under a known revision.
+checkpoint stays, as a witness. One exception: a log that was restored from a backup, which has to show the entry by
+which it went on, with its proof. Each such entry is believed once, and the checkpoint of the log that is no more is
+kept for good in `abandoned/`, because it is the evidence of what was lost.
+
+An agent policy that this agent cannot read leaves the last good one in force. Which policies of the SOP were told stays
+in mind, so that a warrant cannot bring another one under a known revision.
 """
 
+import hashlib
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
 from sopwith_agent.adapters.identity_store import IdentityStore
-from sopwith_agent.domain.messages import CheckpointTold, SopInForce, Welcome
+from sopwith_agent.domain.messages import CheckpointTold, RecoveryShown, SopInForce, Welcome
 from sopwith_formats import canonical_json
 from sopwith_formats.agent_policy import AgentPolicy, read_agent_policy
-from sopwith_formats.durable import durable_replace
+from sopwith_formats.durable import durable_replace, make_private_folder
 from sopwith_formats.errors import FormatError
+
+if TYPE_CHECKING:
+    from sopwith_formats.checkpoint import Checkpoint
 
 _log = structlog.get_logger()
 _FLEET_FILE = "fleet.json"
 _CHECKPOINT_FILE = "checkpoint"
 _HELD_MAX = 64
+_ABANDONED = "abandoned"
+_RECOVERED = "LOG_RECOVERED"
+
+
+def _name_of(shown: RecoveryShown) -> str:
+    return hashlib.sha256(shown.entry_json.encode()).hexdigest()
 
 
 class FileMemory:
@@ -64,6 +78,8 @@ class FileMemory:
         except FormatError as error:
             _log.error("checkpoint_refused", error=str(error), symptom="LOG_INTEGRITY")
             return
+        if newer and told.recovery is not None and self.checkpoint:
+            self._abandon(told.recovery)
         if newer:
             durable_replace(self._state / _CHECKPOINT_FILE, told.checkpoint.encode(), 0o600)
             self.checkpoint = told.checkpoint
@@ -82,6 +98,8 @@ class FileMemory:
         if not self.checkpoint:
             return True
         known = read_checkpoint(self.checkpoint)
+        if told.recovery is not None:
+            return self._check_recovery(told.recovery, checkpoint, known)
         if checkpoint.size == known.size and checkpoint.root == known.root:
             return False
         if checkpoint.size <= known.size:
@@ -91,6 +109,28 @@ class FileMemory:
         ):
             raise FormatError("the newer log does not hold all of the known one")
         return True
+
+    def _check_recovery(self, shown: RecoveryShown, checkpoint: "Checkpoint", known: "Checkpoint") -> bool:
+        """Believe a recovery that goes back behind what is known, whose entry is proved, and which is news."""
+        from sopwith_formats.merkle import leaf_hash, verify_inclusion
+
+        entry = canonical_json.decode(shown.entry_json.encode())
+        if not isinstance(entry, dict) or (entry.get("kind"), entry.get("index")) != (_RECOVERED, shown.index):
+            raise FormatError("the entry that should explain another log is no recovery")
+        leaf = leaf_hash(shown.entry_json.encode())
+        if not verify_inclusion(shown.index, checkpoint.size, leaf, shown.inclusion_proof, checkpoint.root):
+            raise FormatError("the recovery does not stand in the log that it should explain")
+        if shown.index >= known.size:
+            raise FormatError(f"the recovery at {shown.index} explains nothing about a log of {known.size} entries")
+        if (self._state / _ABANDONED / _name_of(shown)).exists():
+            raise FormatError("this recovery was believed once already; it explains no second other log")
+        return True
+
+    def _abandon(self, shown: RecoveryShown) -> None:
+        """Keep the evidence of the log that is no more, under the recovery that ended it."""
+        make_private_folder(self._state / _ABANDONED)
+        durable_replace(self._state / _ABANDONED / _name_of(shown), self.checkpoint.encode(), 0o600)
+        _log.error("log_recovered", index=shown.index, entry=shown.entry_json[:1000])
 
     def _take_sop(self, sop: SopInForce | None) -> None:
         if sop is not None:

@@ -169,6 +169,12 @@ def _reboot_lease(lease: pb.RebootLease) -> m.RebootLeased:
     return m.RebootLeased(lease.assignment_id, until, lease.reason, bool(lease.despite_freeze))
 
 
+def _checkpoint(told: pb.CheckpointUpdate) -> m.CheckpointTold:
+    shown = told.recovery if told.HasField("recovery") else None
+    recovery = m.RecoveryShown(shown.index, shown.entry_json, tuple(shown.inclusion_proof)) if shown else None
+    return m.CheckpointTold(told.checkpoint, tuple(told.consistency_proof), recovery)
+
+
 _READERS: dict[str, Callable[[Any], m.Incoming]] = {
     "welcome": _welcome,
     "warrant": lambda warrant: m.WarrantOffered(warrant.payload, warrant.signature),
@@ -181,6 +187,6 @@ _READERS: dict[str, Callable[[Any], m.Incoming]] = {
     "sop_update": _sop,
     "source_designation": lambda named: m.SourceNamed(named.root_json, named.metadata_url, named.files_url),
     "trust_bundle_update": lambda trust: m.TrustChanged(trust.trust_bundle_pem, trust.warrant_keys_pem, trust.log_key),
-    "checkpoint_update": lambda told: m.CheckpointTold(told.checkpoint, tuple(told.consistency_proof)),
+    "checkpoint_update": _checkpoint,
     "drain": lambda drain: m.Draining(drain.reconnect_after_seconds),
 }

@@ -185,6 +185,16 @@ class CheckpointTold:
 
     checkpoint: str
     consistency_proof: tuple[bytes, ...] = field(default_factory=tuple)
+    recovery: "RecoveryShown | None" = None
+
+
+@dataclass(frozen=True)
+class RecoveryShown:
+    """The entry by which the update log went on from a backup, and the proof that it stands in it."""
+
+    index: int
+    entry_json: str
+    inclusion_proof: tuple[bytes, ...]
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ from sopwith_controller.services.advancing import Advancing
 from sopwith_controller.services.dispatch import Dispatch, Reconciliation
 from sopwith_controller.services.enrolment import Enrolment
 from sopwith_controller.services.newcomers import Newcomers
-from sopwith_controller.services.witnesses import Witnesses
+from sopwith_controller.services.witnesses import Recovered, Witnesses
 
 HELLO_WITHIN_SECONDS = 10.0
 RECONNECT_AFTER_SECONDS = 1
@@ -108,7 +108,10 @@ class AgentApi(agent_service_pb2_grpc.AgentServiceServicer):
             designation = await briefing.source_designation()
             if designation is not None:
                 stream.send(wire.ControllerMessage(source_designation=designation))
-        stream.log_size = await self._tools.witnesses.remembered_size(found.computer.name, hello.checkpoint)
+        memory = await self._tools.witnesses.remembered(found.computer.name, hello.checkpoint)
+        stream.log_size = memory.size
+        if memory.recovered is not None:
+            stream.send(wire.ControllerMessage(checkpoint_update=_recovery(memory.recovered)))
         self._tools.show_log_soon()
 
     async def _read(self, stream: Stream, messages: AsyncIterator[wire.AgentMessage]) -> None:
@@ -134,6 +137,15 @@ class AgentApi(agent_service_pb2_grpc.AgentServiceServicer):
         if computer is not None:
             self._tools.access.refresh_computer(computer)
             await self._tools.advancing.poke_of([computer.id])
+
+
+def _recovery(recovered: Recovered) -> wire.CheckpointUpdate:
+    return wire.CheckpointUpdate(
+        checkpoint=recovered.checkpoint,
+        recovery=wire.LogRecovery(
+            index=recovered.index, entry_json=recovered.entry_json, inclusion_proof=recovered.proof
+        ),
+    )
 
 
 async def _first(messages: AsyncIterator[wire.AgentMessage]) -> wire.Hello:

@@ -155,6 +155,60 @@ def migrate(data: Path) -> None:
     click.echo("the database is up to date")
 
 
+@program.command(epilog="Example: sopwith-controller backup --data c --out monday.backup")
+@data_option
+@click.option(
+    "--out", required=True, type=click.Path(path_type=Path, dir_okay=False), help="New file; holds private keys."
+)
+@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@told
+def backup(data: Path, out: Path, output: str) -> None:
+    """Write everything that cannot be made again into one file, also while the controller runs."""
+    from sopwith_controller.adapters.clock import SystemClock
+    from sopwith_controller.config import read_config
+    from sopwith_controller.operate.backing_up import back_up
+    from sopwith_controller.operate.serving import require_database
+
+    config = read_config(data)
+    require_database(data, config)
+    made = back_up(data, config, out, SystemClock().now())
+    if output == "json":
+        said = {"path": str(made.path), "sha256": made.sha256, "length": made.length}
+        card = {key: value for key, value in vars(made.manifest).items() if key != "files"}
+        click.echo(json.dumps({**said, **card, "files": len(made.manifest.files)}, indent=2, ensure_ascii=False))
+        return
+    click.echo(f"{out} holds the controller of {made.manifest.organization}, {made.manifest.log_size} log entries.")
+    click.echo(f"    sha256 {made.sha256}")
+    click.echo("It holds private keys: keep it as you keep those, on another machine.")
+
+
+@program.command(
+    epilog='Example: sopwith-controller restore monday.backup --data c --operator olga --reason "the disk died"'
+)
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False, exists=True))
+@data_option
+@click.option("--operator", required=True, help="Who restores; recorded in the update log.")
+@click.option("--reason", required=True, help="Why; recorded in the update log.")
+@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@told
+def restore(file: Path, data: Path, operator: str, reason: str, output: str) -> None:
+    """Make a data folder from a backup and sign the recovery into its update log."""
+    from sopwith_controller.operate.restoring import Wish, restore
+
+    back = restore(Wish(file, data, operator, reason))
+    if output == "json":
+        said = {"data": str(back.data), "log_size": back.log_size, "suspended": list(back.suspended)}
+        click.echo(json.dumps({**said, "backup_time": back.manifest.created_time}, indent=2, ensure_ascii=False))
+        return
+    click.echo(f"{back.data} holds the controller of {back.manifest.organization} as of {back.manifest.created_time}.")
+    for name in back.suspended:
+        click.echo(f"    suspended: {name}")
+    click.echo("What people decided since then is lost. Go on with:")
+    click.echo(f"    sopwith-controller serve --data {back.data}")
+    click.echo("    sopwith incident list")
+    click.echo("    publish again what was published since; computers enrolled since then enrol anew")
+
+
 @program.command(name="check-config", epilog="Example: sopwith-controller check-config --data c")
 @data_option
 @told

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from sopwith_controller.domain.deviation import Deviation
 from sopwith_controller.domain.lasting_entities import Baseline, Repetition
+from sopwith_controller.domain.log_recovery import LogRecovery
 
 
 class Baselines(Protocol):
@@ -92,4 +93,16 @@ class Receipts(Protocol):
 
     async def after(self, place: tuple[str, int], limit: int) -> Sequence[ReceiptRow]:
         """Return the records behind a computer's number, by computer and number; ("", 0) for the beginning."""
+        ...
+
+
+class Recoveries(Protocol):
+    """Recoveries of the update log from a backup."""
+
+    async def all(self) -> Sequence[LogRecovery]:
+        """Return all, by the size that was kept."""
+        ...
+
+    async def put(self, recovery: LogRecovery) -> None:
+        """Insert or replace."""
         ...

@@ -17,7 +17,13 @@ from sopwith_controller.domain.entities import (
     Settings,
     SopRevision,
 )
-from sopwith_controller.services.lasting_repositories import Baselines, Deviations, Receipts, Repetitions
+from sopwith_controller.services.lasting_repositories import (
+    Baselines,
+    Deviations,
+    Receipts,
+    Recoveries,
+    Repetitions,
+)
 from sopwith_controller.services.practice_repositories import Practice
 from sopwith_controller.services.repositories import (
     AgentMessages,
@@ -126,6 +132,8 @@ class UnitOfWork(Protocol):
     def agent_messages(self) -> AgentMessages: ...
     @property
     def receipts(self) -> Receipts: ...
+    @property
+    def recoveries(self) -> Recoveries: ...
     @property
     def requests(self) -> Requests: ...
 

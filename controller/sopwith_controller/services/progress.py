@@ -121,6 +121,7 @@ class _Batch:
         self._measurements: dict[str, Measurement] = {}
         self._rows: list[AgentMessageRow] = []
         self._digests: dict[tuple[str, int], str] = {}
+        self._was_recovered: bool | None = None
 
     async def load(self, reports: Sequence[Report]) -> None:
         """Read every computer, assignment and earlier message that the reports may touch."""
@@ -212,6 +213,8 @@ class _Batch:
             raise FormatError(content.reason)
 
     async def _progress(self, computer: Computer, content: ProgressReported) -> None:
+        if content.assignment_id not in self._assignments and await self._recovered():
+            return  # of an assignment that was lost with the log; its signed records come, too
         before = self._own(computer, content.assignment_id)
         after = mirror.apply_progress(
             before,
@@ -237,6 +240,10 @@ class _Batch:
         if found in BROKEN:
             await self._alarm(computer, fault_of(found, receipt.number, newest), "SIGNATURE_INVALID")
         if found is Standing.CONTRADICTED:
+            return
+        if receipt.assignment_id not in self._assignments and await self._recovered():
+            if found is not Standing.REPEATED:
+                self._put(await self._receipts.recover(computer, receipt, content))
             return
         before = self._own(computer, receipt.assignment_id)
         if receipt.kind == ReceiptKind.STARTED:
@@ -305,6 +312,12 @@ class _Batch:
             computers=(computer.name,),
             rollout=rollout,
         )
+
+    async def _recovered(self) -> bool:
+        """Tell whether this controller was restored from a backup, so that computers may know more than it does."""
+        if self._was_recovered is None:
+            self._was_recovered = bool(await self._unit.recoveries.all())
+        return self._was_recovered
 
     def _own(self, computer: Computer, assignment_id: str) -> Assignment:
         assignment = self._assignments.get(assignment_id)

@@ -27,7 +27,7 @@ from sopwith_controller.services.rollout_records import RolloutRecords
 from sopwith_formats.errors import FormatError
 from sopwith_formats.manifest import split_release
 from sopwith_formats.reboot_only import act_of
-from sopwith_formats.receipt import Receipt, read_receipt
+from sopwith_formats.receipt import Receipt, ReceiptKind, read_receipt
 from sopwith_formats.units import format_time
 from sopwith_formats.vocabulary import BEFORE_INSTALLING, Outcome, Symptom
 
@@ -132,6 +132,42 @@ class Receipts:
             return None
         manifest = await self._records.manifest(self._unit, rollout)
         return measure(receipt, manifest, computer.facts, now=self._clock.now())
+
+    async def recover(self, computer: Computer, receipt: Receipt, content: ReceiptReported) -> Computer:
+        """Record a signed record whose assignment was lost with the log; return what is installed by it.
+
+        It is the only trace of that assignment, so it is logged with everything that it says, and its outcome counts.
+        """
+        release = f"{receipt.release}@{receipt.version}"
+        said = receipt.outcome or "began"
+        await self._unit.update_log.append(
+            LogDraft(
+                LogKind.RECEIPT_RECOVERED,
+                f"{computer.name}: {said} with {release}, of which the restored controller knew nothing",
+                computer=computer.name,
+                release=release,
+                version_before=receipt.version_before,
+                version_after=receipt.version_after,
+                outcome=receipt.outcome,
+                symptom=receipt.symptom,
+                attempts=receipt.attempts,
+                rollout=receipt.rollout_id,
+                sop_id=receipt.sop_id,
+                sop_revision=receipt.sop_revision,
+                receipt_sha256=sha256(content.payload).hexdigest(),
+                local_offset_seconds=receipt.utc_offset_seconds,
+                details={
+                    "assignment": receipt.assignment_id,
+                    **_proof(receipt),
+                    "steps": [dict(step) for step in receipt.steps],
+                },
+            )
+        )
+        if receipt.kind != ReceiptKind.ENDED:
+            return computer
+        if receipt.outcome == Outcome.ROLLED_BACK:
+            await self._unit.releases.note_rolled_back(receipt.release, receipt.version, computer.id)
+        return replace(computer, installed=_installed(computer.installed, receipt))
 
     async def log_started(self, assignment: Assignment, receipt: Receipt, content: ReceiptReported) -> None:
         """Record that a computer signed that it begins to install."""

@@ -14,6 +14,7 @@ from sopwith_controller.adapters.database.checkpoint_files import BLOCK, Checkpo
 from sopwith_controller.adapters.database.engine import SqlDatabase, database_url, open_database
 from sopwith_controller.domain import deviation, entities, incident_entities, practice_entities, rollout_entities
 from sopwith_controller.domain.errors import ConflictError, InvalidInputError, UnavailableError
+from sopwith_controller.domain.log_recovery import LogRecovery
 from sopwith_controller.services.lasting_repositories import ReceiptRow
 from sopwith_controller.services.repositories import AgentMessageRow
 from sopwith_controller.services.update_log import UpdateLogs
@@ -157,6 +158,7 @@ async def test_a_step_that_fails_leaves_the_database_as_it_was(tmp_path, monkeyp
         (practice_entities.SopReview, practice_tables.sop_reviews, set()),
         (practice_entities.ReviewMark, practice_tables.review_marks, set()),
         (practice_entities.Feedback, practice_tables.sop_feedback, set()),
+        (LogRecovery, tables.log_recoveries, set()),
     ],
 )
 def test_each_table_has_the_fields_of_its_entity(entity, table, elsewhere):

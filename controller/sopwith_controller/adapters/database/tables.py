@@ -375,6 +375,15 @@ receipts = Table(
     *_times("received_time"),
 )
 
+log_recoveries = Table(
+    "log_recoveries",
+    METADATA,
+    _key("size", BigInteger),
+    *_lines("root", "operator", "reason", "backup_sha256"),
+    *_times("backup_time", "recovered_time"),
+    *_numbers("witnessed_size"),
+)
+
 requests = Table(
     "requests",
     METADATA,

@@ -5,7 +5,7 @@ from sqlalchemy import select
 from sopwith_controller.adapters.database.repositories.deviations import SqlDeviations
 from sopwith_controller.adapters.database.repositories.fleet import SqlCertificates, SqlComputers
 from sopwith_controller.adapters.database.repositories.incidents import SqlIncidents, SqlNotifications
-from sopwith_controller.adapters.database.repositories.lasting import SqlBaselines, SqlRepetitions
+from sopwith_controller.adapters.database.repositories.lasting import SqlBaselines, SqlRecoveries, SqlRepetitions
 from sopwith_controller.adapters.database.repositories.measurements import SqlMeasurements
 from sopwith_controller.adapters.database.repositories.messages import SqlAgentMessages, SqlRequests
 from sopwith_controller.adapters.database.repositories.people import SqlPeople, SqlTokens
@@ -56,6 +56,7 @@ class SqlUnitOfWork:
         self.update_log = update_log
         self.agent_messages = SqlAgentMessages(transaction)
         self.receipts = SqlReceipts(transaction)
+        self.recoveries = SqlRecoveries(transaction)
         self.requests = SqlRequests(transaction)
         self.committed = False
 

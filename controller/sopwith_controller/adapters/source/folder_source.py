@@ -45,6 +45,8 @@ from sopwith_controller.services.ports import Clock, SourceRole, SourceView
 from sopwith_formats.durable import durable_move, durable_replace, make_private_folder
 
 FIRST_ROOT = "1.root.json"
+LEAP_VERSIONS = 100_000
+"""A timestamp every hour and one for each publication: more than ten years without a backup would be needed."""
 
 
 @dataclass(frozen=True)
@@ -112,6 +114,11 @@ class FolderSource:
         """Sign a fresh timestamp, and snapshot when half of its life is over; nothing before designation."""
         async with self._lock:
             await asyncio.to_thread(self._renew)
+
+    async def leap(self) -> None:
+        """Sign snapshot and timestamp far ahead of any version that may have been served after a backup was made."""
+        async with self._lock:
+            await asyncio.to_thread(self._renew, ahead=LEAP_VERSIONS)
 
     def _load(self) -> _Served | None:
         if self._served is None:
@@ -194,14 +201,14 @@ class FolderSource:
             if former is None and not self._targets.has(name, info.length, sha256):
                 raise InvalidInputError(f"{name} was not uploaded with the size signed", remedy="publish again")
 
-    def _renew(self) -> None:
+    def _renew(self, ahead: int = 1) -> None:
         served = self._load()
         if served is None:
             return
         now = self._clock.now()
-        due = served.online.snapshot.expires - now < SNAPSHOT_LIFE / 2
+        due = ahead > 1 or served.online.snapshot.expires - now < SNAPSHOT_LIFE / 2
         signer = self._signer(served.source.root)
-        online = sign_online(served.source, served.online, signer, now, new_snapshot=due)
+        online = sign_online(served.source, served.online, signer, now, new_snapshot=due, ahead=ahead)
         self._install(_Served(served.source, online), {})
 
     def _signer(self, root: Root) -> CryptoSigner:

@@ -71,12 +71,18 @@ def check_online_key(root: Root, signer: CryptoSigner) -> None:
 
 
 def sign_online(
-    source: SourceSet, before: OnlineRoles | None, signer: CryptoSigner, now: datetime, *, new_snapshot: bool
+    source: SourceSet,
+    before: OnlineRoles | None,
+    signer: CryptoSigner,
+    now: datetime,
+    *,
+    new_snapshot: bool,
+    ahead: int = 1,
 ) -> OnlineRoles:
-    """Return the next snapshot, unless the one before still holds, and the next timestamp."""
+    """Return the next snapshot, unless the one before still holds, and the next timestamp, `ahead` versions on."""
     if before is None or new_snapshot:
         snapshot = Snapshot(
-            version=before.snapshot.version + 1 if before else 1,
+            version=before.snapshot.version + ahead if before else 1,
             expires=_end(now, SNAPSHOT_LIFE),
             meta={f"{role}.json": _meta(source, role) for role in source.roles},
         )
@@ -84,7 +90,7 @@ def sign_online(
     else:
         snapshot, snapshot_bytes = before.snapshot, before.snapshot_bytes
     timestamp = Timestamp(
-        version=before.timestamp.version + 1 if before else 1,
+        version=before.timestamp.version + ahead if before else 1,
         expires=_end(now, TIMESTAMP_LIFE),
         snapshot_meta=MetaFile(snapshot.version, len(snapshot_bytes), _digest(snapshot_bytes)),
     )

@@ -934,21 +934,56 @@ class CheckpointUpdate(google.protobuf.message.Message):
 
     CHECKPOINT_FIELD_NUMBER: builtins.int
     CONSISTENCY_PROOF_FIELD_NUMBER: builtins.int
+    RECOVERY_FIELD_NUMBER: builtins.int
     checkpoint: builtins.str
     """The signed checkpoint, C2SP form."""
     @property
     def consistency_proof(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.bytes]:
         """Hashes that prove that the newer log holds all of the older one; empty for the first."""
 
+    @property
+    def recovery(self) -> Global___LogRecovery:
+        """Why this log does not hold the one that the agent remembers: it was restored from a backup; null otherwise."""
+
     def __init__(
         self,
         *,
         checkpoint: builtins.str = ...,
         consistency_proof: collections.abc.Iterable[builtins.bytes] | None = ...,
+        recovery: Global___LogRecovery | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["checkpoint", b"checkpoint", "consistency_proof", b"consistency_proof"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["recovery", b"recovery"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["checkpoint", b"checkpoint", "consistency_proof", b"consistency_proof", "recovery", b"recovery"]) -> None: ...
 
 Global___CheckpointUpdate: typing_extensions.TypeAlias = CheckpointUpdate
+
+@typing.final
+class LogRecovery(google.protobuf.message.Message):
+    """LogRecovery shows the entry by which the update log went on from a backup."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    INDEX_FIELD_NUMBER: builtins.int
+    ENTRY_JSON_FIELD_NUMBER: builtins.int
+    INCLUSION_PROOF_FIELD_NUMBER: builtins.int
+    index: builtins.int
+    """Index of the entry: so many entries were kept."""
+    entry_json: builtins.str
+    """The entry's exact bytes, of the kind LOG_RECOVERED."""
+    @property
+    def inclusion_proof(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.bytes]:
+        """Hashes that prove that the entry stands in the checkpoint's log."""
+
+    def __init__(
+        self,
+        *,
+        index: builtins.int = ...,
+        entry_json: builtins.str = ...,
+        inclusion_proof: collections.abc.Iterable[builtins.bytes] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["entry_json", b"entry_json", "inclusion_proof", b"inclusion_proof", "index", b"index"]) -> None: ...
+
+Global___LogRecovery: typing_extensions.TypeAlias = LogRecovery
 
 @typing.final
 class Drain(google.protobuf.message.Message):

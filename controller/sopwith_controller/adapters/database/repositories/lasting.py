@@ -1,15 +1,17 @@
-"""Baselines and patch days: what outlives a rollout."""
+"""Baselines, patch days and recoveries of the log: what outlives a rollout."""
 
 from collections.abc import Sequence
 
 from sqlalchemy import select
 
-from sopwith_controller.adapters.database.tables import baselines, repetitions
+from sopwith_controller.adapters.database.tables import baselines, log_recoveries, repetitions
 from sopwith_controller.adapters.database.transaction import Transaction, columns_for
 from sopwith_controller.domain.lasting_entities import Baseline, Repetition
+from sopwith_controller.domain.log_recovery import LogRecovery
 
 _BASELINES = select(*columns_for(Baseline, baselines))
 _REPETITIONS = select(*columns_for(Repetition, repetitions))
+_RECOVERIES = select(*columns_for(LogRecovery, log_recoveries))
 
 
 class SqlBaselines:
@@ -50,3 +52,18 @@ class SqlRepetitions:
     async def put(self, repetition: Repetition) -> None:
         """Insert or replace."""
         await self._transaction.put(repetitions, [vars(repetition)])
+
+
+class SqlRecoveries:
+    """Implements the `Recoveries` port."""
+
+    def __init__(self, transaction: Transaction) -> None:
+        self._transaction = transaction
+
+    async def all(self) -> Sequence[LogRecovery]:
+        """Return all, by the size that was kept."""
+        return await self._transaction.entities(_RECOVERIES.order_by(log_recoveries.c.size), LogRecovery)
+
+    async def put(self, recovery: LogRecovery) -> None:
+        """Insert or replace."""
+        await self._transaction.put(log_recoveries, [vars(recovery)])
