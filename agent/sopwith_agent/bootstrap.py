@@ -22,10 +22,12 @@ from sopwith_agent.adapters.journal import FileJournal
 from sopwith_agent.adapters.outbox import FileOutbox
 from sopwith_agent.adapters.own_commands import OwnCommands
 from sopwith_agent.adapters.power import SYSTEMCTL, SystemPower
+from sopwith_agent.adapters.proxies import ProxyChoice
 from sopwith_agent.adapters.register import FileRegister
 from sopwith_agent.adapters.sensors.computer import ComputerSensors
 from sopwith_agent.adapters.sensors.facts import platform_here
 from sopwith_agent.adapters.source_handle import SourceHandle
+from sopwith_agent.adapters.source_ways import Ways
 from sopwith_agent.config import Settings
 from sopwith_agent.domain.readiness import Need, Readiness
 from sopwith_agent.session import Session, SessionPorts
@@ -74,14 +76,14 @@ def running_agent(state: Path, root: Path, settings: Settings) -> Iterator[Sessi
     IdentityStore(state / "identity").trust()  # named before the folder is made or locked: most often it is missing
     with state_folder.held(state):
         state_folder.clear_leftovers(state)
-        base = _base(state, root)
+        base = _base(state, root, settings)
         root.mkdir(parents=True, exist_ok=True)
         yield _session(base, settings)
 
 
-def check(state: Path, root: Path, *, connected: bool) -> Readiness:
+def check(state: Path, root: Path, settings: Settings, *, connected: bool) -> Readiness:
     """Measure readiness and connectivity now."""
-    base = _base(state, root)
+    base = _base(state, root, settings)
     meter = Meter(base.sensors, base.clock, lambda: base.question(connected=connected), lambda _readiness: None)
     return meter.measure(base.memory.policy, Need())
 
@@ -105,19 +107,20 @@ def status(state: Path) -> dict[str, Any]:
     return {**document, "running": running}
 
 
-def _base(state: Path, root: Path) -> _Base:
+def _base(state: Path, root: Path, settings: Settings) -> _Base:
     identity = IdentityStore(state / "identity")
     clock = SystemClock(root)
     installers = InstallersByName()
+    proxies = ProxyChoice(settings.proxy, settings.no_proxy, settings.proxy_credentials)
     return _Base(
         state,
         root,
         identity,
         clock,
         FileMemory(state, identity),
-        SourceHandle(state / "source", identity),
+        SourceHandle(state / "source", identity, Ways(proxies, settings.mirrors, settings.download_rates)),
         installers,
-        ComputerSensors(root, installers.names(), clock.now),
+        ComputerSensors(root, installers.names(), clock.now, proxies),
     )
 
 

@@ -129,7 +129,8 @@ def _check(options: argparse.Namespace) -> int:
     from sopwith_agent.bootstrap import check
     from sopwith_formats.units import format_time
 
-    readiness = check(options.state, options.root, connected=_connected(options.state))
+    settings = read_settings(options.state)
+    readiness = check(options.state, options.root, settings, connected=_connected(options.state))
     if options.output == "json":
         document = {
             "verdict": readiness.verdict,
@@ -152,7 +153,7 @@ def _check_config(options: argparse.Namespace) -> int:
     path = options.state / FILE
     print(f"{path} is in order" if path.exists() else f"{path} is not there; the defaults hold")
     for key, value in vars(settings).items():
-        print(f"  {key} = {json.dumps(value)}")
+        print(f"  {key} = {json.dumps(value, default=vars)}")
     return DONE
 
 

@@ -11,6 +11,8 @@ import pytest
 
 from sopwith_agent import cli
 from sopwith_agent.adapters.state_folder import held
+from sopwith_agent.config import read_settings
+from sopwith_agent.domain.bandwidth import RateRule
 from tests.agent.fake_controller import FakeController
 
 CA = "sha256:" + "0" * 64
@@ -117,6 +119,13 @@ def test_second_agent_on_one_state_folder_is_refused(state: Path, capsys: pytest
         ("log_level = ", ["agent.toml"]),
         ('colour = "red"\nlog_level = "loud"\n', ["colour", "log_level", "debug, info, warning, error"]),
         ("log_level = [1]\n", ["log_level"]),
+        ('proxy = "http://user:canary@proxy.example:1"\nmirrors = ["ftp://m/"]\n', ["proxy", "mirrors", "ftp://m/"]),
+        ('no_proxy = "example"\nproxy_credentials = "canary"\n', ["no_proxy", "proxy_credentials", "file:/PATH"]),
+        ('[[download_rates]]\nrate = "1 KiB/s"\n', ["download_rates", "4096"]),
+        ('[[download_rates]]\nrate = "1 MiB/s"\nfrom = "25:00"\n', ["download_rates", "25:00"]),
+        ('[[download_rates]]\nrate = "1 MiB/s"\ndays = ["someday"]\n', ["download_rates", "mon, tue"]),
+        ('[[download_rates]]\nrate = "1 MiB/s"\nuntil = "now"\n', ["download_rates", "until"]),
+        ("download_rates = 1\n", ["download_rates", "500 KiB/s"]),
     ],
 )
 def test_wrong_settings_are_named_all_at_once(
@@ -128,6 +137,7 @@ def test_wrong_settings_are_named_all_at_once(
 
     error = capsys.readouterr().err
     assert all(word in error for word in words)
+    assert "canary" not in error
 
 
 def test_settings_in_order_are_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -136,6 +146,22 @@ def test_settings_in_order_are_shown(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert cli.main(["check-config", "--state", str(tmp_path)]) == 0
 
     assert 'reboot = "systemctl"' in capsys.readouterr().out
+
+
+def test_settings_of_the_way_to_the_source_are_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "agent.toml").write_text(
+        'proxy = "http://proxy.example:3128"\nno_proxy = [".example"]\nproxy_credentials = "env:PROXY"\n'
+        'mirrors = ["https://mirror.example/targets/"]\n'
+        '[[download_rates]]\nrate = "500 KiB/s"\nfrom = "08:00"\nto = "18:00"\ndays = ["mon"]\n'
+    )
+
+    settings = read_settings(tmp_path)
+
+    assert (settings.proxy, settings.no_proxy) == ("http://proxy.example:3128", (".example",))
+    assert settings.mirrors == ("https://mirror.example/targets/",)
+    assert settings.download_rates == (RateRule(500 * 2**10, 480, 1080, ("mon",)),)
+    assert cli.main(["check-config", "--state", str(tmp_path)]) == 0
+    assert '"begin_minute": 480' in capsys.readouterr().out
 
 
 def test_unknown_command_is_a_usage_error() -> None:

@@ -671,3 +671,32 @@ def _after(act: Callable[[], object], original: Callable[..., object]) -> Callab
         return original(*arguments)
 
     return both
+
+
+@pytest.mark.parametrize(("severity", "downloads"), [("high", 0), ("critical", 1)])
+def test_download_that_is_taken_up_on_a_metered_link_waits_unless_it_is_critical(
+    shop: Workshop, severity: str, downloads: int
+) -> None:
+    shop.source.download_failures = [StepError(Symptom.DOWNLOAD_DIGEST_MISMATCH, "half a file")]
+    shop.source.on_download = lambda: shop.sensors.change.update(metered=True)  # the line changed in the middle
+
+    shop.offer(shop.warrant(shop.publish("2", severity=severity)))
+    shop.run(rounds=6, seconds=60)
+
+    assert len(shop.source.downloads) == downloads
+    if not downloads:
+        assert (shop.record().state, shop.record().symptom) == ("DOWNLOADING", "METERED_LINK")
+        shop.source.on_download = lambda: None
+        shop.sensors.change.clear()
+        shop.run(seconds=60)
+    assert shop.receipt().outcome == "SUCCEEDED"
+
+
+def test_file_that_the_source_will_not_give_ends_the_assignment_without_more_tries(shop: Workshop) -> None:
+    shop.source.download_failures = [StepError(Symptom.NET_SOURCE_UNREACHABLE, "status 404", final=True)] * 9
+
+    shop.offer(shop.warrant(shop.publish("2")))
+    shop.run()
+
+    assert len(shop.source.download_failures) == 8
+    assert (shop.receipt().outcome, shop.receipt().symptom) == ("FAILED", "NET_SOURCE_UNREACHABLE")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from sopwith_agent.adapters.source_transport import TransferLimits
+from sopwith_agent.adapters.source_watch import TransferLimits
 from sopwith_agent.adapters.tuf_source import TufSource
 from sopwith_agent.domain.errors import StepError
 from sopwith_certs.source_set import read_source_set

@@ -1,6 +1,7 @@
 """A small update source over real TUF metadata, and an HTTP server that serves it honestly or in any hostile way."""
 
 import contextlib
+import ssl
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -146,7 +147,7 @@ class HostileServer:
 
 
 @contextlib.contextmanager
-def serving(repository: SourceRepository) -> Iterator[HostileServer]:
+def serving(repository: SourceRepository, tls: ssl.SSLContext | None = None) -> Iterator[HostileServer]:
     server = HostileServer(repository)
 
     class Handler(BaseHTTPRequestHandler):
@@ -173,7 +174,9 @@ def serving(repository: SourceRepository) -> Iterator[HostileServer]:
 
     listener = Listener(("127.0.0.1", 0), Handler)
     listener.daemon_threads = False
-    server.base = f"http://127.0.0.1:{listener.server_port}"
+    if tls is not None:
+        listener.socket = tls.wrap_socket(listener.socket, server_side=True, do_handshake_on_connect=False)
+    server.base = f"http{'s' if tls else ''}://127.0.0.1:{listener.server_port}"
     thread = threading.Thread(target=listener.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:

@@ -11,7 +11,8 @@ from tuf.api.metadata import TargetFile
 
 from sopwith_agent.adapters import source_download
 from sopwith_agent.adapters.source_download import Downloader, file_name, file_url
-from sopwith_agent.adapters.source_transport import TransferLimits, Transport
+from sopwith_agent.adapters.source_transport import Transport
+from sopwith_agent.adapters.source_watch import TransferLimits
 from sopwith_agent.domain.errors import StepError
 from sopwith_formats.vocabulary import Symptom
 from tests.faults.answers import drip, pour_endlessly, send, serve_honestly

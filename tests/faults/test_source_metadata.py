@@ -12,7 +12,8 @@ from tuf.api.metadata import Key, Metadata, MetaFile
 
 from sopwith_agent.adapters.source_folder import SourceFolder
 from sopwith_agent.adapters.source_metadata import SourceMetadata, SourceState
-from sopwith_agent.adapters.source_transport import TransferLimits, Transport
+from sopwith_agent.adapters.source_transport import Transport
+from sopwith_agent.adapters.source_watch import TransferLimits
 from sopwith_agent.domain.errors import StepError
 from sopwith_formats.vocabulary import Symptom
 from tests.faults.answers import drip, drip_headers, pour_endlessly, send

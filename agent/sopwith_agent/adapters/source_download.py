@@ -7,6 +7,9 @@ signed metadata says (`source_metadata`). Rules:
   a 200 starts over in the same answer; 416, another ETag or another range starts over with one new GET;
 - a part is kept when the transfer broke off, and discarded when its content is wrong; wrong content after a resumed
   transfer is fetched once more from the beginning, because the old part may have been the wrong half;
+- mirrors are asked before the source itself, each once; whatever goes wrong there leads to the next place, with the
+  part kept as far as it is still believed;
+- a source that answers with a status from 400 to 499 is not asked again: it says that it will not give this file;
 - the digest is taken from the open file after the last byte, whatever was believed before; then flush, then rename;
 - parts lie in the source's own private folder, so that nothing unfinished is ever seen where files are delivered.
 """
@@ -22,11 +25,13 @@ from hashlib import sha256
 from pathlib import Path
 from urllib.parse import quote
 
+import structlog
 from tuf.api.metadata import TargetFile
 
 from sopwith_agent.adapters.source_digest import KNOWN_DIGESTS, digests_of
 from sopwith_agent.adapters.source_metadata import classify_disk
-from sopwith_agent.adapters.source_transport import Answer, TransferError, Transport
+from sopwith_agent.adapters.source_transport import PORTAL_REMEDY, Answer, TransferError, Transport
+from sopwith_agent.adapters.source_ways import Brake
 from sopwith_agent.domain.errors import StepError, TrustError
 from sopwith_formats.durable import durable_move, durable_replace, flush_folder
 from sopwith_formats.vocabulary import Symptom
@@ -36,8 +41,14 @@ PART_AGE_MAX_SECONDS = 14 * 86_400
 _PIECE = 256 * 2**10
 _FLUSH_EVERY = 8 * 2**20
 _NAME_BYTES_MAX = 200
+_BUFFER_MIN = 16 * 2**10
+_CLIENT_ERRORS = (400, 500)
+_PASSING_ERRORS = frozenset({407, 408, 416, 421, 425, 429})
+"""Of the client errors those that a later try or another way may not meet."""
 _OK, _PARTIAL, _RANGE_NOT_SATISFIABLE = 200, 206, 416
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)")
+
+_log = structlog.get_logger()
 
 Progress = Callable[[int, int], None]
 
@@ -56,6 +67,14 @@ class _StartOverError(Exception):
 
 
 @dataclass(frozen=True)
+class Mirror:
+    """Another place that serves the source's files, and how it is asked."""
+
+    transport: Transport
+    files_url: str
+
+
+@dataclass(frozen=True)
 class Downloader:
     """Fetches files from one address; `parts` is a private folder for what is on its way."""
 
@@ -63,6 +82,9 @@ class Downloader:
     files_url: str
     parts: Path
     hash_prefixed: bool
+    mirrors: tuple[Mirror, ...] = ()
+    rate: Callable[[], int | None] = lambda: None
+    """The bytes per second that are allowed at the moment, None where nothing is held back."""
 
     def fetch(self, target: TargetFile, destination: Path, progress: Progress, cancelled: Callable[[], bool]) -> str:
         """Bring a target to its destination unless it lies there whole; return its sha256; raise StepError."""
@@ -80,18 +102,32 @@ class Downloader:
             raise classify_disk(error) from error
 
     def _fetch_into(self, part: "_Part", order: _Order, destination: Path) -> str:
+        for mirror in self.mirrors:
+            try:
+                digest = self._fetch_from(mirror, part, order)
+            except StepError as error:
+                if order.cancelled():
+                    raise
+                _log.warning("mirror_passed_over", mirror=mirror.files_url, reason=error.message)
+                part.forget_etag()  # it names the mirror's writing, not the next place's
+            else:
+                part.deliver(destination)
+                return digest
+        digest = self._fetch_from(Mirror(self.transport, self.files_url), part, order)
+        part.deliver(destination)
+        return digest
+
+    def _fetch_from(self, place: Mirror, part: "_Part", order: _Order) -> str:
         resumed = part.size() > 0
         try:
-            self._receive(part, order)
-            digest = self._verified(part, order.target)
+            self._receive(place, part, order)
+            return self._verified(part, order.target)
         except (_StartOverError, TrustError):
             part.discard()
             if not resumed:
                 raise
-            self._receive(part, order)
-            digest = self._verified(part, order.target)
-        part.deliver(destination)
-        return digest
+        self._receive(place, part, order)
+        return self._verified(part, order.target)
 
     def _verified(self, part: "_Part", target: TargetFile) -> str:
         digest = _check(part.descriptor, target)
@@ -100,7 +136,7 @@ class Downloader:
             raise _wrong_content(target, "has another digest than the one signed")
         return digest
 
-    def _receive(self, part: "_Part", order: _Order) -> None:
+    def _receive(self, place: Mirror, part: "_Part", order: _Order) -> None:
         target = order.target
         offset = part.size()
         if offset > target.length:
@@ -111,11 +147,14 @@ class Downloader:
         headers = {"Range": f"bytes={offset}-"} if offset else {}
         if offset and (etag := part.etag()):
             headers["If-Range"] = etag
-        url = file_url(self.files_url, target, hash_prefixed=self.hash_prefixed)
-        deadline = time.monotonic() + 60 + target.length / self.transport.limits.floor_bytes_per_second
-        with self.transport.get(url, headers, deadline=deadline) as answer:
+        url = file_url(place.files_url, target, hash_prefixed=self.hash_prefixed)
+        deadline = time.monotonic() + 60 + target.length / place.transport.limits.floor_bytes_per_second
+        brake = Brake(self.rate)
+        with place.transport.get(url, headers, deadline=deadline) as answer:
             offset = _begin(answer, part, offset, target)
-            _copy(answer, part, offset, order)
+            if (rate := self.rate()) is not None:
+                answer.hold_back(max(_BUFFER_MIN, rate // 2))
+            _copy(answer, part, offset, order, brake)
 
     @contextlib.contextmanager
     def _part(self, name: str) -> Iterator["_Part"]:
@@ -162,6 +201,9 @@ class _Part:
             durable_replace(self._etag, etag.encode("latin-1", "replace"), 0o600)
         else:
             self._etag.unlink(missing_ok=True)
+
+    def forget_etag(self) -> None:
+        self._etag.unlink(missing_ok=True)
 
     def discard(self) -> None:
         os.ftruncate(self.descriptor, 0)
@@ -251,12 +293,14 @@ def _begin(answer: Answer, part: _Part, offset: int, target: TargetFile) -> int:
     """Return where the answer's body goes on; raise when it cannot be used."""
     if answer.status == _OK:
         announced = answer.content_length
+        if answer.is_page and announced != target.length and not target.path.endswith((".html", ".htm")):
+            raise TransferError(f"{target.path}: a web page comes instead of the file", remedy=PORTAL_REMEDY)
         if announced is not None and announced != target.length:
             raise _wrong_content(target, f"is announced with {announced} bytes; {target.length} are signed")
         part.begin(answer.header("ETag"))
         return 0
     if not offset:
-        raise TransferError(f"{target.path}: the source answers with status {answer.status}")
+        raise _not_given(answer, target)
     if answer.status == _PARTIAL:
         match = _CONTENT_RANGE.fullmatch(answer.header("Content-Range").strip())
         etag = answer.header("ETag")
@@ -266,17 +310,27 @@ def _begin(answer: Answer, part: _Part, offset: int, target: TargetFile) -> int:
         raise _StartOverError
     if answer.status == _RANGE_NOT_SATISFIABLE:
         raise _StartOverError
-    raise TransferError(f"{target.path}: the source answers with status {answer.status}")
+    raise _not_given(answer, target)
 
 
-def _copy(answer: Answer, part: _Part, offset: int, order: _Order) -> None:
+def _not_given(answer: Answer, target: TargetFile) -> TransferError:
+    """Return what a status means: from 400 to 499 that asking again is of no use, but for those that say so."""
+    final = _CLIENT_ERRORS[0] <= answer.status < _CLIENT_ERRORS[1] and answer.status not in _PASSING_ERRORS
+    return TransferError(
+        f"{target.path}: the source answers with status {answer.status}",
+        remedy="publish the file, or correct the address of the files" if final else "",
+        final=final,
+    )
+
+
+def _copy(answer: Answer, part: _Part, offset: int, order: _Order, brake: Brake) -> None:
     target = order.target
     unflushed = 0
     os.lseek(part.descriptor, offset, os.SEEK_SET)
     while offset < target.length:
         if order.cancelled():
             raise StepError(Symptom.UNKNOWN, f"fetching {target.path} was called off")
-        piece = answer.read(min(_PIECE, target.length - offset + 1))
+        piece = answer.read(brake.piece_bytes(min(_PIECE, target.length - offset + 1)))
         if not piece:
             break
         if offset + len(piece) > target.length:
@@ -288,6 +342,7 @@ def _copy(answer: Answer, part: _Part, offset: int, order: _Order) -> None:
             os.fdatasync(part.descriptor)
             unflushed = 0
         order.progress(offset, target.length)
+        brake.moved(len(piece), order.cancelled)
     if offset < target.length:
         if answer.framed:
             raise _wrong_content(target, f"ends after {offset} bytes; {target.length} are signed")

@@ -19,7 +19,7 @@ from tuf.api.exceptions import (
 )
 from tuf.ngclient import FetcherInterface
 
-from sopwith_agent.adapters.source_transport import TransferError, Transport
+from sopwith_agent.adapters.source_transport import PORTAL_REMEDY, TransferError, Transport
 
 REFRESH_DEADLINE_SECONDS = 120.0
 FILE_DEADLINE_SECONDS = 60.0
@@ -55,6 +55,8 @@ class MetadataFetcher(FetcherInterface):
                 body += piece
                 if len(body) > max_length:
                     raise DownloadLengthMismatchError(f"{url} is longer than the {max_length} bytes allowed")
+            if answer.is_page and body.lstrip()[:1] == b"<":
+                raise DownloadError(f"{url} answers with a web page instead of metadata; {PORTAL_REMEDY}")
             return bytes(body)
 
     def _fetch(self, url: str) -> Iterator[bytes]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from sopwith_agent.adapters.identity_store import IdentityStore
+from sopwith_agent.adapters.source_ways import Ways
 from sopwith_agent.domain import limits
 from sopwith_agent.domain.errors import AgentError
 from sopwith_agent.domain.messages import Body, SourceNamed
@@ -53,8 +54,9 @@ class Throughput:
 class SourceHandle:
     """The designated source of one computer. Everything but `root_sha256` and `metadata_url` is the worker's."""
 
-    def __init__(self, folder: Path, identity: IdentityStore) -> None:
+    def __init__(self, folder: Path, identity: IdentityStore, ways: Ways | None = None) -> None:
         self._folder = folder
+        self._ways = ways or Ways()
         self._identity = identity
         self._root = identity.trust().source_root_sha256
         self._loaded: TufSource | None = None
@@ -109,5 +111,10 @@ class SourceHandle:
         if self._loaded is None:
             from sopwith_agent.adapters.tuf_source import TufSource
 
-            self._loaded = TufSource(self._folder, pinned_sha256=self._root, authority=self._identity.authorities_file)
+            self._loaded = TufSource(
+                self._folder,
+                pinned_sha256=self._root,
+                authority=self._identity.authorities_file,
+                ways=self._ways,
+            )
         return self._loaded

@@ -144,7 +144,8 @@ def classify(error: BaseException) -> StepError:
         symptom = Symptom.METADATA_ROLLBACK if "New snapshot is missing info" in message else Symptom.SIGNATURE_INVALID
         return TrustError(symptom, message)
     if isinstance(error, DownloadError):
-        return StepError(Symptom.NET_SOURCE_UNREACHABLE, message, remedy="check the address and the network")
+        told = error.__cause__.remedy if isinstance(error.__cause__, StepError) else ""
+        return StepError(Symptom.NET_SOURCE_UNREACHABLE, message, remedy=told or "check the address and the network")
     if isinstance(error, OSError):
         return classify_disk(error)
     return TrustError(Symptom.SIGNATURE_INVALID, f"the source's answer is no metadata: {message}")

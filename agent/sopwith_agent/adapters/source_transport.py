@@ -4,21 +4,14 @@ This module decides which addresses are asked and when a transfer is broken off;
 them are wanted, is left to the metadata fetcher and the downloader.
 
 Rules: https, or plain http to a loopback address only; the server is verified against the fleet's authority where one
-is given, else against the system's; no proxy of the environment; a redirect is followed only within the same origin; no
-content encoding; every transfer ends by its deadline and keeps a floor rate, headers and chunk frames included: a timer
-of its own watches the socket, because a server that sends one byte now and then resets every timeout of a read.
+is given, else against the system's; a proxy sees a tunnel and nothing in it; a redirect is followed only within the
+same origin; no content encoding; what looks like the log-in page of a network is named as that; every transfer ends by
+its deadline and keeps a floor rate, headers and chunk frames included (`source_watch`).
 """
 
 import contextlib
-import ipaddress
-import os
-import select
-import socket
 import ssl
-import threading
-import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
 from types import TracebackType
@@ -31,29 +24,23 @@ from urllib3.exceptions import HTTPError, LocationParseError
 from urllib3.response import BaseHTTPResponse
 from urllib3.util import Url, parse_url
 
+from sopwith_agent.adapters.proxies import Proxy, ProxyChoice, is_loopback
+from sopwith_agent.adapters.source_watch import TransferLimits, TransferWatch
 from sopwith_agent.domain.errors import StepError
 from sopwith_formats.vocabulary import Symptom
 
 REDIRECTS_MAX = 3
+PORTAL_REMEDY = "log in to the network: a captive portal or an inspecting proxy answers like this"
+_NETWORK_LOG_IN = 511
 _NETWORK = (ConnectionError, TimeoutError, ssl.SSLError)
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
-
-
-@dataclass(frozen=True)
-class TransferLimits:
-    """How patient a transfer is."""
-
-    connect_timeout_seconds: float = 10.0
-    window_seconds: float = 10.0
-    """The floor rate is judged over this time; also the longest gap without a byte."""
-    floor_bytes_per_second: int = 1024
 
 
 class TransferError(StepError):
     """A transfer did not come to its end; nothing is known against the content, so it may be tried again."""
 
-    def __init__(self, message: str, *, remedy: str = "") -> None:
-        super().__init__(Symptom.NET_SOURCE_UNREACHABLE, message, remedy=remedy)
+    def __init__(self, message: str, *, remedy: str = "", final: bool = False) -> None:
+        super().__init__(Symptom.NET_SOURCE_UNREACHABLE, message, remedy=remedy, final=final)
 
 
 def check_address(url: str) -> Url:
@@ -63,7 +50,7 @@ def check_address(url: str) -> Url:
     except LocationParseError as error:
         raise TransferError(f"{url!r} is no address", remedy="write https://HOST:PORT/path/") from error
     if parts.host and parts.auth is None:
-        if parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(parts.host)):
+        if parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.host)):
             return parts
         if parts.scheme == "http":
             raise TransferError(f"{url} is plain http", remedy="use https; plain http is for loopback addresses only")
@@ -72,21 +59,22 @@ def check_address(url: str) -> Url:
     )
 
 
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
-
-
 class Transport:
     """Asks one origin at a time over a kept connection; not for several threads at once."""
 
-    def __init__(self, authority: Path | None = None, limits: TransferLimits | None = None) -> None:
+    def __init__(
+        self,
+        authority: Path | None = None,
+        limits: TransferLimits | None = None,
+        proxies: ProxyChoice | None = None,
+        *,
+        public: bool = False,
+    ) -> None:
+        """`public`: a server that the system's authorities vouch for is believed too, as a mirror may be one."""
         self.limits = limits or TransferLimits()
         self._authority = authority
+        self._proxies = proxies or ProxyChoice()
+        self._public = public
         self._connection: HTTPConnection | None = None
         self._origin: tuple[str | None, str | None, int | None] = (None, None, None)
 
@@ -128,13 +116,13 @@ class Transport:
         if _origin(following) != _origin(parts):
             raise TransferError(
                 f"{parts.url} redirects to another origin ({target!r}); this is not followed",
-                remedy="name the source's own address",
+                remedy=f"name the source's own address; or {PORTAL_REMEDY}",
             )
         return check_address(target)
 
     @contextlib.contextmanager
     def _answer(self, parts: Url, headers: Mapping[str, str], deadline: float) -> Iterator["Answer"]:
-        watch = _Watch(self.limits, deadline)
+        watch = TransferWatch(self.limits, deadline)
         answer: Answer | None = None
         try:
             response = self._ask(parts, headers, watch)
@@ -151,7 +139,7 @@ class Transport:
             if answer is not None:
                 answer.close()
 
-    def _ask(self, parts: Url, headers: Mapping[str, str], watch: "_Watch") -> BaseHTTPResponse:
+    def _ask(self, parts: Url, headers: Mapping[str, str], watch: "TransferWatch") -> BaseHTTPResponse:
         kept = self._connection is not None and self._origin == _origin(parts) and self._connection.is_connected
         if kept:
             try:
@@ -167,22 +155,33 @@ class Transport:
         self.close()
         host = (parts.host or "").strip("[]")
         connection: HTTPConnection
+        proxy = self._proxies.proxy_for(host) if parts.scheme == "https" else None
         if parts.scheme == "https":
-            context = ssl.create_default_context(cafile=str(self._authority) if self._authority else None)
-            context.minimum_version = ssl.TLSVersion.TLSv1_2
-            connection = HTTPSConnection(
-                host, parts.port, timeout=self.limits.connect_timeout_seconds, ssl_context=context
-            )
+            connection = self._tls_connection(host, parts.port, proxy)
         else:
             connection = HTTPConnection(host, parts.port, timeout=self.limits.connect_timeout_seconds)
         try:
             connection.connect()
         except (HTTPError, OSError) as error:
             connection.close()
-            raise TransferError(f"{parts.url}: {_plain(error)}", remedy=_connect_remedy(error)) from error
+            through = f" through the proxy {proxy}" if proxy else ""
+            remedy = _connect_remedy(error)
+            raise TransferError(f"{parts.url}{through}: {_plain(error)}", remedy=remedy) from error
         self._connection, self._origin = connection, _origin(parts)
 
-    def _send(self, parts: Url, headers: Mapping[str, str], watch: "_Watch") -> BaseHTTPResponse:
+    def _tls_connection(self, host: str, port: int | None, proxy: Proxy | None) -> HTTPSConnection:
+        context = ssl.create_default_context(cafile=str(self._authority) if self._authority else None)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        if self._public and self._authority:
+            context.load_default_certs()
+        seconds = self.limits.connect_timeout_seconds
+        if proxy is None:
+            return HTTPSConnection(host, port, timeout=seconds, ssl_context=context)
+        connection = HTTPSConnection(proxy.host, proxy.port, timeout=seconds, ssl_context=context)
+        connection.set_tunnel(host, port or 443, headers=proxy.headers, scheme="http")
+        return connection
+
+    def _send(self, parts: Url, headers: Mapping[str, str], watch: "TransferWatch") -> BaseHTTPResponse:
         connection = self._connection
         if connection is None or connection.sock is None:
             raise ConnectionError("the connection is closed")
@@ -204,7 +203,7 @@ class Transport:
 class Answer:
     """A server's answer whose body is read piece by piece, under watch."""
 
-    def __init__(self, response: BaseHTTPResponse, watch: "_Watch", url: str) -> None:
+    def __init__(self, response: BaseHTTPResponse, watch: "TransferWatch", url: str) -> None:
         self._response = response
         self._watch = watch
         self._url = url
@@ -214,6 +213,8 @@ class Answer:
         length = self.header("Content-Length")
         self.content_length = int(length) if length.isascii() and length.isdigit() else None
         """How many bytes the server announces, None when it does not; read once, because each piece is counted."""
+        if self.status == _NETWORK_LOG_IN:
+            raise TransferError(f"{url}: the network wants a log-in first (status 511)", remedy=PORTAL_REMEDY)
         encoding = self.header("Content-Encoding").lower()
         if encoding not in ("", "identity"):
             raise TransferError(f"{url} answers with the content encoding {encoding!r}, which was not asked for")
@@ -221,6 +222,15 @@ class Answer:
     def header(self, name: str) -> str:
         """Return a header's text, empty when it is absent."""
         return str(self._response.headers.get(name, ""))
+
+    @property
+    def is_page(self) -> bool:
+        """Tell whether the server calls its body a web page."""
+        return self.header("Content-Type").lower().strip().startswith(("text/html", "application/xhtml"))
+
+    def hold_back(self, buffer_bytes: int) -> None:
+        """Let the system take in no more than this ahead of the reader, so that a slow reader slows the sender."""
+        self._watch.hold_back(buffer_bytes)
 
     @property
     def framed(self) -> bool:
@@ -267,95 +277,6 @@ class Answer:
             return False
 
 
-class _Watch:
-    """Cuts the socket of a transfer that passes its deadline or falls below the floor rate.
-
-    Only time spent waiting for the server counts: a slow disk on this side is not the server's fault.
-    """
-
-    def __init__(self, limits: TransferLimits, deadline: float) -> None:
-        self._limits = limits
-        self._deadline = deadline
-        self._socket: socket.socket | None = None
-        self._stopped, self._stop = os.pipe2(os.O_CLOEXEC)
-        self._lock = threading.Lock()
-        self._thread: threading.Thread | None = None
-        self._waited = 0.0
-        self._received = 0
-        self._since: float | None = None
-        self.reason = ""
-
-    def start(self, sock: socket.socket) -> None:
-        self._socket = sock
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="source-transfer-watch", daemon=True)
-            self._thread.start()
-
-    def stop(self) -> None:
-        os.close(self._stop)
-        if self._thread is not None:
-            self._thread.join()
-        os.close(self._stopped)
-
-    def check(self) -> None:
-        """Raise ConnectionError when the transfer may not go on; for the reader, which need not wait to be cut."""
-        self.reason = self.reason or self._judge(time.monotonic())
-        if self.reason:
-            raise ConnectionError(self.reason)
-
-    def be_patient_for(self, seconds: float) -> None:
-        """Let the next read wait no longer than this."""
-        if self._socket is not None:
-            with contextlib.suppress(OSError):
-                self._socket.settimeout(seconds)
-
-    def cut(self) -> None:
-        """End all reading from the socket at once; called from other threads."""
-        if self._socket is not None:
-            with contextlib.suppress(OSError):
-                # The plain socket's method: that of a TLS socket would touch state which the reader is using.
-                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
-
-    @contextlib.contextmanager
-    def reading(self) -> Iterator[None]:
-        with self._lock:
-            self._since = time.monotonic()
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._waited += time.monotonic() - (self._since or 0.0)
-                self._since = None
-
-    def progressed(self, received: int) -> None:
-        with self._lock:
-            self._received += received
-
-    def _run(self) -> None:
-        pause = min(0.5, self._limits.window_seconds / 5)
-        # A pipe and not an event: programs that shift the clock for tests break timed waits of threads.
-        stopped = select.poll()
-        stopped.register(self._stopped, select.POLLIN)
-        while not stopped.poll(pause * 1000):
-            self.reason = self.reason or self._judge(time.monotonic())
-            if self.reason:
-                self.cut()
-                return
-
-    def _judge(self, now: float) -> str:
-        if now > self._deadline:
-            return "the transfer took longer than its deadline"
-        with self._lock:
-            waited = self._waited + (now - self._since if self._since is not None else 0.0)
-            if waited < self._limits.window_seconds:
-                return ""
-            slow = self._received < waited * self._limits.floor_bytes_per_second
-            self._waited, self._received = 0.0, 0
-            if self._since is not None:
-                self._since = now
-        return f"the source sends less than {self._limits.floor_bytes_per_second} bytes a second" if slow else ""
-
-
 def _origin(parts: Url) -> tuple[str | None, str | None, int | None]:
     return parts.scheme, parts.host, parts.port or {"http": 80, "https": 443}.get(parts.scheme or "")
 
@@ -376,5 +297,5 @@ def _plain(error: BaseException) -> str:
 
 def _connect_remedy(error: BaseException) -> str:
     if isinstance(error, ssl.SSLError):
-        return "give the authority's certificate, or correct this computer's clock"
+        return f"give the authority's certificate, or correct this computer's clock; or {PORTAL_REMEDY}"
     return "check the address and the network"

@@ -12,10 +12,12 @@ from pathlib import Path
 
 from tuf.api.metadata import TargetFile
 
-from sopwith_agent.adapters.source_download import Downloader
+from sopwith_agent.adapters.source_download import Downloader, Mirror
 from sopwith_agent.adapters.source_folder import SourceFolder
 from sopwith_agent.adapters.source_metadata import SourceMetadata, SourceState, classify_disk
-from sopwith_agent.adapters.source_transport import TransferLimits, Transport, check_address
+from sopwith_agent.adapters.source_transport import Transport, check_address
+from sopwith_agent.adapters.source_watch import TransferLimits
+from sopwith_agent.adapters.source_ways import Ways
 from sopwith_agent.domain.errors import StepError, TrustError
 from sopwith_agent.steps.ports import StagedFile
 from sopwith_formats import canonical_json
@@ -38,6 +40,7 @@ class TufSource:
         authority: Path | None = None,
         limits: TransferLimits | None = None,
         now: Callable[[], datetime] | None = None,
+        ways: Ways | None = None,
     ) -> None:
         """`pinned_sha256`: the root named by the join string, empty before `source init`; `authority`: a PEM file."""
         self._folder = SourceFolder(folder, expected_sha256=pinned_sha256)
@@ -45,6 +48,10 @@ class TufSource:
         self._authority = authority
         self._limits = limits
         self._now = now
+        self._ways = ways or Ways()
+        self._mirrors = tuple(
+            Mirror(Transport(authority, limits, self._ways.proxies, public=True), url) for url in self._ways.mirrors
+        )
         self._transport: Transport | None = None
         self._metadata: SourceMetadata | None = None
         self._state: SourceState | None = None
@@ -92,7 +99,7 @@ class TufSource:
         """Fetch and verify fresh metadata; raise StepError with the symptom."""
         self._forget_view()
         metadata_url, _ = self.addresses()
-        self._transport = Transport(self._authority, self._limits)
+        self._transport = Transport(self._authority, self._limits, self._ways.proxies)
         metadata = SourceMetadata(self._folder, metadata_url, self._transport, self._now)
         try:
             self._state = metadata.refresh()
@@ -134,11 +141,19 @@ class TufSource:
         if self._transport is None or self._metadata is None:
             raise StepError(Symptom.SOURCE_NOT_DESIGNATED, "no source is designated")
         _, files_url = self.addresses()
-        return Downloader(self._transport, files_url, self._folder.parts, self._metadata.hash_prefixed)
+        return Downloader(
+            self._transport,
+            files_url,
+            self._folder.parts,
+            self._metadata.hash_prefixed,
+            self._mirrors,
+            self._ways.rate,
+        )
 
     def _forget_view(self) -> None:
-        if self._transport is not None:
-            self._transport.close()
+        for transport in (self._transport, *(mirror.transport for mirror in self._mirrors)):
+            if transport is not None:
+                transport.close()
         self._transport = self._metadata = None
 
 

@@ -21,11 +21,17 @@ class AgentError(Exception):
 
 
 class StepError(AgentError):
-    """A step failed with a classified symptom; `changed` tells whether the computer may have been changed."""
+    """A step failed with a classified symptom.
 
-    def __init__(self, symptom: Symptom, message: str, *, remedy: str = "", changed: bool = False) -> None:
+    `changed` tells whether the computer may have been changed, `final` that trying again would meet the same answer.
+    """
+
+    def __init__(
+        self, symptom: Symptom, message: str, *, remedy: str = "", changed: bool = False, final: bool = False
+    ) -> None:
         self.symptom = symptom
         self.changed = changed
+        self.final = final
         super().__init__(message, remedy=remedy)
 
 

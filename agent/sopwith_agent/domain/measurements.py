@@ -39,7 +39,7 @@ class SourceReach:
     """dns, tcp, tls or proxy; empty when everything answered."""
     failure: str = ""
     proxy: str = ""
-    """host:port of the proxy that the computer's environment names for the source; the agent goes without it."""
+    """host:port of the proxy that leads to the source, by the computer's settings or environment; empty for none."""
 
 
 @dataclass(frozen=True)

@@ -154,8 +154,8 @@ def _source_reachable(case: _Case) -> _Finding | None:
         return _unreachable("not measured", "The way to the source could not be measured.")
     if reach.failed_at:
         return _unreachable(f"failed at {reach.failed_at}", _describe_failure(reach))
-    beside = f" directly, beside the proxy {reach.proxy}" if reach.proxy else ""
-    return _Finding(f"{reach.address} answers{beside}", "DNS, TCP and TLS answer")
+    through = f" through the proxy {reach.proxy}" if reach.proxy else ""
+    return _Finding(f"{reach.address} answers{through}", "DNS, TCP and TLS answer")
 
 
 def _unreachable(measured: str, message: str) -> _Finding:
@@ -170,8 +170,8 @@ def _unreachable(measured: str, message: str) -> _Finding:
 
 def _describe_failure(reach: SourceReach) -> str:
     failure = reach.failure or "no reason given"
-    beside = f"; the proxy {reach.proxy} is not used" if reach.proxy else ""
-    return f"The source {reach.address} does not answer at {reach.failed_at}: {failure}{beside}."
+    through = f" through the proxy {reach.proxy}" if reach.proxy else ""
+    return f"The source {reach.address} does not answer{through} at {reach.failed_at}: {failure}."
 
 
 def _latency(case: _Case) -> _Finding | None:

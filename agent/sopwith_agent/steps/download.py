@@ -3,7 +3,8 @@
 `download` decides nothing about trust, the source does; it knows which files are for this computer and where they lie.
 `wait_for_start` is the last gate before the computer is touched: lease, freeze, withdrawal, readiness.
 
-Rules: files lie in a private folder of the assignment; a file that is there and whole is not fetched again; a release
+Rules: nothing is fetched over a metered link that the SOP keeps this release from; files lie in a private folder of the
+assignment; a file that is there and whole is not fetched again; a release
 that Sopwith did not bring itself gets its way back from the source, where the source still has it; an install starts
 only with a lease, on a computer that is still ready.
 """
@@ -14,6 +15,7 @@ from dataclasses import replace
 from sopwith_agent.domain import limits
 from sopwith_agent.domain.assignment import Event
 from sopwith_agent.domain.errors import StepError, TrustError
+from sopwith_agent.domain.readiness import Reason
 from sopwith_agent.domain.record import Record
 from sopwith_agent.steps.prepare import authorised_manifest, check_warrant, measure
 from sopwith_agent.steps.workbench import Done, Wait, Workbench
@@ -26,6 +28,10 @@ from sopwith_formats.vocabulary import Symptom
 def download(record: Record, bench: Workbench) -> Done | Wait:
     """Return VERIFIED with every file staged; raise StepError with the source's symptom."""
     manifest = _manifest(record, bench)
+    metered = [reason for reason in _readiness_now(record, manifest, bench) if reason.code == Symptom.METERED_LINK]
+    if metered:
+        detail = f"Does not download: {metered[0].message}"
+        return Wait(record, limits.not_ready_retry_seconds, Symptom.METERED_LINK, detail, metered)
     make_private_folder(bench.staging)
     make_private_folder(bench.folder(record))
     staged = _fetch(record, manifest, bench)
@@ -62,6 +68,11 @@ def _manifest(record: Record, bench: Workbench) -> Manifest:
     if record.manifest_json and not record.retries and 0 <= age_seconds < limits.authorised_fresh_seconds:
         return read_manifest(record.manifest_json.encode())
     return authorised_manifest(record.warrant, bench)
+
+
+def _readiness_now(record: Record, manifest: Manifest, bench: Workbench) -> tuple[Reason, ...]:
+    """Return what stands in the way now: a download that is resumed may find the computer on another link."""
+    return measure(record, manifest, bench, fresh_within_seconds=limits.readiness_fresh_seconds).reasons
 
 
 def _fetch(record: Record, manifest: Manifest, bench: Workbench) -> dict[str, str]:

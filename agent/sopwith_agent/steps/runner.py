@@ -162,6 +162,8 @@ class Runner:
             return self._follow(ended)
         warrant = latest.warrant
         answer = troubleshoot(failure.symptom, latest, changed=changed, attempts_max=warrant.attempts_max)
+        if failure.final and not changed and latest.state is AssignmentState.DOWNLOADING:
+            answer = Answer(Remedy.FAIL, detail="the source would give the same answer again")
         if bench.stopping() and not changed:
             answer = Answer(Remedy.WAIT, 0, "the agent was asked to stop")
         _log.warning(

@@ -150,12 +150,12 @@ def test_release_needs_room_for_its_files_twice_its_own_demand_and_the_reserve()
     assert [reason.code for reason in assess(tight, POLICY, need).reasons] == ["DISK_FULL"]
 
 
-def test_proxy_that_is_not_used_is_named() -> None:
-    beside = replace(FIT, source=SourceReach("s:1", 1, 2, 3, proxy="proxy.example:3128"))
+def test_proxy_that_leads_to_the_source_is_named() -> None:
+    reached = replace(FIT, source=SourceReach("s:1", 1, 2, 3, proxy="proxy.example:3128"))
     failed = replace(FIT, source=SourceReach("s:1", 1, failed_at="tcp", proxy="proxy.example:3128"))
 
-    assert "proxy.example:3128" in named(assess(beside, POLICY), "source_reachable").measured
-    assert "proxy.example:3128 is not used" in named(assess(failed, POLICY), "source_reachable").message
+    assert "proxy.example:3128" in named(assess(reached, POLICY), "source_reachable").measured
+    assert "through the proxy proxy.example:3128" in named(assess(failed, POLICY), "source_reachable").message
 
 
 def test_policy_as_the_controller_sends_it_is_enforced() -> None:

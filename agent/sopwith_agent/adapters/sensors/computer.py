@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import psutil
 
 from sopwith_agent.adapters.package_lock import lock_holder
+from sopwith_agent.adapters.proxies import ProxyChoice
 from sopwith_agent.adapters.sensors.blocking_processes import blocking_processes
 from sopwith_agent.adapters.sensors.disk import disk_free
 from sopwith_agent.adapters.sensors.do_not_disturb import do_not_disturb
@@ -40,10 +41,12 @@ class ComputerSensors:
         root: Path,
         installers: Iterable[str],
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        proxies: ProxyChoice | None = None,
     ) -> None:
         self._root = root
         self._installers = tuple(installers)
         self._now = now
+        self._proxies = proxies or ProxyChoice()
         self._pending_updates = PendingUpdates(root)
 
     def measure(self, question: Question) -> Measurements:
@@ -63,7 +66,7 @@ class ComputerSensors:
             do_not_disturb=do_not_disturb(question.labels),
             controller_connected=question.controller_connected,
             source_designated=question.source_designated,
-            source=_answer(lambda: source_reach(question.source_url, question.source_ca_file)),
+            source=_answer(lambda: source_reach(question.source_url, question.source_ca_file, self._proxies)),
             throughput_bytes_per_second=question.throughput_bytes_per_second,
         )
 

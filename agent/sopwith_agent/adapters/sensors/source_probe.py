@@ -1,4 +1,5 @@
-"""The program that connects to the source for `source_reach`: `source_probe.py HOST PORT SCHEME CA_FILE`.
+"""The program that connects to the source for `source_reach`: `source_probe.py HOST PORT SCHEME CA_FILE
+[PROXY_HOST PROXY_PORT]`, with the proxy's headers in the environment.
 
 Decides how each step (name, route, trust) is tried and timed, and prints one JSON object; what it means is
 `source_reach`'s. It is a process of its own, started for each measurement, because a TLS handshake leaves three
@@ -17,19 +18,23 @@ from typing import Any
 
 DNS_SECONDS = 2.0
 STEP_SECONDS = 2.5
+ANSWER_MAX_BYTES = 8192
 
 
-def main(host: str, port: str, scheme: str, ca_file: str) -> None:
+def main(host: str, port: str, scheme: str, ca_file: str, proxy_host: str = "", proxy_port: str = "") -> None:
     """Print how far a connection came."""
     found: dict[str, Any] = {}
     step = "dns"
     began = time.monotonic()
     try:
-        addresses = _resolve(host, int(port))
+        addresses = _resolve(proxy_host or host, int(proxy_port or port))
         found["dns_milliseconds"] = _since(began)
         step, began = "tcp", time.monotonic()
         with _connect(addresses) as connection:
             found["tcp_milliseconds"] = _since(began)
+            if proxy_host:
+                step = "proxy"
+                _ask_for_tunnel(connection, f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
             if scheme == "https":
                 step, began = "tls", time.monotonic()
                 context = ssl.create_default_context(cafile=ca_file or None)
@@ -37,7 +42,8 @@ def main(host: str, port: str, scheme: str, ca_file: str) -> None:
                 with context.wrap_socket(connection, server_hostname=host):
                     found["tls_milliseconds"] = _since(began)
     except ssl.SSLCertVerificationError as error:
-        found |= {"failed_at": step, "failure": f"its certificate is not trusted here ({error.verify_message})"}
+        text = f"its certificate is not trusted here ({error.verify_message}); a captive portal answers like this"
+        found |= {"failed_at": step, "failure": text}
     except (OSError, UnicodeError) as error:
         text = getattr(error, "strerror", None) or str(error) or type(error).__name__
         found |= {"failed_at": step, "failure": text}
@@ -82,6 +88,23 @@ def _connect(addresses: list[Any]) -> socket.socket:
         else:
             return connection
     raise failure
+
+
+def _ask_for_tunnel(connection: socket.socket, target: str) -> None:
+    """Have the proxy connect to the source; raise OSError with its answer when it does not."""
+    deadline = time.monotonic() + STEP_SECONDS
+    connection.settimeout(STEP_SECONDS)
+    told = os.environ.get("SOPWITH_PROXY_HEADERS", "")
+    connection.sendall(f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n{told}\r\n".encode())
+    answer = b""
+    while b"\r\n\r\n" not in answer:
+        piece = connection.recv(1)  # not a byte of what follows the answer
+        if not piece or len(answer) > ANSWER_MAX_BYTES or time.monotonic() > deadline:
+            raise ConnectionError("it gives no answer to a request for a tunnel")
+        answer += piece
+    status = answer.split(b"\r\n", 1)[0].decode("latin-1")
+    if status.split(" ")[1:2] != ["200"]:
+        raise ConnectionError(f"it refuses a tunnel: {status}")
 
 
 def _since(began: float) -> int:

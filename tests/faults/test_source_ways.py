@@ -1,0 +1,406 @@
+"""The ways to a source: proxies, mirrors, rates, captive portals, and how many bytes a broken line costs.
+
+Against real HTTP and HTTPS servers and a real proxy on loopback; the names are not loopback's, so that nothing is
+skipped for being local.
+"""
+
+import contextlib
+import os
+import threading
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+import trustme
+from tuf.api.metadata import TargetFile
+
+from sopwith_agent.adapters.proxies import ProxyChoice
+from sopwith_agent.adapters.sensors.source_reach import source_reach
+from sopwith_agent.adapters.source_download import Downloader, Mirror
+from sopwith_agent.adapters.source_folder import SourceFolder
+from sopwith_agent.adapters.source_metadata import SourceMetadata
+from sopwith_agent.adapters.source_transport import Transport
+from sopwith_agent.adapters.source_watch import TransferLimits
+from sopwith_agent.adapters.source_ways import Brake, Ways
+from sopwith_agent.domain.bandwidth import RateRule
+from sopwith_agent.domain.errors import StepError
+from sopwith_formats.vocabulary import Symptom
+from tests.faults.answers import send, serve_honestly
+from tests.faults.hostile_source import HostileServer, SourceRepository, serving
+from tests.faults.tls_servers import HOST, proxy_to, serving_tls
+
+CONTENT = os.urandom(300_000)
+CHUNK = 256 * 2**10
+NAME = "hello/2/hello.deb"
+LIMITS = TransferLimits(2, 0.5, 1024)
+
+
+def silent(_done: int, _total: int) -> None:
+    """Nobody listens."""
+
+
+class Place:
+    """A repository with one file and its server."""
+
+    def __init__(self, server: HostileServer) -> None:
+        self.server = server
+        server.repository.add_target(NAME, CONTENT)
+        server.repository.publish()
+        self.target: TargetFile = server.repository.targets.targets[NAME]
+        self.path = server.repository.address_of(NAME)
+
+
+@pytest.fixture
+def source() -> Iterator[Place]:
+    with serving(SourceRepository()) as server:
+        yield Place(server)
+
+
+@pytest.fixture
+def mirror() -> Iterator[Place]:
+    with serving(SourceRepository()) as server:
+        yield Place(server)
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> tuple[trustme.CA, Path]:
+    ca, path = trustme.CA(), tmp_path / "ca.pem"
+    ca.cert_pem.write_to_path(str(path))
+    return ca, path
+
+
+@pytest.fixture(autouse=True)
+def no_proxy_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("https_proxy", "all_proxy", "no_proxy", "http_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+
+
+def fetch(folder: Path, place: Place, *mirrors: Place, cancelled: threading.Event | None = None) -> bytes:
+    with Transport(limits=LIMITS) as transport:
+        others = tuple(Mirror(Transport(limits=LIMITS, public=True), each.server.files_url) for each in mirrors)
+        try:
+            downloader = Downloader(transport, place.server.files_url, folder / "parts", True, others)
+            stop = cancelled.is_set if cancelled else lambda: False
+            downloader.fetch(place.target, folder / "hello.deb", silent, stop)
+        finally:
+            for each in others:
+                each.transport.close()
+    return (folder / "hello.deb").read_bytes()
+
+
+# Bytes.
+
+
+@pytest.mark.parametrize("cut_after", [50_000, 120_000, 299_999])
+def test_broken_line_costs_at_most_one_chunk_more_than_the_file(source: Place, tmp_path: Path, cut_after: int):
+    sent: list[int] = []
+
+    def cut(handler):
+        first = int((handler.headers.get("Range") or "bytes=0-").removeprefix("bytes=").rstrip("-"))
+        rest = CONTENT[first:]
+        piece = rest[:cut_after]
+        sent.append(len(piece))
+        headers = {"ETag": '"one"'}
+        if first:
+            headers["Content-Range"] = f"bytes {first}-{len(CONTENT) - 1}/{len(CONTENT)}"
+        send(handler, 206 if first else 200, piece, headers, announce=len(rest))
+
+    source.server.behave[source.path] = cut
+    for _ in range(len(CONTENT) // cut_after + 1):
+        with contextlib.suppress(StepError):
+            fetch(tmp_path, source)
+
+    assert (tmp_path / "hello.deb").read_bytes() == CONTENT
+    assert sum(sent) <= len(CONTENT) + (len(sent) - 1) * CHUNK
+    assert sum(sent) == len(CONTENT)
+
+
+# Answers from 400 to 499.
+
+
+@pytest.mark.parametrize(("status", "final"), [(404, True), (403, True), (410, True), (429, False), (503, False)])
+def test_file_that_the_source_will_not_give_is_final(source: Place, tmp_path: Path, status: int, final: bool):
+    source.server.behave[source.path] = lambda handler: send(handler, status, b"no")
+
+    with pytest.raises(StepError) as caught:
+        fetch(tmp_path, source)
+
+    assert caught.value.final is final
+    assert len(source.server.requests) == 1
+
+
+# Mirrors.
+
+
+def test_file_comes_from_the_mirror_and_the_source_is_not_asked(source: Place, mirror: Place, tmp_path: Path):
+    assert fetch(tmp_path, source, mirror) == CONTENT
+
+    assert source.server.requests == []
+    assert len(mirror.server.requests) == 1
+
+
+@pytest.mark.parametrize("status", [404, 500])
+def test_mirror_without_the_file_is_passed_over(source: Place, mirror: Place, tmp_path: Path, status: int):
+    mirror.server.behave[mirror.path] = lambda handler: send(handler, status, b"no")
+
+    assert fetch(tmp_path, source, mirror) == CONTENT
+
+
+def test_mirror_that_nobody_reaches_is_passed_over(source: Place, mirror: Place, tmp_path: Path):
+    mirror.server.base = "http://127.0.0.1:1"
+
+    assert fetch(tmp_path, source, mirror) == CONTENT
+
+
+@pytest.mark.parametrize("content", [os.urandom(len(CONTENT)), CONTENT[:-1], CONTENT + b"x"])
+def test_mirror_that_lies_is_passed_over_and_nothing_of_it_is_kept(
+    source: Place, mirror: Place, tmp_path: Path, content: bytes
+):
+    mirror.server.behave[mirror.path] = lambda handler: send(handler, 200, content)
+
+    assert fetch(tmp_path, source, mirror) == CONTENT
+
+    (headers,) = source.server.asked(source.path)
+    assert "Range" not in headers
+
+
+def test_half_a_file_from_a_mirror_is_finished_by_the_source(source: Place, mirror: Place, tmp_path: Path):
+    mirror.server.behave[mirror.path] = lambda handler: send(
+        handler, 200, CONTENT[:100_000], {"ETag": '"of the mirror"'}, announce=len(CONTENT)
+    )
+    source.server.behave[source.path] = lambda handler: serve_honestly(handler, CONTENT, etag='"of the source"')
+
+    assert fetch(tmp_path, source, mirror) == CONTENT
+
+    (headers,) = source.server.asked(source.path)
+    assert headers["Range"] == "bytes=100000-"
+    assert "If-Range" not in headers
+
+
+def test_poisoned_half_of_a_mirror_is_fetched_anew_from_the_source(source: Place, mirror: Place, tmp_path: Path):
+    mirror.server.behave[mirror.path] = lambda handler: send(handler, 200, os.urandom(100_000), announce=len(CONTENT))
+
+    assert fetch(tmp_path, source, mirror) == CONTENT
+
+    assert [headers.get("Range") for headers in source.server.asked(source.path)] == ["bytes=100000-", None]
+
+
+def test_download_that_is_called_off_at_a_mirror_goes_nowhere_else(source: Place, mirror: Place, tmp_path: Path):
+    stop = threading.Event()
+    stop.set()
+
+    with pytest.raises(StepError):
+        fetch(tmp_path, source, mirror, cancelled=stop)
+
+    assert source.server.requests == []
+
+
+# Captive portals.
+
+PORTAL = b"<html><body>Welcome to the hotel. Log in.</body></html>"
+HTML = {"Content-Type": "text/html; charset=utf-8"}
+
+
+@pytest.mark.parametrize(
+    ("status", "headers"), [(200, HTML), (511, HTML), (302, {"Location": "http://login.hotel.example/"})]
+)
+def test_case_58_captive_portal_is_named_and_is_nobodys_attack(source: Place, tmp_path: Path, status: int, headers):
+    folder = SourceFolder(tmp_path / "trust")
+    folder.trust(source.server.repository.files["/metadata/1.root.json"])
+    for path in ("/metadata/timestamp.json", source.path):
+        source.server.behave[path] = lambda handler: send(handler, status, PORTAL, headers)
+
+    with Transport(limits=LIMITS) as transport, pytest.raises(StepError) as of_metadata:
+        SourceMetadata(folder, source.server.metadata_url, transport).refresh()
+    with pytest.raises(StepError) as of_file:
+        fetch(tmp_path, source)
+
+    for error in (of_metadata.value, of_file.value):
+        assert error.symptom is Symptom.NET_SOURCE_UNREACHABLE
+        assert not error.final
+        assert "log" in (error.message + error.remedy).lower()
+        assert "captive portal" in error.message + error.remedy or "another origin" in error.message
+
+
+def test_file_that_is_a_web_page_is_fetched_as_one(tmp_path: Path):
+    with serving(SourceRepository()) as server:
+        server.repository.add_target("guide/1/guide.html", PORTAL)
+        place = Place(server)
+        place.target = server.repository.targets.targets["guide/1/guide.html"]
+        path = server.repository.address_of("guide/1/guide.html")
+        server.behave[path] = lambda handler: send(handler, 200, PORTAL, HTML)
+
+        assert fetch(tmp_path, place) == PORTAL
+
+
+# Proxies.
+
+
+def refreshed_through(proxies: ProxyChoice, server: HostileServer, ca: Path, folder: Path) -> dict[str, int]:
+    trust = SourceFolder(folder)
+    trust.trust(server.repository.files["/metadata/1.root.json"])
+    with Transport(ca, LIMITS, proxies) as transport:
+        return SourceMetadata(trust, f"https://{HOST}:8443/metadata/", transport).refresh().versions
+
+
+@pytest.mark.parametrize("way", ["setting", "HTTPS_PROXY", "ALL_PROXY"])
+def test_source_is_reached_through_a_proxy_that_sees_only_its_name(authority, tmp_path, monkeypatch, way):
+    ca, path = authority
+    with serving_tls(SourceRepository(), ca) as server, proxy_to(int(server.base.rpartition(":")[2])) as proxy:
+        choice = ProxyChoice(proxy.url) if way == "setting" else ProxyChoice()
+        if way != "setting":
+            monkeypatch.setenv(way, proxy.url)
+
+        versions = refreshed_through(choice, server, path, tmp_path / "trust")
+        reach = source_reach(f"https://{HOST}:8443/metadata/", path, choice)
+
+    assert versions["timestamp"] == 1
+    assert {asked.splitlines()[0] for asked in proxy.asked} <= {
+        f"CONNECT {HOST}:8443 HTTP/1.{minor}" for minor in (0, 1)
+    }
+    assert proxy.asked
+    assert reach is not None
+    assert (reach.failed_at, reach.proxy) == ("", f"127.0.0.1:{proxy.port}")
+
+
+def test_proxy_is_told_who_asks_and_nobody_else_is(authority, tmp_path):
+    ca, path = authority
+    secret = tmp_path / "secret"
+    secret.write_text("user:canary\n")
+    with serving_tls(SourceRepository(), ca) as server, proxy_to(int(server.base.rpartition(":")[2])) as proxy:
+        choice = ProxyChoice(proxy.url, credentials=f"file:{secret}")
+        refreshed_through(choice, server, path, tmp_path / "trust")
+
+        assert "Proxy-Authorization: Basic dXNlcjpjYW5hcnk=" in proxy.asked[0]
+        assert all("Proxy-Authorization" not in headers for _, headers in server.requests)
+        assert "canary" not in repr(choice.proxy_for(HOST))
+
+
+@pytest.mark.parametrize("status", ["407 Proxy Authentication Required", "403 Forbidden", "502 Bad Gateway"])
+def test_proxy_that_refuses_is_named_and_is_not_the_source(authority, tmp_path, status):
+    ca, path = authority
+    with serving_tls(SourceRepository(), ca) as server, proxy_to(int(server.base.rpartition(":")[2])) as proxy:
+        proxy.refuses = status
+        with pytest.raises(StepError) as caught:
+            refreshed_through(ProxyChoice(proxy.url), server, path, tmp_path / "trust")
+        reach = source_reach(f"https://{HOST}:8443/", path, ProxyChoice(proxy.url))
+
+    assert caught.value.symptom is Symptom.NET_SOURCE_UNREACHABLE
+    assert status[:3] in caught.value.message
+    assert f"127.0.0.1:{proxy.port}" in caught.value.message
+    assert reach is not None
+    assert reach.failed_at == "proxy"
+    assert status in reach.failure
+
+
+def test_proxy_that_puts_itself_in_the_middle_is_not_believed(authority, tmp_path):
+    _, path = authority
+    with (
+        serving_tls(SourceRepository(), trustme.CA()) as impostor,
+        proxy_to(int(impostor.base.rpartition(":")[2])) as proxy,
+        pytest.raises(StepError) as caught,
+    ):
+        refreshed_through(ProxyChoice(proxy.url), impostor, path, tmp_path / "trust")
+
+    assert "TLS failed" in caught.value.message
+    assert "inspecting proxy" in caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("choice", "environment", "host", "goes"),
+    [
+        (ProxyChoice("none"), {"HTTPS_PROXY": "http://p:1"}, HOST, ""),
+        (ProxyChoice(), {}, HOST, ""),
+        (ProxyChoice(), {"HTTPS_PROXY": "http://p:1"}, HOST, "p:1"),
+        (ProxyChoice(), {"HTTPS_PROXY": "p"}, HOST, "p:3128"),
+        (ProxyChoice(), {"HTTPS_PROXY": "http://p:1", "NO_PROXY": "other.example, .example"}, HOST, ""),
+        (ProxyChoice(), {"HTTPS_PROXY": "http://p:1", "NO_PROXY": "*"}, HOST, ""),
+        (ProxyChoice(), {"HTTPS_PROXY": "http://p:1", "NO_PROXY": "dates.example"}, HOST, "p:1"),
+        (ProxyChoice(), {"HTTPS_PROXY": "http://p:1"}, "127.0.0.1", ""),
+        (ProxyChoice(), {"HTTPS_PROXY": "http://p:1"}, "localhost", ""),
+        (ProxyChoice("http://own:2"), {"HTTPS_PROXY": "http://p:1"}, HOST, "own:2"),
+        (ProxyChoice("http://own:2", no_proxy=(HOST,)), {}, HOST, ""),
+    ],
+)
+def test_proxy_is_chosen_as_other_programs_do(monkeypatch, choice, environment, host, goes):
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+
+    assert str(choice.proxy_for(host) or "") == goes
+
+
+@pytest.mark.parametrize("address", ["socks5://user:canary@p:1", "http://p:99999", "http://"])
+def test_proxy_without_a_usable_address_is_refused_without_its_password(monkeypatch, address):
+    monkeypatch.setenv("HTTPS_PROXY", address)
+
+    with pytest.raises(StepError) as caught:
+        ProxyChoice().proxy_for(HOST)
+
+    assert "canary" not in str(caught.value)
+
+
+def test_mirror_of_a_public_authority_and_of_the_fleets_are_both_believed(authority, monkeypatch):
+    ca, path = authority
+    public = trustme.CA()
+    with trustme.Blob(public.cert_pem.bytes()).tempfile() as system:
+        monkeypatch.setenv("SSL_CERT_FILE", system)
+        for issuer in (ca, public):
+            with serving_tls(SourceRepository(), issuer) as server, Transport(path, LIMITS, public=True) as transport:
+                timestamp = f"{server.metadata_url}timestamp.json"
+                with transport.get(timestamp, deadline=float("inf")) as answer:
+                    assert answer.status == 200
+
+
+# Rates.
+
+
+def test_download_keeps_to_the_rate_of_the_hour():
+    slept: list[float] = []
+    clock = [0.0]
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        clock[0] += seconds
+
+    ways = Ways(rates=(RateRule(100_000),), local_now=lambda: datetime(2026, 11, 30, 12))  # noqa: DTZ001
+    brake = Brake(ways.rate, lambda: clock[0], sleep)
+    moved = 0
+    while moved < len(CONTENT):
+        piece = brake.piece_bytes(CHUNK)
+        moved += piece
+        brake.moved(piece, lambda: False)
+
+    assert sum(slept) == pytest.approx(moved / 100_000, rel=0.01)
+    assert str(brake).startswith("at most")
+
+
+def test_download_that_waits_for_its_rate_can_be_called_off():
+    clock = [0.0]
+
+    def sleep(seconds: float) -> None:
+        clock[0] += seconds
+
+    brake = Brake(lambda: 4096, lambda: clock[0], sleep)
+    brake.moved(10**9, lambda: clock[0] > 1)
+
+    assert clock[0] < 2
+
+
+def test_limited_download_is_slow_on_the_wire_and_still_whole(source: Place, tmp_path: Path):
+    rates: list[int | None] = []
+
+    def rate() -> int | None:
+        rates.append(1)
+        return 400_000
+
+    with Transport(limits=LIMITS) as transport:
+        downloader = Downloader(transport, source.server.files_url, tmp_path / "parts", hash_prefixed=True, rate=rate)
+        began = datetime.now().astimezone()
+        downloader.fetch(source.target, tmp_path / "hello.deb", silent, lambda: False)
+        seconds = (datetime.now().astimezone() - began).total_seconds()
+
+    assert (tmp_path / "hello.deb").read_bytes() == CONTENT
+    assert seconds >= 0.9 * len(CONTENT) / 400_000
+    assert len(rates) > 3
