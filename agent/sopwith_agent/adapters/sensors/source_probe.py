@@ -1,10 +1,9 @@
-"""The program that connects to the source for `source_reach`: `source_probe.py HOST PORT SCHEME CA_FILE
-[PROXY_HOST PROXY_PORT]`, with the proxy's headers in the environment.
+"""The program that connects to the source for `source_reach`: `source_probe.py HOST PORT SCHEME CA_FILE [PROXY]`.
 
 Decides how each step (name, route, trust) is tried and timed, and prints one JSON object; what it means is
 `source_reach`'s. It is a process of its own, started for each measurement, because a TLS handshake leaves three
 megabytes of library state in a process that lives for months. Only the standard library is used, so that it starts in
-a few hundredths of a second.
+a few hundredths of a second. PROXY is HOST PORT; what the proxy wants to be told stands in the environment.
 """
 
 import json
@@ -21,8 +20,9 @@ STEP_SECONDS = 2.5
 ANSWER_MAX_BYTES = 8192
 
 
-def main(host: str, port: str, scheme: str, ca_file: str, proxy_host: str = "", proxy_port: str = "") -> None:
+def main(host: str, port: str, scheme: str, ca_file: str, *proxy: str) -> None:
     """Print how far a connection came."""
+    proxy_host, proxy_port = proxy or ("", "")
     found: dict[str, Any] = {}
     step = "dns"
     began = time.monotonic()
