@@ -140,7 +140,7 @@ def agent_policy_of(front: FrontMatter) -> AgentPolicy:
             "throughput_bytes_per_second": front.connectivity.throughput_per_second,
             "measured_within_seconds": ready.fresh_within,
             "offline_start": front.limits.offline_start,
-            "backup_required": front.safety.backup != "none",
+            "backup_required": front.safety.backup != "none" and not _warns(front, "backup"),
             "snapshot_required": front.safety.backup == "snapshot",
             "kept_versions": front.safety.kept.versions,
             "kept_age_seconds": front.safety.kept.age,
@@ -156,6 +156,10 @@ def agent_policy_of(front: FrontMatter) -> AgentPolicy:
             "reboot_confirm_seconds": front.reboot.confirm_timeout,
         }
     )
+
+
+def _warns(front: FrontMatter, gate: str) -> bool:
+    return gate in front.gates and front.gates[gate].enforce == "warn"
 
 
 def _waves(part: parts.WavesPart) -> policy.Waves:

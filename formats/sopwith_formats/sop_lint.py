@@ -173,6 +173,8 @@ def _gates(front: FrontMatter, tree: Document) -> Iterator[Problem]:
             yield tree.problem(("gates", gate), "is no gate", f"write one of {', '.join(sorted(words.GATES))}")
         elif gate in words.INTEGRITY_GATES and part.enforce != "block":
             yield tree.problem(("gates", gate), "guards integrity and always blocks", "delete it, or write block")
+        elif gate in words.NEVER_WARNING and part.enforce != "block":
+            yield tree.problem(("gates", gate), "does not become a warning", words.NEVER_WARNING[gate])
 
 
 def _escalation(front: FrontMatter, tree: Document) -> Iterator[Problem]:

@@ -93,6 +93,24 @@ INTEGRITY_GATES = frozenset(
 )
 """Gates that always block and that no deviation can open."""
 
+NEVER_WARNING: dict[str, str] = {
+    "sop_effective": "an adopting company begins in profile evaluation, whose SOP may be unsigned",
+    "sop_step_order": "delete it: the order of steps is what the machine runs",
+    "operator_role": "grant the role: sopwith person grant NAME --role ROLE",
+    "approval_fresh": "change_classes says which change needs whose approval",
+    "window": "windows.default: always lets installs happen at any time",
+    "freeze": "end the freeze, or open a deviation for one rollout",
+    "wave_success": "lower safety.success_threshold",
+    "canary_soak": "give the waves a soak of 0s",
+    "wave_caps": "raise limits.max_concurrency",
+    "error_threshold": "raise safety.error_threshold",
+    "log_integrity": "delete it: a log that is not whole proves nothing",
+    "version_policy": "the signed release decides, by downgrade and requires",
+    "applicable": "the signed release decides, by when",
+    "health_checks": "the signed release decides, by its health checks",
+}
+"""Gates beside the integrity gates that have no meaning as a warning, and what to write instead."""
+
 KPIS = (
     *("patch_compliance", "current_state", "time_to_patch", "first_time_success", "rollback_rate"),
     *("change_failure_rate", "readiness_rate", "notification_latency", "mtta", "mttr", "sop_adherence"),

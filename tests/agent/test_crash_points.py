@@ -165,6 +165,7 @@ def test_rollback_that_is_cut_off_for_ever_needs_a_person(tmp_path: Path) -> Non
     assert (shop.receipt().outcome, shop.receipt().symptom) == ("FAILED", "ROLLBACK_FAILED")
 
 
+@pytest.mark.gate("blocks", "record_written")
 def test_disk_that_takes_no_record_begins_no_install(tmp_path: Path) -> None:
     shop = Workshop(tmp_path)
     shop.install("1")

@@ -93,6 +93,7 @@ def test_installed_release_is_skipped(shop: Workshop) -> None:
     assert shop.installer.commits == 0
 
 
+@pytest.mark.gate("blocks", "applicable")
 def test_release_for_another_platform_is_skipped(shop: Workshop) -> None:
     elsewhere = (Artifact("hello.tar.gz", "archive", 1, "0" * 64, when={"os": ["windows"]}),)
     shop.offer(shop.warrant(shop.publish("2", artifacts=elsewhere)))
@@ -111,6 +112,7 @@ def test_release_that_the_installer_refuses_fails_with_its_symptom(shop: Worksho
     assert (shop.receipt().outcome, shop.receipt().symptom) == ("FAILED", "DEPENDENCY_CONFLICT")
 
 
+@pytest.mark.gate("blocks", "health_checks")
 @pytest.mark.clause("V.D Update fails to install", "symptoms")
 @pytest.mark.clause("V.C Safety", "rollback")
 def test_unhealthy_release_rolls_back_after_one_more_check(shop: Workshop) -> None:
@@ -309,6 +311,7 @@ def test_warrant_that_is_not_for_this_computer_or_names_no_sop_is_refused(
     assert shop.source.downloads == []
 
 
+@pytest.mark.gate("blocks", "warrant_valid")
 def test_warrant_with_a_foreign_signature_is_refused(shop: Workshop) -> None:
     shop.offer(shop.warrant(shop.publish("2")), signature=b"forged")
 
@@ -317,6 +320,7 @@ def test_warrant_with_a_foreign_signature_is_refused(shop: Workshop) -> None:
     assert (shop.receipt().outcome, shop.receipt().symptom) == ("FAILED", "WARRANT_REFUSED")
 
 
+@pytest.mark.gate("blocks", "version_policy")
 def test_older_release_is_refused_unless_its_manifest_allows_a_downgrade(shop: Workshop) -> None:
     shop.install("2")
     shop.offer(shop.warrant(shop.publish("1")))
@@ -435,6 +439,7 @@ def test_deadline_is_the_controllers_not_the_computers(shop: Workshop) -> None:
     assert shop.receipt().outcome == "SUCCEEDED"
 
 
+@pytest.mark.gate("blocks", "window")
 def test_without_a_lease_nothing_starts_and_a_renewal_starts_it(shop: Workshop) -> None:
     shop.offer(shop.warrant(shop.publish("2"), start_until_time=None))
     shop.run(rounds=3)

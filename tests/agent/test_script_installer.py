@@ -150,6 +150,7 @@ def test_script_that_says_success_and_did_nothing_is_not_believed(tmp_path: Path
     assert ScriptInstaller().recover(work) is OnDisk.BROKEN
 
 
+@pytest.mark.gate("blocks", "backup")
 def test_script_without_rollback_claims_none(tmp_path: Path) -> None:
     work = script_work(tmp_path, DONE)
     del work.artifacts[0].options["rollback"]

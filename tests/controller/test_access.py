@@ -39,6 +39,7 @@ async def test_owner_reads_the_screen(house: House):
     assert list(overview.roles) == ["owner"]
 
 
+@pytest.mark.gate("blocks", "mTLS")
 async def test_without_a_certificate_there_is_no_connection(house: House):
     stranger = Desk(house.channel(None))
 

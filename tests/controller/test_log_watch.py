@@ -4,6 +4,8 @@ import asyncio
 import sqlite3
 from pathlib import Path
 
+import pytest
+
 from sopwith.v1 import incident_service_pb2, rollout_pb2, rollout_service_pb2
 from tests.controller.house import House, running
 
@@ -48,6 +50,7 @@ async def test_a_whole_log_tells_nobody(house: House):
     assert await incidents(house) == []
 
 
+@pytest.mark.gate("blocks", "log_integrity")
 async def test_a_fault_suspends_what_runs_once_and_leaves_it_alone_when_somebody_took_it(house: House):
     operator = await house.person("operator", "operator", "it_manager")
     agent = await house.computer("pc1")

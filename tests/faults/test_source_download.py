@@ -116,6 +116,7 @@ def test_empty_file_is_fetched(fetch):
     assert fetch.run() == b""
 
 
+@pytest.mark.gate("blocks", "digest")
 @pytest.mark.parametrize("content", [CONTENT + b"more", CONTENT[:-7], os.urandom(len(CONTENT))])
 def test_case_10_wrong_length_or_digest_is_refused_and_leaves_nothing(fetch, content):
     fetch.answer(200, content)

@@ -139,6 +139,7 @@ def test_case_2_snapshot_that_forgets_a_role_is_refused(computer, repository):
     assert error.symptom is Symptom.METADATA_ROLLBACK
 
 
+@pytest.mark.gate("blocks", "metadata_fresh")
 @pytest.mark.parametrize("role", ["root", "timestamp", "snapshot", "targets"])
 def test_case_3_expired_metadata_is_refused_as_a_freeze(computer, repository, role):
     getattr(repository, role).expires = datetime.now(UTC).replace(microsecond=0) - timedelta(days=1)
@@ -182,6 +183,7 @@ def test_case_5_snapshot_with_the_body_of_other_targets_is_refused(computer, rep
     assert not (computer.folder.path / "targets.json").exists()
 
 
+@pytest.mark.gate("blocks", "signature")
 def test_case_6_one_of_two_signatures_is_refused(computer, repository):
     _ask_for_two_signatures(repository, CryptoSigner.generate_ed25519())
 

@@ -10,6 +10,7 @@ from sopwith_formats.problems import DocumentError
 from sopwith_formats.sop_document import lint_sop_document, read_sop_document
 from sopwith_formats.sop_policy import Range, WaveRule, Window, read_sop_policy
 from sopwith_formats.sop_template import SopBlanks, fill_template, sop_template
+from sopwith_formats.sop_words import NEVER_WARNING
 
 BLANKS = SopBlanks(
     organization="Example",
@@ -334,3 +335,21 @@ def test_file_without_front_matter_is_refused(data):
 def test_body_that_is_no_text_is_refused():
     with pytest.raises(DocumentError, match="not UTF-8"):
         read_sop_document(FILLED + b"\xff\n")
+
+
+@pytest.mark.gate("warns", "backup")
+def test_sop_that_only_warns_of_a_missing_way_back_lets_installs_go_ahead():
+    warned = changed("  load: {enforce: warn}\n", "  load: {enforce: warn}\n  backup: {enforce: warn}\n")
+
+    assert read_agent_policy(read_sop_document(FILLED).policy.readiness).backup_required
+    assert not read_agent_policy(read_sop_document(warned).policy.readiness).backup_required
+
+
+@pytest.mark.parametrize("gate", sorted(NEVER_WARNING))
+def test_gate_that_means_nothing_as_a_warning_is_named_with_what_to_write_instead(gate: str):
+    document = changed("  load: {enforce: warn}\n", f"  {gate}: {{enforce: warn}}\n")
+
+    (problem,) = lint_sop_document(document)
+
+    assert problem.message == "does not become a warning"
+    assert problem.remedy == NEVER_WARNING[gate]

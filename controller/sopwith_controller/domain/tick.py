@@ -212,6 +212,8 @@ class OpenWave:
 
     wave: int
     name: str
+    gates: tuple[GateDecision, ...] = field(default=(), compare=False)
+    """What the gates said that let it, as the update log keeps it."""
 
 
 @dataclass(frozen=True)
@@ -228,6 +230,8 @@ class PassWave:
 
     wave: int
     name: str
+    gates: tuple[GateDecision, ...] = field(default=(), compare=False)
+    """What the gates said that let it, as the update log keeps it."""
 
 
 @dataclass(frozen=True)

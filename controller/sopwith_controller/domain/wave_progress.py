@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import timedelta
 
+from sopwith_controller.domain import wave_gates
+from sopwith_controller.domain.gate_decisions import GateDecision
 from sopwith_controller.domain.readiness import ANSWER_WITHIN, FRESH_FOR, is_ready, needs_measuring, stale_time
 from sopwith_controller.domain.rollout_entities import Assignment
 from sopwith_controller.domain.standing import Wait, of_computer, of_other_rollout, of_preparing, of_window
@@ -86,7 +88,8 @@ def _ends(state: TickState, wave: int, tally: Tally) -> bool:
 
 def _pass(state: TickState, wave: int) -> None:
     state.progress[wave] = replace(state.progress[wave], passed_time=state.now)
-    state.actions.append(PassWave(wave, state.plan.wave_name(wave)))
+    decisions = wave_gates.passed(state.plan, wave, state.found.tallies[wave], state.progress[wave].ended_time)
+    state.actions.append(PassWave(wave, state.plan.wave_name(wave), decisions))
 
 
 def _open(state: TickState, wave: int) -> bool:
@@ -103,8 +106,13 @@ def _open(state: TickState, wave: int) -> bool:
         state.state_reason = f"wave {name} waits {f'for the window: {closed.too_late}' if closed.too_late else waits}"
         return False
     state.progress[wave] = replace(state.progress[wave], opened_time=state.now)
-    state.actions.append(OpenWave(wave, name))
+    state.actions.append(OpenWave(wave, name, _asked(state, name)))
     return True
+
+
+def _asked(state: TickState, name: str) -> tuple[GateDecision, ...]:
+    errors = sum(tally.errors for tally in state.found.tallies)
+    return wave_gates.opened(state.plan, name, errors, state.view.overridden)
 
 
 def _closed(state: TickState, members: Iterable[Assignment]) -> WindowState | None:
@@ -128,7 +136,8 @@ def _open_tail(state: TickState) -> None:
         return
     if not state.is_open(tail):
         state.progress[tail] = replace(state.progress[tail], opened_time=state.now)
-        state.actions.append(OpenWave(tail, state.plan.wave_name(tail)))
+        name = state.plan.wave_name(tail)
+        state.actions.append(OpenWave(tail, name, _asked(state, name)))
     them = "1 computer that was" if count == 1 else f"{count} computers that were"
     state.state_reason = f"the waves are done; {them} asleep, offline or not ready follow in the tail, each when ready"
 

@@ -16,6 +16,7 @@ from sopwith_controller.domain import rollout as machine
 from sopwith_controller.domain.assignment import ERRORS, EndKind
 from sopwith_controller.domain.bench import failures_after
 from sopwith_controller.domain.entities import LogDraft
+from sopwith_controller.domain.gate_decisions import GateDecision, GateResult
 from sopwith_controller.domain.log_kinds import LogKind
 from sopwith_controller.domain.planner import plan_tick
 from sopwith_controller.domain.rollout_entities import Assignment, Rollout
@@ -311,12 +312,15 @@ class _Tick:
         if isinstance(action, OpenWave):
             self.rollout = machine.open_wave(self.rollout, action.wave, now=self._now)
             opened = f"wave {action.name} opened"
-            await self._log(self._draft(LogKind.WAVE_OPENED, opened, wave=action.name, gates=self._overridden))
+            await self._log(self._draft(LogKind.WAVE_OPENED, opened, wave=action.name, gates=_records(action.gates)))
         elif isinstance(action, MarkWaveEnded):
             self.rollout = machine.end_wave(self.rollout, action.wave, now=self._now)
         elif isinstance(action, PassWave):
             self.rollout = machine.pass_wave(self.rollout, action.wave, now=self._now)
-            await self._log(self._draft(LogKind.WAVE_PASSED, f"wave {action.name} passed", wave=action.name))
+            gates = _records(action.gates)
+            await self._log(
+                self._draft(LogKind.WAVE_PASSED, f"wave {action.name} passed", wave=action.name, gates=gates)
+            )
         elif isinstance(action, Suspend):
             await self._suspend(action)
         elif isinstance(action, Complete):
@@ -331,7 +335,9 @@ class _Tick:
     async def _suspend(self, action: Suspend) -> None:
         self.rollout = machine.suspend(self.rollout, reason=action.reason)
         draft = self._draft(LogKind.ROLLOUT_SUSPENDED, f"{self.rollout.name} suspended: {action.reason}")
-        await self._log(replace(draft, details={**draft.details, "gate": action.gate, "inputs": dict(action.inputs)}))
+        refused = GateDecision(action.gate, "V.C", GateResult.REFUSED, dict(action.inputs), action.reason).record()
+        gate = {"gate": action.gate, "inputs": dict(action.inputs), "gates": [refused]}
+        await self._log(replace(draft, details={**draft.details, **gate}))
         await self._raise(
             action.symptom, action.severity, f"{self.rollout.name} is suspended: {action.reason}", action.computers
         )
@@ -360,6 +366,10 @@ class _Tick:
 
     async def _log(self, draft: LogDraft) -> None:
         await self._unit.update_log.append(draft)
+
+
+def _records(decisions: Sequence[GateDecision]) -> list[dict[str, Any]]:
+    return [decision.record() for decision in decisions]
 
 
 def rollout_draft(

@@ -13,6 +13,7 @@ import structlog
 from sopwith_controller.domain import rollout as machine
 from sopwith_controller.domain.entities import LogDraft
 from sopwith_controller.domain.errors import SopwithError
+from sopwith_controller.domain.gate_decisions import GateDecision, GateResult
 from sopwith_controller.domain.incident_entities import IncidentState
 from sopwith_controller.domain.log_kinds import LogKind
 from sopwith_controller.domain.rollout_entities import Rollout, RolloutState
@@ -25,6 +26,9 @@ from sopwith_formats.vocabulary import Symptom
 VERIFY_EVERY = timedelta(hours=1)
 _SHOWN = 3
 _log = structlog.get_logger()
+
+
+_REFUSED = GateDecision("log_integrity", "V.E", GateResult.REFUSED, reason="the update log is not what was written")
 
 
 class LogWatch:
@@ -84,6 +88,7 @@ class LogWatch:
                 ticket=rollout.ticket,
                 sop_id=rollout.sop_id,
                 sop_revision=rollout.sop_revision,
+                details={"policy_sha256": rollout.policy_sha256, "gates": [_REFUSED.record()]},
             )
         )
         return rollout

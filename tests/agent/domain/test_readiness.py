@@ -66,6 +66,38 @@ MISSED: list[tuple[str, dict[str, Any], str]] = [
 ]
 
 
+MAY_WARN = (
+    "connected",
+    "source_reachable",
+    "latency",
+    "throughput",
+    "clock_skew",
+    "disk_free",
+    "memory",
+    "load",
+    "power",
+    "pending_reboot",
+    "package_lock",
+    "blocking_process",
+    "user_session",
+    "do_not_disturb",
+    "metered",
+)
+
+
+@pytest.mark.gate("blocks", *MAY_WARN)
+@pytest.mark.parametrize(("name", "change", "code"), MISSED)
+def test_every_check_blocks_where_the_sop_says_so(name: str, change: dict[str, Any], code: str) -> None:
+    strict = AgentPolicy(enforce=dict.fromkeys(CHECKS, "block"))
+
+    readiness = assess(replace(FIT, **change), strict)
+
+    assert not readiness.ready
+    assert code in {reason.code for reason in readiness.reasons}
+    assert named(readiness, name).remedy
+
+
+@pytest.mark.gate("blocks", "source_designated")
 @pytest.mark.clause("V.C Safety", "quiet")
 @pytest.mark.parametrize(("name", "change", "code"), MISSED)
 def test_missed_threshold_blocks_or_warns_as_the_shipped_sop_says(name: str, change: dict[str, Any], code: str) -> None:
@@ -83,6 +115,7 @@ def test_missed_threshold_blocks_or_warns_as_the_shipped_sop_says(name: str, cha
     assert [reason.code for reason in readiness.reasons] == ([code] if blocks else [])
 
 
+@pytest.mark.gate("warns", *MAY_WARN)
 @pytest.mark.parametrize(("name", "change", "code"), MISSED)
 def test_adopting_company_may_let_all_but_integrity_checks_warn(name: str, change: dict[str, Any], code: str) -> None:
     adopting = AgentPolicy(enforce=dict.fromkeys(CHECKS, "warn"))

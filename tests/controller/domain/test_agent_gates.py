@@ -28,6 +28,7 @@ def test_deviation_lets_a_readiness_gate_warn_and_no_other(gate: str):
     assert read_agent_policy(after.to_json()).enforce[gate] == "warn"
 
 
+@pytest.mark.gate("deviates", "backup")
 @pytest.mark.parametrize("gate", agent_gates.WAY_BACK_GATES)
 def test_deviation_from_the_way_back_lets_an_install_go_ahead_without_one(gate: str):
     assert agent_gates.relaxed(AgentPolicy(), {gate}).backup_required is False

@@ -109,6 +109,7 @@ def test_one_person_counts_once():
     assert approvals.is_enough(rollout, policy, "standard", [approval("mia")])
 
 
+@pytest.mark.gate("blocks", "approval_fresh")
 def test_start_without_fresh_approvals_is_refused():
     with pytest.raises(RefusedError, match="0 of 1 approvals"):
         approvals.check_fresh(ROLLOUT, POLICY, "standard")
@@ -143,6 +144,7 @@ def test_class_that_lets_the_requester_approve_counts_their_approval():
     assert [a.person for a in approvals.standing(rollout, policy, ROSTER, NOW)] == ["otto"]
 
 
+@pytest.mark.gate("blocks", "sop_step_order")
 @pytest.mark.parametrize(
     ("state", "gate"), [(RolloutState.DRAFT, "sop_step_order"), (RolloutState.IN_REVIEW, "approval_fresh")]
 )

@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import pytest
+
 from sopwith_controller.domain.incident_entities import Freeze
 from sopwith_controller.domain.openings import opening
 from sopwith_controller.domain.planner import plan_tick
@@ -17,6 +19,7 @@ ROLLOUT = a_rollout(PLAN, state=RolloutState.RUNNING)
 FREEZES = (Freeze("f-1", "year end", "olga", NOW),)
 
 
+@pytest.mark.gate("deviates", "freeze")
 def test_deviation_lets_a_rollout_go_on_in_a_freeze_and_is_named():
     held = RolloutView(ROLLOUT, PLAN, (), {}, FREEZES)
     free = RolloutView(ROLLOUT, PLAN, (), {}, FREEZES, deviations={"freeze": APPROVED, "window": APPROVED})
@@ -37,6 +40,7 @@ def test_lease_in_a_freeze_that_is_deviated_from_ends_with_the_deviation():
     assert [one.start_until for one in offers] == [ends]
 
 
+@pytest.mark.gate("deviates", "window")
 def test_deviation_opens_a_closed_window_until_it_expires():
     closed = opening(PLAN, "", "", NOW)
     deviated = opening(PLAN, "", "", NOW, deviated_until=NOW + HOUR)

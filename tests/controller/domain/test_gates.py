@@ -15,6 +15,7 @@ REVISION = SopRevision(
 SIGNED = SopSignature("p1", "olga", "owner", "approved", "approve", NOW, "{}", "k1")
 
 
+@pytest.mark.gate("blocks", "sop_effective")
 @pytest.mark.parametrize(
     ("newest", "words", "remedy"),
     [
@@ -79,6 +80,7 @@ def test_start_below_the_ready_quorum_is_refused():
         gates.check_ready_quorum(plan, 1)
 
 
+@pytest.mark.gate("blocks", "operator_role")
 def test_missing_role_is_refused_with_who_grants_it():
     gates.check_role("otto", ["operator"], ["operator", "owner"], "rollout start")
 

@@ -86,6 +86,7 @@ def test_lease_is_taken_back_when_the_window_closes():
     assert world.tick() == []
 
 
+@pytest.mark.gate("blocks", "window")
 @pytest.mark.clause("V.C Safety", "window")
 def test_wave_does_not_open_while_the_window_is_closed():
     world = World(a_plan(1, window=OPENS_LATER))
@@ -116,6 +117,7 @@ def test_local_window_is_looked_at_for_each_computer():
     assert world.why(1).until == NOW + HOUR
 
 
+@pytest.mark.gate("blocks", "freeze")
 def test_freeze_takes_leases_back_and_opens_nothing():
     world = World(a_plan(1, 2))
     world.tick()
@@ -157,6 +159,7 @@ def test_paused_rollout_holds_and_offers_nothing():
     assert world.tick() == []
 
 
+@pytest.mark.gate("blocks", "wave_caps")
 @pytest.mark.clause("V.C Safety", "caps")
 def test_no_more_computers_than_the_plan_allows_are_updated_at_once():
     world = World(a_plan(5, max_concurrency=2))

@@ -47,6 +47,7 @@ def test_next_wave_opens_when_the_one_before_succeeded():
     assert world.offered() == [1, 2, 3, 4]
 
 
+@pytest.mark.gate("blocks", "canary_soak")
 @pytest.mark.clause("V.C Safety", "soak")
 def test_wave_is_watched_for_its_soak_before_the_next_one_opens():
     world = World(a_plan(1, 4, soak=1800))
@@ -230,6 +231,7 @@ def test_member_that_downloads_does_not_move():
     assert world.wave_of(1) == 1
 
 
+@pytest.mark.gate("blocks", "wave_success")
 def test_wave_below_its_success_threshold_suspends():
     world = World(a_plan(20, 5, thresholds=a_plan(1).thresholds.__class__("95%", "100%", 100, 100)))
     world.tick()

@@ -94,6 +94,7 @@ def tally(succeeded: int, errors: int, unended: int = 0, accepted: int = 0) -> T
     )
 
 
+@pytest.mark.gate("blocks", "error_threshold")
 @pytest.mark.parametrize(
     ("tallies", "lost", "words"),
     [
