@@ -15,6 +15,7 @@ Wave(name='canary', soak_seconds=0)
 """
 
 import types
+from collections.abc import Callable
 from dataclasses import MISSING, asdict, fields, is_dataclass
 from functools import cache
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -40,54 +41,139 @@ def read_document(kind: type[Kind], data: bytes, *, version: int, size_max: int 
 
 def read_dataclass(kind: type[Kind], document: Any, where: str = "") -> Kind:
     """Return the dataclass of a JSON group; raise FormatError that names the place of the first fault."""
-    if not isinstance(document, dict):
-        raise FormatError(f"is {type(document).__name__}, not a group of keys", where=where)
-    known = {item.name: item for item in fields(kind)}  # type: ignore[arg-type]
-    unknown = sorted(document.keys() - known.keys())
-    if unknown:
-        raise FormatError(f"has the unknown key {unknown[0]!r}", where=where)
-    for name, item in known.items():
-        if name not in document and item.default is MISSING and item.default_factory is MISSING:
-            raise FormatError(f"lacks the key {name!r}", where=where)
-    hints = _hints(kind)  # type: ignore[arg-type]  # a class is hashable; TypeVars hide it
-    return kind(**{name: _read(hints[name], value, _join(where, name)) for name, value in document.items()})
+    try:
+        made: Kind = _reader(kind)(document)
+    except _FaultError as fault:
+        raise FormatError(fault.text, where=fault.place(where)) from None
+    return made
+
+
+_Reader = Callable[[Any], Any]
+
+
+class _FaultError(Exception):
+    """A fault, and the way to it, which is only written down where there is one: a plan has a million values."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self._way: list[str | int] = []
+
+    def below(self, step: str | int) -> "_FaultError":
+        """Note that it lies under this key, or at this place of a list."""
+        self._way.append(step)
+        return self
+
+    def place(self, where: str) -> str:
+        """Return where it lies, from the outside in."""
+        for step in reversed(self._way):
+            where = f"{where}[{step}]" if isinstance(step, int) else f"{where}.{step}" if where else step
+        return where
 
 
 @cache
-def _hints(kind: type[Any]) -> dict[str, Any]:
-    """Return the types of a dataclass's fields; kept, because a plan has a hundred thousand members of one kind."""
-    return get_type_hints(kind)
-
-
-def _join(where: str, name: str) -> str:
-    return f"{where}.{name}" if where else name
-
-
-def _read(hint: Any, value: Any, where: str) -> Any:
+def _reader(hint: Any) -> _Reader:
+    """Return what reads a value of this type; made once per type."""
     origin = get_origin(hint)
     if origin in {Union, types.UnionType}:
-        return _read_union(get_args(hint), value, where)
+        return _union_reader(get_args(hint))
     if origin is tuple:
-        _expect(list, value, where)
-        return tuple(_read(get_args(hint)[0], item, f"{where}[{index}]") for index, item in enumerate(value))
+        return _list_reader(_reader(get_args(hint)[0]))
     if origin is dict:
-        _expect(dict, value, where)
-        return {key: _read(get_args(hint)[1], item, _join(where, key)) for key, item in value.items()}
+        return _group_reader(_reader(get_args(hint)[1]))
     if isinstance(hint, type) and is_dataclass(hint):
-        return read_dataclass(hint, value, where)
-    if hint is not Any:
-        _expect(hint, value, where)
+        return _dataclass_reader(hint)
+    return _as_it_is if hint is Any else _plain_reader(hint)
+
+
+def _as_it_is(value: Any) -> Any:
     return value
 
 
-def _read_union(hints: tuple[Any, ...], value: Any, where: str) -> Any:
-    for hint in hints:
-        plain = dict if is_dataclass(hint) or get_origin(hint) is dict else list if get_origin(hint) is tuple else hint
-        if type(value) is plain:
-            return _read(hint, value, where)
-    raise FormatError(f"is of type {type(value).__name__}", where=where)
+def _plain_reader(kind: type[Any]) -> _Reader:
+    def read(value: Any) -> Any:
+        if type(value) is not kind:
+            raise _not_of(kind, value)
+        return value
+
+    return read
 
 
-def _expect(kind: type[Any], value: Any, where: str) -> None:
-    if type(value) is not kind:
-        raise FormatError(f"is of type {type(value).__name__}, not {kind.__name__}", where=where)
+def _list_reader(read_item: _Reader) -> _Reader:
+    def read(value: Any) -> Any:
+        if type(value) is not list:
+            raise _not_of(list, value)
+        items: list[Any] = []
+        try:
+            for item in value:
+                items.append(read_item(item))  # noqa: PERF401  how many are read says where the fault lies
+        except _FaultError as fault:
+            raise fault.below(len(items)) from None
+        return tuple(items)
+
+    return read
+
+
+def _group_reader(read_item: _Reader) -> _Reader:
+    def read(value: Any) -> Any:
+        if type(value) is not dict:
+            raise _not_of(dict, value)
+        return _read_each(dict.fromkeys(value, read_item), value)
+
+    return read
+
+
+def _dataclass_reader(kind: type[Any]) -> _Reader:
+    known = fields(kind)
+    hints = get_type_hints(kind)
+    readers: dict[str, _Reader] = {}
+    required = [item.name for item in known if item.default is MISSING and item.default_factory is MISSING]
+
+    def read(value: Any) -> Any:
+        if not isinstance(value, dict):
+            raise _FaultError(f"is {type(value).__name__}, not a group of keys")
+        if not readers:  # not before it is used: a dataclass may hold its own kind
+            readers.update({item.name: _reader(hints[item.name]) for item in known})
+        if not value.keys() <= readers.keys():
+            raise _FaultError(f"has the unknown key {min(value.keys() - readers.keys())!r}")
+        for name in required:
+            if name not in value:
+                raise _FaultError(f"lacks the key {name!r}")
+        return kind(**_read_each(readers, value))
+
+    return read
+
+
+def _read_each(readers: dict[str, _Reader], value: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    name = ""
+    try:
+        for name, item in value.items():  # noqa: B007  the fault lies under the last name
+            found[name] = readers[name](item)
+    except _FaultError as fault:
+        raise fault.below(name) from None
+    return found
+
+
+def _union_reader(hints: tuple[Any, ...]) -> _Reader:
+    readers = [(_plain_kind(hint), _reader(hint)) for hint in hints]
+
+    def read(value: Any) -> Any:
+        kind = type(value)
+        for plain, read_it in readers:
+            if kind is plain:
+                return read_it(value)
+        raise _FaultError(f"is of type {kind.__name__}")
+
+    return read
+
+
+def _plain_kind(hint: Any) -> type[Any]:
+    """Return the type of the JSON value that a type is read from."""
+    if is_dataclass(hint) or get_origin(hint) is dict:
+        return dict
+    plain: type[Any] = list if get_origin(hint) is tuple else hint
+    return plain
+
+
+def _not_of(kind: type[Any], value: Any) -> _FaultError:
+    return _FaultError(f"is of type {type(value).__name__}, not {kind.__name__}")

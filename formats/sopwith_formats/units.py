@@ -6,6 +6,7 @@
 
 import re
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from sopwith_formats.errors import FormatError
@@ -18,6 +19,8 @@ _BYTES = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40, "kB": 
 _RATES = {"kbit": 10**3, "Mbit": 10**6, "Gbit": 10**9, **{unit: 8 * size for unit, size in _BYTES.items()}}
 """Bits."""
 _PERCENT_MAX = 100
+_TIMES_KEPT_MAX = 4096
+"""The same few hundred times are said of thousands of computers, tick after tick."""
 
 
 def parse_duration(text: str) -> timedelta:
@@ -86,6 +89,7 @@ def parse_percent(text: str) -> "Decimal":
     return Decimal(match[1])
 
 
+@lru_cache(maxsize=_TIMES_KEPT_MAX)
 def format_time(time: datetime) -> str:
     """Return RFC 3339 in UTC with as many digits as it has, for example 2026-11-22T02:14:35.120Z."""
     text = time.astimezone(UTC).isoformat(timespec="milliseconds" if time.microsecond else "seconds")

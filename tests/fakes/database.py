@@ -24,6 +24,32 @@ from tests.fakes.practice import FakePractice
 from tests.fakes.update_log import FakeUpdateLog
 
 T = TypeVar("T")
+LOG_SHELVES = ("update_log", "update_log_nodes", "checkpoints")
+REPOSITORIES: dict[str, tuple[type[Any], tuple[str, ...]]] = {
+    "computers": (fakes.FakeComputers, ("computers", "computer_changes")),
+    "people": (fakes.FakePeople, ("people",)),
+    "tokens": (fakes.FakeTokens, ("tokens",)),
+    "releases": (fakes.FakeReleases, ("releases", "release_rollbacks")),
+    "sops": (fakes.FakeSops, ("sop_revisions",)),
+    "sop_comments": (life.FakeSopComments, ("sop_comments",)),
+    "sop_announcements": (life.FakeSopAnnouncements, ("sop_announcements",)),
+    "signing_links": (life.FakeSigningLinks, ("signing_links",)),
+    "sop_receipts": (life.FakeSopReceipts, ("sop_receipts",)),
+    "rollouts": (fakes.FakeRollouts, ("rollouts",)),
+    "assignments": (fakes.FakeAssignments, ("assignments", "rollouts", "assignment_changes")),
+    "measurements": (fakes.FakeMeasurements, ("measurements",)),
+    "baselines": (fakes.FakeBaselines, ("baselines",)),
+    "repetitions": (fakes.FakeRepetitions, ("repetitions",)),
+    "freezes": (fakes.FakeFreezes, ("freezes",)),
+    "deviations": (fakes.FakeDeviations, ("deviations",)),
+    "incidents": (fakes.FakeIncidents, ("incidents",)),
+    "notifications": (fakes.FakeNotifications, ("notifications",)),
+    "agent_messages": (fakes.FakeAgentMessages, ("agent_messages",)),
+    "receipts": (fakes.FakeReceipts, ("receipts",)),
+    "recoveries": (fakes.FakeRecoveries, ("log_recoveries",)),
+    "requests": (fakes.FakeRequests, ("requests",)),
+}
+"""Attribute of a unit of work to the repository and the tables that it works on."""
 
 
 @dataclass
@@ -47,9 +73,10 @@ class State:
         """Return the keys of the rows whose attribute has this value."""
         table = self.tables.get(name, {})
         index = self.indexes.setdefault((name, attribute), Index())
-        for key, row in islice(table.items(), index.seen, None):
-            index.keys.setdefault(getattr(row, attribute), []).append(key)
-        index.seen = max(index.seen, len(table))
+        if len(table) > index.seen:
+            for key, row in islice(table.items(), index.seen, None):
+                index.keys.setdefault(getattr(row, attribute), []).append(key)
+            index.seen = len(table)
         return index.keys.get(value, [])
 
     def after(self, changed: dict[str, dict[Any, Any]]) -> "State":
@@ -116,41 +143,56 @@ class Shelf(Generic[T]):
 class FakeUnitOfWork:
     """One transaction over the fake's state."""
 
+    computers: fakes.FakeComputers
+    certificates: fakes.FakeCertificates
+    people: fakes.FakePeople
+    tokens: fakes.FakeTokens
+    releases: fakes.FakeReleases
+    sops: fakes.FakeSops
+    sop_comments: life.FakeSopComments
+    sop_announcements: life.FakeSopAnnouncements
+    signing_links: life.FakeSigningLinks
+    sop_receipts: life.FakeSopReceipts
+    rollouts: fakes.FakeRollouts
+    assignments: fakes.FakeAssignments
+    measurements: fakes.FakeMeasurements
+    baselines: fakes.FakeBaselines
+    repetitions: fakes.FakeRepetitions
+    freezes: fakes.FakeFreezes
+    deviations: fakes.FakeDeviations
+    practice: FakePractice
+    incidents: fakes.FakeIncidents
+    notifications: fakes.FakeNotifications
+    agent_messages: fakes.FakeAgentMessages
+    receipts: fakes.FakeReceipts
+    recoveries: fakes.FakeRecoveries
+    requests: fakes.FakeRequests
+    update_log: FakeUpdateLog
+
     def __init__(self, state: State, clock: Clock, signer: LogSigner | None, *, writable: bool) -> None:
         self.state = state
+        self._clock = clock
+        self._signer = signer
         self._writable = writable
         self._open = True
         self._shelves: dict[str, Shelf[Any]] = {}
         self.committed: State | None = None
-        self.computers = fakes.FakeComputers(self.shelf("computers"), self.shelf("computer_changes"))
-        self.certificates = fakes.FakeCertificates(self.shelf("certificates"), clock)
-        self.people = fakes.FakePeople(self.shelf("people"))
-        self.tokens = fakes.FakeTokens(self.shelf("tokens"))
-        self.releases = fakes.FakeReleases(self.shelf("releases"), self.shelf("release_rollbacks"))
-        self.sops = fakes.FakeSops(self.shelf("sop_revisions"))
-        self.sop_comments = life.FakeSopComments(self.shelf("sop_comments"))
-        self.sop_announcements = life.FakeSopAnnouncements(self.shelf("sop_announcements"))
-        self.signing_links = life.FakeSigningLinks(self.shelf("signing_links"))
-        self.sop_receipts = life.FakeSopReceipts(self.shelf("sop_receipts"))
-        self.rollouts = fakes.FakeRollouts(self.shelf("rollouts"))
-        self.assignments = fakes.FakeAssignments(
-            self.shelf("assignments"), self.shelf("rollouts"), self.shelf("assignment_changes")
-        )
-        self.measurements = fakes.FakeMeasurements(self.shelf("measurements"))
-        self.baselines = fakes.FakeBaselines(self.shelf("baselines"))
-        self.repetitions = fakes.FakeRepetitions(self.shelf("repetitions"))
-        self.freezes = fakes.FakeFreezes(self.shelf("freezes"))
-        self.deviations = fakes.FakeDeviations(self.shelf("deviations"))
-        self.practice = FakePractice(self.shelf)
-        self.incidents = fakes.FakeIncidents(self.shelf("incidents"))
-        self.notifications = fakes.FakeNotifications(self.shelf("notifications"))
-        self.agent_messages = fakes.FakeAgentMessages(self.shelf("agent_messages"))
-        self.receipts = fakes.FakeReceipts(self.shelf("receipts"))
-        self.recoveries = fakes.FakeRecoveries(self.shelf("log_recoveries"))
-        self.requests = fakes.FakeRequests(self.shelf("requests"))
-        self.update_log = FakeUpdateLog(
-            self.shelf("update_log"), self.shelf("update_log_nodes"), self.shelf("checkpoints"), clock, signer
-        )
+
+    def __getattr__(self, name: str) -> Any:
+        """Make a repository when it is asked for the first time: most units of work touch two or three."""
+        if name == "update_log":
+            made: Any = FakeUpdateLog(*map(self.shelf, LOG_SHELVES), self._clock, self._signer)
+        elif name == "certificates":
+            made = fakes.FakeCertificates(self.shelf(name), self._clock)
+        elif name == "practice":
+            made = FakePractice(self.shelf)
+        elif name in REPOSITORIES:
+            kind, shelves = REPOSITORIES[name]
+            made = kind(*map(self.shelf, shelves))
+        else:
+            raise AttributeError(name)
+        setattr(self, name, made)
+        return made
 
     def shelf(self, name: str) -> Shelf[Any]:
         """Return the one shelf of this name."""
@@ -195,7 +237,8 @@ class FakeUnitOfWork:
     async def commit(self) -> None:
         """Keep what was changed."""
         self.check_writable()
-        self.update_log.sign()
+        if "update_log" in self.__dict__:
+            self.update_log.sign()
         _check_references(self, self.shelf("assignments").changed.values())
         self.committed = self.state.after({name: one.changed for name, one in self._shelves.items() if one.changed})
         self._open = False

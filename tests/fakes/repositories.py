@@ -35,24 +35,24 @@ def _later(first: datetime | None, second: datetime | None) -> datetime | None:
 
 
 class ChangeNumbers:
-    """The number of each thing's last change, kept as the database keeps them."""
+    """What each change of a table touched, by the changes' numbers, as the database keeps them."""
 
     def __init__(self, shelf: Any) -> None:
         self._shelf = shelf
 
     def last(self) -> int | None:
         """Return the highest; None once this unit has written."""
-        return None if self._shelf.wrote() else self._shelf.get("") or 0
+        return None if self._shelf.wrote() else self._shelf.count()
 
     def since(self, change: int) -> list[str]:
         """Return the keys that changed after a number."""
-        return [key for key, number in self._shelf.items() if key and number > change]
+        numbers = range(change + 1, self._shelf.count() + 1)
+        return list(dict.fromkeys(key for number in numbers for key in self._shelf.get(number)))
 
     def put(self, keys: list[str]) -> None:
         """Number a change of these."""
-        number = (self._shelf.get("") or 0) + 1
-        for key in ("", *keys) if keys else ():
-            self._shelf.put(key, number)
+        if keys:
+            self._shelf.put(self._shelf.count() + 1, keys)
 
 
 class FakeComputers:
@@ -280,7 +280,7 @@ class FakeAssignments:
     async def at_work(self, states: Sequence[str], *, other_than: str) -> Sequence[tuple[Assignment, str]]:
         names = {one.id: one.name for one in self._rollouts.all() if one.state in states and one.id != other_than}
         waiting = (AssignmentState.PENDING, AssignmentState.ENDED)
-        theirs = [one for one in self._shelf.all() if names and one.rollout_id in names]
+        theirs = [one for rollout_id in names for one in self._shelf.where("rollout_id", rollout_id)]
         return [(one, names[one.rollout_id]) for one in theirs if one.state not in waiting]
 
     async def stalled(self, rollout_id: str) -> Sequence[str]:

@@ -27,6 +27,7 @@ from sopwith_formats.vocabulary import BEFORE_INSTALLING, AssignmentState
 from sopwith_formats.warrant import Warrant, read_warrant
 from tests.simulation import messages
 from tests.simulation.agent_steps import Steps
+from tests.simulation.faults import Faults
 from tests.simulation.network import Link
 
 
@@ -38,6 +39,26 @@ class Job:
     due: float | None
     pauses: int = 0
     from_disk: bool = False
+
+
+class Redialling:
+    """The tries of one agent that nobody answers; they are played when somebody would, for until then they do nothing.
+
+    Each follows the one before it after a pause of chance, below a bound that doubles up to the agent's own cap.
+    """
+
+    def __init__(self, faults: Faults, now: float) -> None:
+        self._faults = faults
+        self._tries = 0
+        self._at = now
+
+    def next_after(self, now: float) -> float:
+        """Return when the first try after this moment is due."""
+        while self._at <= now:
+            self._tries += 1
+            pause = min(limits.redial_cap_seconds, limits.redial_first_seconds * 2.0**self._tries)
+            self._at += self._faults.between(0.1, pause)
+        return self._at
 
 
 class Agent:
@@ -55,15 +76,18 @@ class Agent:
         self._steps = Steps(self)
         self._wake = asyncio.Event()
         self._awake = False
-        self._link_ended = asyncio.Event()
-        self._tasks = [machine.loop.create_task(work()) for work in (self._work, self._session)]
-        for task in self._tasks:
-            task.add_done_callback(machine.agent_ended)
+        self._redialling: Redialling | None = None
+        self._next_dial: asyncio.TimerHandle | None = None
+        self._task = machine.loop.create_task(self._work())
+        self._task.add_done_callback(machine.agent_ended)
+        self._dial_after(0.0)
 
     def kill(self) -> None:
         """End at once; the kernel ends the stream."""
-        for task in self._tasks:
-            task.cancel()
+        self._task.cancel()
+        if self._next_dial is not None:
+            self._next_dial.cancel()
+        self.machine.answers(None)
         if self.link is not None:
             self.link.cut(computer_knows=True)
             self.link = None
@@ -157,11 +181,10 @@ class Agent:
                 job.due = now
         self._wake.clear()
         if not self._inbox:
-            try:
-                async with asyncio.timeout(min(waits, default=None)):
-                    await self._wake.wait()
-            except TimeoutError:
-                return
+            alarm = self.machine.loop.call_later(min(waits), self._wake.set) if waits else None
+            await self._wake.wait()
+            if alarm is not None:
+                alarm.cancel()
 
     def _keep(self, job: Job, result: tuple[Record, float | None]) -> None:
         record, pause = result
@@ -181,29 +204,34 @@ class Agent:
 
     # The session.
 
-    async def _session(self) -> None:
-        tries = 0
-        while True:
-            link = self.machine.dial(self.nonce)
-            if link is None:
-                tries += 1
-                pause = min(limits.redial_cap_seconds, limits.redial_first_seconds * 2.0**tries)
-                await asyncio.sleep(self.machine.faults.between(0.1, pause))
-                continue
-            tries = 0
-            self._link_ended.clear()
-            self.link, self._welcomed, self.welcomed_time = link, False, None
-            link.to_computer = self._hear
-            link.lost_by_computer = self._lose(link)
-            link.up(messages.Hello(self._arrival()))
-            await self._link_ended.wait()
-            await asyncio.sleep(self.machine.faults.between(0.1, 2.0))
+    def _dial_after(self, seconds: float) -> None:
+        self._next_dial = self.machine.loop.call_later(seconds, self._dial)
+
+    def _dial(self) -> None:
+        """Open a stream; where nobody answers, wait until somebody does."""
+        link = self.machine.dial(self.nonce)
+        if link is None:
+            if self._redialling is None:
+                self._redialling = Redialling(self.machine.faults, self.machine.loop.time())
+            self.machine.answers(self._redial)
+            return
+        self._redialling = None
+        self.link, self._welcomed, self.welcomed_time = link, False, None
+        link.to_computer = self._hear
+        link.lost_by_computer = self._lose(link)
+        link.up(messages.Hello(self._arrival()))
+
+    def _redial(self) -> None:
+        """Dial when the next try after this moment is due."""
+        now = self.machine.loop.time()
+        if self._redialling is not None:
+            self._dial_after(self._redialling.next_after(now) - now)
 
     def _lose(self, link: Link) -> Any:
         def lost() -> None:
             if self.link is link:
                 self.link = None
-                self._link_ended.set()
+                self._dial_after(self.machine.faults.between(0.1, 2.0))
 
         return lost
 

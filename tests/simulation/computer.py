@@ -71,6 +71,7 @@ class SimulatedComputer:
         self._obstacle = nature.choice(_OBSTACLES)
         self._awake = asyncio.Event()
         self._awake.set()
+        self._when_answered: Callable[[], None] | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
     @property
@@ -101,7 +102,7 @@ class SimulatedComputer:
         for task in self._tasks:
             task.cancel()
         self._not_ready_until = 0.0
-        self._awake.set()
+        self._wake_up()
         if self.agent is None:
             self._come_back()
         elif any(job.record.state == "AWAITING_REBOOT" for job in self.agent.jobs.values()):
@@ -126,6 +127,20 @@ class SimulatedComputer:
     def dial(self, nonce: str) -> Link | None:
         """Return a new stream, None where nobody answers."""
         return self._dial(self, nonce) if self._awake.is_set() else None
+
+    def answers(self, then: Callable[[], None] | None) -> None:
+        """Say what to do once it is awake and somebody listens, after a dial in vain; None: nothing."""
+        self._when_answered = then
+
+    def may_dial(self) -> None:
+        """Let its agent dial again, if it waits for that: a controller listens."""
+        if self._when_answered is not None and self._awake.is_set():
+            then, self._when_answered = self._when_answered, None
+            then()
+
+    def _wake_up(self) -> None:
+        self._awake.set()
+        self.may_dial()
 
     def connected_since(self, since: datetime) -> bool:
         """Tell whether the present stream has stood since then, so that every word since has come."""
@@ -214,7 +229,7 @@ class SimulatedComputer:
         if link is not None:
             link.up(GoingToSleep())
             self.loop.call_later(1.0, link.cut)
-        self.loop.call_later(self.faults.between(60.0, 5400.0), self._awake.set)
+        self.loop.call_later(self.faults.between(60.0, 5400.0), self._wake_up)
 
     def _jump(self) -> None:
         self._wall_shift = timedelta(seconds=round(self.faults.between(-1.0, 1.0) * 86400.0))

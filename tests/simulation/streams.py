@@ -26,6 +26,8 @@ class _Seen:
         """What waits for the Welcome to go first; None once it went."""
         self.asleep = False
         self.last_seen_time: datetime | None = None
+        self.presence: Presence | None = None
+        """The answer to who asks while it has no stream: the same object until something changes."""
 
 
 class Streams:
@@ -36,6 +38,7 @@ class Streams:
         self._loop = loop
         self._started = clock.now()
         self._seen: dict[str, _Seen] = {}
+        self._connected: frozenset[str] | None = None
         self._requests = itertools.count(1)
         self._answers: dict[str, asyncio.Future[None]] = {}
 
@@ -49,7 +52,7 @@ class Streams:
             return False
         if before is not None:
             before.cut(controller_knows=True)
-        seen.link, seen.asleep, seen.early = link, False, []
+        seen.link, seen.asleep, seen.early, self._connected = link, False, [], None
         self.touch(link)
         return True
 
@@ -67,11 +70,12 @@ class Streams:
         seen = self._seen.get(link.computer_id)
         if seen is not None and seen.link is link:
             self.touch(link)
-            seen.link = None
+            seen.link = self._connected = None
 
     def touch(self, link: Link) -> None:
         """Note a sign of life: as late as the stream's own end."""
         seen = self._seen[link.computer_id]
+        seen.presence = None
         if link.cut_time is None:
             seen.last_seen_time = self._clock.now()
             return
@@ -81,7 +85,8 @@ class Streams:
 
     def went_to_sleep(self, link: Link) -> None:
         """Note that a computer announced its silence."""
-        self._seen[link.computer_id].asleep = True
+        seen = self._seen[link.computer_id]
+        seen.asleep, seen.presence = True, None
 
     def seen_times(self) -> dict[str, datetime]:
         """Return last contacts."""
@@ -111,13 +116,17 @@ class Streams:
             return None
         if seen.link is not None:
             self.touch(seen.link)
-        return Presence(seen.link is not None, seen.asleep, seen.last_seen_time)
+        if seen.presence is None:
+            seen.presence = Presence(seen.link is not None, seen.asleep, seen.last_seen_time)
+        return seen.presence
 
     def started_time(self) -> datetime:
         return self._started
 
     def connected_ids(self) -> frozenset[str]:
-        return frozenset(key for key, seen in self._seen.items() if seen.link is not None)
+        if self._connected is None:
+            self._connected = frozenset(key for key, seen in self._seen.items() if seen.link is not None)
+        return self._connected
 
     async def send_warrant(self, computer_id: str, warrant: Warrant) -> None:
         self._send(computer_id, messages.WarrantSent(warrant.payload()))

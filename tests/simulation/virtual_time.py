@@ -1,12 +1,15 @@
 """Time that passes only when nobody has anything to do: an event loop, a clock and timers on it.
 
-The loop is asyncio's own; its selector does not wait, it moves the time on. So that services with tasks, locks, timers
-and timeouts run as they are, and a day of a fleet takes seconds. No real input or output may happen on it.
+The loop runs asyncio's own tasks, locks, timers and timeouts as they are; it does not wait for input, it moves the time
+on. So a day of a fleet takes seconds. No real input or output may happen on it. Timers of one instant fire in the order
+in which they were set, and what a callback raises ends the run: it is a mistake of the simulation itself.
 """
 
 import asyncio
-import selectors
+import heapq
+import itertools
 from collections.abc import Awaitable, Callable, Coroutine
+from contextvars import Context
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,30 +17,46 @@ START = datetime(2026, 11, 23, 6, 0, tzinfo=UTC)
 CLOCK_RESOLUTION_SECONDS = 1e-6
 
 
-class _PatientSelector(selectors.SelectSelector):
-    """Lets time pass instead of waiting for input."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.passed = 0.0
-
-    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        if timeout is None:
-            raise RuntimeError("everybody waits for somebody else: the simulation stands still")
-        self.passed += max(0.0, timeout)
-        return []
-
-
 class VirtualLoop(asyncio.SelectorEventLoop):
     """An event loop whose time is the simulation's."""
 
     def __init__(self) -> None:
-        self._patient = _PatientSelector()
-        super().__init__(self._patient)
-        self._clock_resolution = CLOCK_RESOLUTION_SECONDS
+        super().__init__()
+        self._passed = 0.0
+        self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []
+        self._numbers = itertools.count()
 
     def time(self) -> float:
-        return self._patient.passed
+        return self._passed
+
+    def call_at(
+        self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        timer = asyncio.TimerHandle(when, callback, args, self, context)
+        heapq.heappush(self._timers, (when, next(self._numbers), timer))
+        return timer
+
+    def _run_once(self) -> None:
+        """Do what is ready; where nothing is, let the time pass until something is due."""
+        ready, timers = self._ready, self._timers
+        if not ready:
+            while timers and timers[0][2]._cancelled:
+                heapq.heappop(timers)
+            if not timers:
+                raise RuntimeError("everybody waits for somebody else: the simulation stands still")
+            self._passed = max(self._passed, timers[0][0])
+        due = self._passed + CLOCK_RESOLUTION_SECONDS
+        while timers and timers[0][0] < due:
+            timer = heapq.heappop(timers)[2]
+            if not timer._cancelled:
+                ready.append(timer)
+        for _ in range(len(ready)):
+            handle = ready.popleft()
+            if not handle._cancelled:
+                handle._context.run(handle._callback, *handle._args)
+
+    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
+        """Leave a cancelled timer where it is: it is passed over when its time comes."""
 
 
 class VirtualClock:

@@ -300,6 +300,8 @@ class World:
         self.trace.note(f"controller {self.controllers} starts")
         controller = SimulatedController(self._premises)
         self.controller = controller
+        for computer in self.computers:
+            computer.may_dial()
         try:
             await controller.start()
         except (ControllerDied, DiskRefusedError):

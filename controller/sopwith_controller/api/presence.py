@@ -82,12 +82,14 @@ class Stream:
 class _Seen:
     """What is known of one computer since this process started."""
 
-    __slots__ = ("asleep", "last_seen_time", "replaced", "stream", "without_source")
+    __slots__ = ("asleep", "last_seen_time", "presence", "replaced", "stream", "without_source")
 
     def __init__(self) -> None:
         self.stream: Stream | None = None
         self.asleep = False
         self.last_seen_time: datetime | None = None
+        self.presence: Presence | None = None
+        """The answer to who asks, for as long as it holds: whoever sees the same object knows that nothing changed."""
         self.without_source = False
         self.replaced: deque[str] = deque(maxlen=REPLACED_MAX)
         """Nonces of processes that a newer one took the place of."""
@@ -103,6 +105,8 @@ class PresenceRegister:
         self._started = clock.now()
         self._seen: dict[str, _Seen] = {}
         self._streams = 0
+        self._connected: frozenset[str] | None = None
+        """The answer to who asks, until a stream comes or goes."""
         self._unflushed: dict[str, datetime] = {}
         self._answers: dict[str, asyncio.Future[None]] = {}
         access.on_cut(self._cut)
@@ -122,7 +126,7 @@ class PresenceRegister:
                 seen.replaced.append(before.process_nonce)
             before.end("the computer dialled again")
         else:
-            self._streams += 1
+            self._streams, self._connected = self._streams + 1, None
         seen.without_source = without_source
         seen.stream = Stream(computer_id, process_nonce, self._clock.now())
         self.touch(computer_id)
@@ -133,18 +137,19 @@ class PresenceRegister:
         stream.end("closed")
         seen = self._seen[stream.computer_id]
         if seen.stream is stream:
-            seen.stream = None
-            self._streams -= 1
+            seen.stream = seen.presence = None
+            self._streams, self._connected = self._streams - 1, None
 
     def touch(self, computer_id: str) -> None:
         """Note a sign of life."""
         seen, now = self._seen[computer_id], self._clock.now()
-        seen.last_seen_time, seen.asleep = now, False
+        seen.last_seen_time, seen.asleep, seen.presence = now, False, None
         self._unflushed[computer_id] = now
 
     def went_to_sleep(self, computer_id: str) -> None:
         """Note that it announced its silence."""
-        self._seen[computer_id].asleep = True
+        seen = self._seen[computer_id]
+        seen.asleep, seen.presence = True, None
 
     def acknowledge(self, computer_id: str, sequence: int) -> None:
         """Tell a computer what is durable; one that is gone learns it at its next Hello."""
@@ -205,7 +210,11 @@ class PresenceRegister:
     def presence(self, computer_id: str) -> Presence | None:
         """Return what is known since this controller started; None when nothing."""
         seen = self._seen.get(computer_id)
-        return None if seen is None else Presence(seen.stream is not None, seen.asleep, seen.last_seen_time)
+        if seen is None:
+            return None
+        if seen.presence is None:
+            seen.presence = Presence(seen.stream is not None, seen.asleep, seen.last_seen_time)
+        return seen.presence
 
     def started_time(self) -> datetime:
         """Return when this controller began to listen."""
@@ -213,7 +222,9 @@ class PresenceRegister:
 
     def connected_ids(self) -> frozenset[str]:
         """Return the computers with a live stream."""
-        return frozenset(key for key, seen in self._seen.items() if seen.stream is not None)
+        if self._connected is None:
+            self._connected = frozenset(key for key, seen in self._seen.items() if seen.stream is not None)
+        return self._connected
 
     async def send_warrant(self, computer_id: str, warrant: Warrant) -> None:
         """Sign and send."""

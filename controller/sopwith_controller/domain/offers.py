@@ -33,7 +33,6 @@ from sopwith_controller.domain.standing import (
     of_other_rollout,
     of_preparing,
     of_staging,
-    of_window,
 )
 from sopwith_controller.domain.survey import downloads
 from sopwith_controller.domain.tick import ComputerView, HoldLease, OfferAssignment, RenewLease
@@ -57,7 +56,7 @@ def renew_leases(state: TickState) -> None:
             continue
         wave = state.moved.get(assignment.id, assignment.wave)
         wait = state.rollout_wait or closed[wave] or _lease_wait(state, assignment, computer)
-        if wait and assignment.start_until_time is None:
+        if wait and state.explaining and assignment.start_until_time is None:
             wait = _ahead(state, assignment, computer, wait)
         if wait:
             state.waits[assignment.id] = wait
@@ -78,7 +77,7 @@ def _with_files_first(state: TickState) -> list[Assignment]:
 
 def _ahead(state: TickState, assignment: Assignment, computer: ComputerView, wait: Wait) -> Wait:
     """Return the wait of one without a lease; that it has files already is worth saying."""
-    window = of_window(state.window(computer)) if wait.waits_for in {"window", "start", "wave"} else None
+    window = state.window_wait(computer) if wait.waits_for in {"window", "start", "wave"} else None
     return of_staging(assignment, window) if window else wait
 
 
@@ -87,7 +86,7 @@ def _not_open(state: TickState, wave: int) -> Wait:
 
 
 def _lease_wait(state: TickState, assignment: Assignment, computer: ComputerView) -> Wait | None:
-    closed = of_window(state.window(computer))
+    closed = state.window_wait(computer)
     if closed:
         return closed
     if assignment.state is AssignmentState.PREPARING:
@@ -210,4 +209,4 @@ def _offer_wait(state: TickState, assignment: Assignment, computer: ComputerView
     if wait:
         look_again(state, assignment)
         return wait
-    return of_connection(computer) or of_window(state.window(computer)) or of_other_rollout(computer)
+    return of_connection(computer) or state.window_wait(computer) or of_other_rollout(computer)

@@ -3,13 +3,14 @@
 Decides nothing itself; `wave_progress` and `offers` do. It lives for one tick and is the only mutable thing in it.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from sopwith_controller.domain.openings import opening
 from sopwith_controller.domain.plan import Plan
 from sopwith_controller.domain.rollout_entities import Assignment, WaveProgress
-from sopwith_controller.domain.standing import Wait, of_rollout
+from sopwith_controller.domain.standing import Wait, of_rollout, of_window
 from sopwith_controller.domain.survey import Survey, survey
 from sopwith_controller.domain.tick import Action, ComputerView, RolloutView
 from sopwith_controller.domain.windows import WindowState
@@ -45,7 +46,9 @@ class TickState:
     """Ids of computers to ask for readiness, in order."""
     offered: set[str] = field(default_factory=set)
     """Ids of assignments that this tick offers."""
-    windows: dict[tuple[str, str, str], WindowState] = field(default_factory=dict)
+    windows: dict[tuple[str, str, str], tuple[WindowState, Wait | None]] = field(default_factory=dict)
+    groups: Mapping[str, str] = field(default_factory=dict)
+    """Maintenance groups by computer id, of members that are in one."""
     downloads_max: int | None = None
     """How many computers may download at once; None: no limit."""
 
@@ -59,14 +62,23 @@ class TickState:
         return self.view.computers[assignment.computer_id]
 
     def window(self, computer: ComputerView) -> WindowState:
-        """Return what window and start time say to a computer now; worked out once per group, zone and platform."""
-        key = (self.plan.groups_of_members.get(computer.id, computer.group), computer.time_zone, computer.platform)
+        """Return what window and start time say to a computer now."""
+        return self._opening(computer)[0]
+
+    def window_wait(self, computer: ComputerView) -> Wait | None:
+        """Return the closed window or the start time that a computer waits for; None: neither."""
+        return self._opening(computer)[1]
+
+    def _opening(self, computer: ComputerView) -> tuple[WindowState, Wait | None]:
+        """Return both; worked out once per group, zone and platform."""
+        key = (self.groups.get(computer.id, computer.group), computer.time_zone, computer.platform)
         if (found := self.windows.get(key)) is None:
             takes = self.view.estimates.of(computer.platform).takes
             deviation = self.view.deviations.get("window")
             until = deviation.expires_time if deviation else None
-            found = self.windows[key] = opening(self.plan, key[0], key[1], self.now, takes, deviated_until=until)
-            self.at(found.next_change)
+            window = opening(self.plan, key[0], key[1], self.now, takes, deviated_until=until)
+            found = self.windows[key] = (window, of_window(window))
+            self.at(window.next_change)
         return found
 
     def at(self, time: datetime | None) -> None:
@@ -86,6 +98,7 @@ def begin(view: RolloutView, now: datetime, *, explaining: bool) -> TickState:
     missing = view.plan.tail + 1 - len(view.rollout.waves)
     progress = [*view.rollout.waves, *([WaveProgress()] * missing)]
     state = TickState(view, now, rollout_wait, found, found.actions, found.times, progress, explaining)
+    state.groups = view.plan.groups_of_members
     state.current = next((index for index, wave in enumerate(progress) if wave.passed_time is None), view.plan.tail)
     if view.plan.bandwidth_max is not None:
         state.downloads_max = max(1, view.plan.bandwidth_max // view.estimates.overall.mean_bytes_per_second)

@@ -13,12 +13,12 @@ from sopwith_controller.domain.assignment import occupies
 from sopwith_controller.domain.durations import MEASUREMENTS_MAX, Estimates, estimates
 from sopwith_controller.domain.entities import ReleaseState
 from sopwith_controller.domain.joining import groups_of_joiners
-from sopwith_controller.domain.presence import offline_time
 from sopwith_controller.domain.rollout import ACTIVE_STATES
 from sopwith_controller.domain.rollout_entities import Rollout
 from sopwith_controller.domain.tick import ComputerView, RolloutView
 from sopwith_controller.services.covering import covering_among
 from sopwith_controller.services.mirrors import AssignmentMirror, ComputerMirror
+from sopwith_controller.services.overlays import AwayViews, SpokenOf, Word
 from sopwith_controller.services.ports import AgentGateway, UnitOfWork
 from sopwith_controller.services.rollout_records import RolloutRecords
 from sopwith_controller.services.warrants import is_approved
@@ -35,9 +35,10 @@ class Views:
     def __init__(self, gateway: AgentGateway, records: RolloutRecords, heartbeat: timedelta) -> None:
         self._gateway = gateway
         self._records = records
-        self._heartbeat = heartbeat
         self._assignments = AssignmentMirror()
         self._computers = ComputerMirror()
+        self._away = AwayViews(gateway, heartbeat)
+        self._spoken_of: dict[str, SpokenOf] = {}
         self.measure_asked: dict[str, datetime] = {}
         """Computer id to when it was last asked to measure, while no answer came since."""
         self._estimates: OrderedDict[str, tuple[int, Estimates]] = OrderedDict()
@@ -90,8 +91,10 @@ class Views:
     def forget(self, rollout_id: str) -> None:
         """Keep nothing of a rollout that does not run any more."""
         self._estimates.pop(rollout_id, None)
+        self._spoken_of.pop(rollout_id, None)
         if self._assignments.forget(rollout_id):
             self._computers.forget()
+            self._away.forget()
 
     async def _computer_views(
         self, unit: UnitOfWork, rollout: Rollout, computer_ids: Sequence[str], now: datetime
@@ -103,18 +106,16 @@ class Views:
         for one in [one for one in views.values() if one.asleep and one.id in connected]:
             views[one.id] = replace(one, asleep=False)
         away = [views[key] for key in computer_ids if key not in connected]
-        seen = await unit.computers.last_seen([one.id for one in away if self._gateway.presence(one.id) is None])
-        views.update({one.id: self._away(one, seen.get(one.id)) for one in away})
+        views.update(await self._away.of(unit, away))
         busy = await self._busy(unit, rollout, now)
         rolled_back = set(await unit.releases.rolled_back_on(*split_release(rollout.release)))
-        for key in busy.keys() | rolled_back | self.measure_asked.keys():
-            if key in views:
-                views[key] = replace(
-                    views[key],
-                    busy_with=busy.get(key, ""),
-                    rolled_back_before=key in rolled_back,
-                    measure_asked_time=self.measure_asked.get(key),
-                )
+        asked = self.measure_asked
+        words = {
+            key: Word(busy.get(key, ""), key in rolled_back, asked.get(key))
+            for key in dict.fromkeys((*busy, *rolled_back, *asked))
+            if key in views
+        }
+        self._spoken_of.setdefault(rollout.id, SpokenOf()).lay_over(views, words)
         return views
 
     async def _install_timeout(self, unit: UnitOfWork, rollout: Rollout) -> timedelta:
@@ -134,25 +135,6 @@ class Views:
         """Return computers that another running rollout occupies, with its name."""
         theirs = await unit.assignments.at_work(sorted(ACTIVE_STATES), other_than=rollout.id)
         return {assignment.computer_id: name for assignment, name in theirs if occupies(assignment, now)}
-
-    def _away(self, computer: ComputerView, last_seen_time: datetime | None) -> ComputerView:
-        """Return the view of one without a live stream."""
-        presence = self._gateway.presence(computer.id)
-        asleep = presence.asleep if presence else computer.asleep
-        seen = (presence.last_seen_time if presence else None) or last_seen_time or computer.last_seen_time
-        return replace(
-            computer,
-            connected=False,
-            asleep=asleep,
-            offline_time=offline_time(
-                connected=False,
-                asleep=asleep,
-                last_seen_time=seen,
-                controller_started_time=self._gateway.started_time(),
-                heartbeat=self._heartbeat,
-            ),
-            last_seen_time=seen,
-        )
 
 
 async def load_estimates(unit: UnitOfWork, release_name: str) -> Estimates:
