@@ -2,12 +2,16 @@
 
 import asyncio
 from dataclasses import replace
-from typing import Any
+from datetime import timedelta
+from typing import Any, cast
 
 from sopwith.v1 import fleet_service_pb2, rollout_service_pb2
 from sopwith_controller.domain.entities import ComputerState, ReleaseState
+from sopwith_controller.domain.errors import ConflictError
 from sopwith_controller.domain.rollout_entities import RolloutState
 from sopwith_controller.services.baseline_reasons import why_not_offered
+from sopwith_controller.services.catch_up import CatchUps
+from sopwith_controller.services.planning import Planner
 from sopwith_formats.rollout_spec import ErrorThresholdSpec
 from sopwith_formats.sop_policy import WaveRule
 from tests.controller.house import Desk, House, SimulatedAgent
@@ -289,3 +293,39 @@ async def _withdraw(house: House, name: str, version: str) -> None:
         assert release is not None
         await unit.releases.put(replace(release, state=ReleaseState.WITHDRAWN))
         await unit.commit()
+
+
+class _RefusingPlanner:
+    """Refuses every plan in words that change with the time, as a deadline that cannot be met does."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    async def draft(self, *_: Any, **__: Any) -> Any:
+        self.asked += 1
+        raise ConflictError(f"it would end too late, now for the {self.asked}. time")
+
+
+async def test_a_refused_catch_up_is_planned_again_after_a_minute_or_for_the_whole_fleet(house: House):
+    operator = await house.person("operator", "operator")
+    await _fleet(house, "pc1", "pc2")
+    await operator.until(await operator.started("1"), "COMPLETED")
+    planner = _RefusingPlanner()
+    catch_ups = CatchUps(replace(house.parts.rollout_tools, planner=cast("Planner", planner)))
+    asked, now = [], house.parts.clock.now()
+
+    async with house.parts.database.write() as unit:
+        (baseline,) = await unit.baselines.in_force()
+        computers = await unit.computers.all()
+        for seconds in (0, 1, 59, 60, 61):
+            await catch_ups.open(unit, baseline, computers, now + timedelta(seconds=seconds))
+            asked.append(planner.asked)
+        await catch_ups.open(unit, baseline, computers, now - timedelta(days=3))  # the clock was set back
+        catch_ups.try_all()
+        await catch_ups.open(unit, baseline, computers, now - timedelta(days=3))
+        kept = await unit.baselines.get(baseline.rollout_id)
+
+    assert asked == [1, 1, 1, 2, 2]
+    assert planner.asked == 4
+    assert kept is not None
+    assert kept.waiting == "it would end too late, now for the 4. time"

@@ -8,8 +8,7 @@ reading them, and rows are found by an index, so that a fleet of thousands stays
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterable, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Generic, TypeVar
@@ -181,7 +180,8 @@ class FakeUnitOfWork:
     def __getattr__(self, name: str) -> Any:
         """Make a repository when it is asked for the first time: most units of work touch two or three."""
         if name == "update_log":
-            made: Any = FakeUpdateLog(*map(self.shelf, LOG_SHELVES), self._clock, self._signer)
+            entries, nodes, checkpoints = map(self.shelf, LOG_SHELVES)
+            made: Any = FakeUpdateLog(entries, nodes, checkpoints, self._clock, self._signer)
         elif name == "certificates":
             made = fakes.FakeCertificates(self.shelf(name), self._clock)
         elif name == "practice":
@@ -259,36 +259,37 @@ class FakeDatabase:
         self._owner: asyncio.Task[Any] | None = None
         self._growth = asyncio.Event()
 
-    @asynccontextmanager
-    async def write(self) -> AsyncIterator[FakeUnitOfWork]:
+    def write(self) -> "_Writing":
         """Open a unit of work that may write."""
+        return _Writing(self)
+
+    def read(self) -> "_Reading":
+        """Open a unit of work that only reads."""
+        return _Reading(self)
+
+    async def begin(self) -> FakeUnitOfWork:
+        """Wait for the turn to write, and begin."""
         task = asyncio.current_task()
         if self._owner is not None and self._owner is task:
             raise RuntimeError("a unit of work that writes is open in this task already")
-        async with self._writer:
-            self._owner = task
-            unit = FakeUnitOfWork(self._state, self._clock, self._signer, writable=True)
-            try:
-                yield unit
-            finally:
-                unit.end()
-                self._owner = None
-                if unit.committed is not None:
-                    self._state = unit.committed
-                    grown, self._growth = self._growth, asyncio.Event()
-                    grown.set()
+        await self._writer.acquire()
+        self._owner = task
+        return FakeUnitOfWork(self._state, self._clock, self._signer, writable=True)
 
-    @asynccontextmanager
-    async def read(self) -> AsyncIterator[FakeUnitOfWork]:
-        """Open a unit of work that only reads."""
-        state = self._state
-        unit = FakeUnitOfWork(state, self._clock, None, writable=False)
-        state.readers += 1
-        try:
-            yield unit
-        finally:
-            state.readers -= 1
-            unit.end()
+    def finish(self, unit: FakeUnitOfWork) -> None:
+        """Show others what was committed, and let the next one write."""
+        unit.end()
+        self._owner = None
+        if unit.committed is not None:
+            self._state = unit.committed
+            grown, self._growth = self._growth, asyncio.Event()
+            grown.set()
+        self._writer.release()
+
+    def look(self) -> FakeUnitOfWork:
+        """Begin to read what is committed."""
+        self._state.readers += 1
+        return FakeUnitOfWork(self._state, self._clock, None, writable=False)
 
     async def wait_for_growth(self, timeout_seconds: float) -> None:
         """Return when something was committed, or after the timeout."""
@@ -297,6 +298,39 @@ class FakeDatabase:
 
     async def close(self) -> None:
         """Do nothing: memory needs no closing."""
+
+
+class _Writing:
+    """The bounds of one unit of work that may write."""
+
+    __slots__ = ("_database", "_unit")
+
+    def __init__(self, database: FakeDatabase) -> None:
+        self._database = database
+
+    async def __aenter__(self) -> FakeUnitOfWork:
+        self._unit = await self._database.begin()
+        return self._unit
+
+    async def __aexit__(self, *_: object) -> None:
+        self._database.finish(self._unit)
+
+
+class _Reading:
+    """The bounds of one unit of work that only reads."""
+
+    __slots__ = ("_database", "_unit")
+
+    def __init__(self, database: FakeDatabase) -> None:
+        self._database = database
+
+    async def __aenter__(self) -> FakeUnitOfWork:
+        self._unit = self._database.look()
+        return self._unit
+
+    async def __aexit__(self, *_: object) -> None:
+        self._unit.state.readers -= 1
+        self._unit.end()
 
 
 def _check_references(unit: FakeUnitOfWork, assignments: Iterable[Any]) -> None:

@@ -44,6 +44,8 @@ from tests.simulation.virtual_time import VirtualClock, VirtualLoop, VirtualTime
 
 HEARTBEAT = timedelta(seconds=30)
 FLUSH_EVERY = timedelta(minutes=5)
+LINKS_LOOKED_AT = 64
+"""Dead links are forgotten when there are more of them than of living ones, and than this."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,7 @@ class SimulatedController:
         self._premises = premises
         self._tasks: set[asyncio.Task[Any]] = set()
         self._links: list[Link] = []
+        self._links_alive = LINKS_LOOKED_AT
         clock, ids = premises.clock, premises.ids
         database = DatabaseOfOneLife(premises.database, lambda: self.alive, premises.commit_fault, premises.slowness)
         self.database = database
@@ -135,7 +138,10 @@ class SimulatedController:
 
     def accept(self, link: Link) -> None:
         """Take a new stream in; its first message is a Hello."""
-        self._links = [*(known for known in self._links if known.alive), link]
+        if len(self._links) > 2 * self._links_alive:
+            self._links = [known for known in self._links if known.alive]
+            self._links_alive = max(LINKS_LOOKED_AT, len(self._links))
+        self._links.append(link)
         link.to_controller = lambda message: self._hear(link, message)
         link.lost_by_controller = lambda: self._lost(link)
 

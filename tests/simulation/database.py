@@ -6,8 +6,9 @@ try.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from types import TracebackType
 from typing import Any, Literal
 
 from sopwith_controller.services.ports import Clock
@@ -55,21 +56,13 @@ class DatabaseOfOneLife:
         self._fault = fault
         self._slowness = slowness
 
-    @asynccontextmanager
-    async def write(self) -> AsyncIterator[FakeUnitOfWork]:
+    def write(self) -> "_SlowUnit":
         """Open a unit of work that may write; it takes a while, in which others wait for it or read."""
-        async with self._database.write() as unit:
-            self._spoil(unit)
-            slow = self._slowness()
-            if slow:
-                await asyncio.sleep(slow)
-            yield unit
+        return _SlowUnit(self._database.write(), self._spoil, self._slowness)
 
-    @asynccontextmanager
-    async def read(self) -> AsyncIterator[FakeUnitOfWork]:
+    def read(self) -> AbstractAsyncContextManager[FakeUnitOfWork]:
         """Open a unit of work that only reads."""
-        async with self._database.read() as unit:
-            yield unit
+        return self._database.read()
 
     def _spoil(self, unit: FakeUnitOfWork) -> None:
         """Let this unit's commit meet its fault."""
@@ -91,3 +84,34 @@ class DatabaseOfOneLife:
                 raise ControllerDied
 
         unit.commit = commit_or_not  # type: ignore[method-assign]
+
+
+class _SlowUnit:
+    """A unit of work that may write, in a life that may end and on a disk that is slow."""
+
+    __slots__ = ("_slowness", "_spoil", "_unit")
+
+    def __init__(
+        self,
+        unit: AbstractAsyncContextManager[FakeUnitOfWork],
+        spoil: Callable[[FakeUnitOfWork], None],
+        slowness: Callable[[], float],
+    ) -> None:
+        self._unit, self._spoil, self._slowness = unit, spoil, slowness
+
+    async def __aenter__(self) -> FakeUnitOfWork:
+        unit = await self._unit.__aenter__()
+        self._spoil(unit)
+        slow = self._slowness()
+        if slow:
+            try:
+                await asyncio.sleep(slow)
+            except BaseException as error:
+                await self._unit.__aexit__(type(error), error, error.__traceback__)
+                raise
+        return unit
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        return await self._unit.__aexit__(kind, error, trace)

@@ -8,17 +8,22 @@ in which they were set, and what a callback raises ends the run: it is a mistake
 import asyncio
 import heapq
 import itertools
+from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
 from contextvars import Context
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVarTuple
 
 START = datetime(2026, 11, 23, 6, 0, tzinfo=UTC)
 CLOCK_RESOLUTION_SECONDS = 1e-6
+_Arguments = TypeVarTuple("_Arguments")
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
     """An event loop whose time is the simulation's."""
+
+    _ready: deque[Any]
+    """What asyncio's own loop keeps there."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -30,7 +35,11 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         return self._passed
 
     def call_at(
-        self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
+        self,
+        when: float,
+        callback: Callable[[*_Arguments], object],
+        *args: *_Arguments,
+        context: Context | None = None,
     ) -> asyncio.TimerHandle:
         timer = asyncio.TimerHandle(when, callback, args, self, context)
         heapq.heappush(self._timers, (when, next(self._numbers), timer))

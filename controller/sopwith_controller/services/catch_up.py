@@ -5,13 +5,14 @@ who needs one is decided by `domain.baseline`. Rules: one is open per baseline; 
 rollout, from the file of the rollout that set the baseline, under the SOP revision that is effective now; a class that
 wants approval gets it for every catch-up anew, and the start follows the approval by the gates of any start: a plan
 that moved meanwhile, or approvals that ran out, are asked for again; a catch-up that the gates refuse is not opened,
-and the baseline says why. Who started the first rollout counts as operator; the log tells the machine's acts by an
+and the baseline says why; it is tried again after a minute at the earliest, or when the whole fleet is looked at. Who
+started the first rollout counts as operator; the log tells the machine's acts by an
 empty operator.
 """
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sopwith_controller.domain import approvals, gates
@@ -32,17 +33,29 @@ from sopwith_controller.services.rollouts import RolloutTools
 from sopwith_controller.services.start_checks import SentBackError, check_effect, send_back
 from sopwith_formats.rollout_spec import read_rollout_spec
 
+AGAIN_AFTER = timedelta(minutes=1)
+"""How long one that was refused is left alone, however many computers come: planning costs, and they rarely help."""
+
 
 class CatchUps:
     """Opens and starts catch-ups inside the caller's unit of work."""
 
     def __init__(self, tools: RolloutTools) -> None:
         self._tools = tools
+        self._refused: dict[str, datetime] = {}
+        """By rollout that set the baseline: when the gates last refused its catch-up."""
+
+    def try_all(self) -> None:
+        """Try again at the next look what was refused, however short ago."""
+        self._refused.clear()
 
     async def open(
         self, unit: UnitOfWork, baseline: Baseline, lacking: Sequence[Computer], now: datetime
     ) -> tuple[Rollout | None, bool]:
         """Open a catch-up for these computers; return it, None where a gate refuses, and whether anything changed."""
+        refused = self._refused.get(baseline.rollout_id)
+        if refused is not None and timedelta(0) <= now - refused < AGAIN_AFTER:
+            return None, False
         first = await self._tools.records.get(unit, baseline.rollout_id)
         spec = rules.catch_up_spec(read_rollout_spec(first.spec_json))
         try:
@@ -53,6 +66,7 @@ class CatchUps:
             )
             gates.check_refusals(drafted.refusals)
         except DomainError as error:
+            self._refused[baseline.rollout_id] = now
             if baseline.waiting == error.message:
                 return None, False
             await unit.baselines.put(replace(baseline, waiting=error.message))

@@ -62,6 +62,8 @@ class Newcomers:
     async def look(self, computer_ids: Sequence[str] | None) -> None:
         """Take in, and open catch-ups, for these computers; None: for all."""
         now = self._tools.clock.now()
+        if computer_ids is None:
+            self._catch_ups.try_all()
         if not await self._anything(now):
             return
         async with self._tools.database.write() as unit:
