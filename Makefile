@@ -112,7 +112,7 @@ build: .venv/.developed ## Build the wheel and the source distribution
 	$(BIN)/uv build -q
 
 system-tools: ## Install the system programs that some tests need (Debian, root)
-	apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends libharfbuzz-subset0 libpangoft2-1.0-0 chromium faketime gpg gpg-agent openssh-client python3-venv rpm strace e2fsprogs mount
+	apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends libharfbuzz-subset0 libpangoft2-1.0-0 chromium dbus faketime gpg gpg-agent openssh-client python3-venv rpm strace e2fsprogs mount
 
 clean: ## Remove what the other targets made
 	rm -rf .venv dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*

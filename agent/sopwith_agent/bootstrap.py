@@ -4,11 +4,13 @@ Nothing here decides anything that a person would see; whoever wants to know wha
 """
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import structlog
 
 from sopwith_agent.adapters import state_folder
 from sopwith_agent.adapters.clock import SystemClock
@@ -21,6 +23,9 @@ from sopwith_agent.adapters.inventory import ComputerInventory
 from sopwith_agent.adapters.journal import FileJournal
 from sopwith_agent.adapters.outbox import FileOutbox
 from sopwith_agent.adapters.own_commands import OwnCommands
+from sopwith_agent.adapters.people.announcer import SystemAnnouncer
+from sopwith_agent.adapters.people.door import Counter, Door, run_folder
+from sopwith_agent.adapters.people.sessions import login_sessions
 from sopwith_agent.adapters.power import SYSTEMCTL, SystemPower
 from sopwith_agent.adapters.proxies import ProxyChoice
 from sopwith_agent.adapters.register import FileRegister
@@ -29,18 +34,22 @@ from sopwith_agent.adapters.sensors.facts import platform_here
 from sopwith_agent.adapters.source_handle import SourceHandle
 from sopwith_agent.adapters.source_ways import Ways
 from sopwith_agent.config import Settings
+from sopwith_agent.domain.errors import NotDeferrableError
 from sopwith_agent.domain.readiness import Need, Readiness
 from sopwith_agent.session import Session, SessionPorts
 from sopwith_agent.steps.command_port import Moment
-from sopwith_agent.steps.notice_port import NobodyAsks
 from sopwith_agent.steps.orders import Orders
+from sopwith_agent.steps.people import PeopleDesk
 from sopwith_agent.steps.readiness_meter import Meter
 from sopwith_agent.steps.sensor_port import Question
 from sopwith_agent.steps.workbench import Workbench
 from sopwith_agent.steps.worker import Worker
 from sopwith_formats.durable import make_private_folder
 from sopwith_formats.manifest import Command
+from sopwith_formats.units import format_time
 from sopwith_formats.version import VERSION
+
+_log = structlog.get_logger()
 
 
 @dataclass
@@ -61,6 +70,7 @@ class _Base:
         return Question(
             self.root,
             self.state,
+            labels=self.memory.labels,
             controller_connected=connected,
             controller_ahead_seconds=self.clock.controller_ahead_seconds(),
             source_designated=bool(self.source.root_sha256()),
@@ -99,7 +109,7 @@ def status(state: Path) -> dict[str, Any]:
     memory = FileMemory(state, identity)
     written = state_folder.read_status(state)
     running = state_folder.running(state)
-    nothing = {"connected": False, "installed": {}, "assignment": None, "waiting_assignments": 0}
+    nothing = {"connected": False, "installed": {}, "assignment": None, "waiting_assignments": 0, "people": []}
     connection = {"state": "NOT_RUNNING", "address": identity.trust().fleet_address, "since_time": "", "error": ""}
     document = {"connection": connection, **nothing, **written, **_known(identity, memory, identity.computer_id())}
     if not running:
@@ -135,6 +145,16 @@ def _session(base: _Base, settings: Settings) -> Session:
     register = FileRegister(state / "kept" / "register")
     stopping = threading.Event()
     sessions: list[Session] = []
+    announcer = SystemAnnouncer(base.root)
+    desk = PeopleDesk(
+        announcer,
+        journal.kept_notices(),
+        journal.keep_notices,
+        now=clock.fleet_now,
+        tell_controller=lambda body: outbox.put("deferral", body),
+    )
+    announcer.put_off = lambda key: _pressed(lambda: desk.put_off(None, key))
+    announcer.agree = lambda key: _pressed(lambda: desk.agree(key))
     meter = Meter(
         base.sensors,
         clock,
@@ -151,7 +171,6 @@ def _session(base: _Base, settings: Settings) -> Session:
         readiness=meter,
         register=register,
         power=SystemPower(base.root, _reboot_command(settings)),
-        people=NobodyAsks(),
         commands=OwnCommands(_own_commands(settings)),
         orders=orders,
         warrant_keys=identity,
@@ -164,18 +183,41 @@ def _session(base: _Base, settings: Settings) -> Session:
         staging=state / "staging",
         kept=state / "kept",
         stopping=stopping.is_set,
+        people=desk,
+    )
+    worker = Worker(bench, stopping)
+
+    def answered() -> None:
+        worker.wake()
+        sessions[0].show_status()
+
+    desk.answered = answered
+    door = Door(
+        run_folder(state),
+        Counter(
+            put_off=desk.put_off,
+            agree=desk.agree,
+            feedback=lambda text: outbox.put("feedback", _feedback(text, worker, clock)),
+            status=lambda: status(state),
+            logged_in=lambda: {one.uid for one in login_sessions(base.root) or () if one.uid is not None},
+        ),
+        clock.monotonic,
     )
     inventory = ComputerInventory(base.sensors, register, bench.installed_version)
     board = state_folder.FileBoard(
         state,
         clock.now,
-        lambda: {**_known(identity, base.memory, computer_id), "installed": inventory.installed},
+        lambda: {
+            **_known(identity, base.memory, computer_id),
+            "installed": inventory.installed,
+            "people": desk.standing(),
+        },
     )
     sessions.append(
         Session(
             SessionPorts(
                 link=GrpcLink(identity, clock.now),
-                worker=Worker(bench, stopping),
+                worker=worker,
                 outbox=outbox,
                 journal=journal,
                 orders=orders,
@@ -188,6 +230,7 @@ def _session(base: _Base, settings: Settings) -> Session:
                 board=board,
                 version=VERSION,
                 receipt_key_pem=identity.receipt_key_pem(),
+                beside=(door.run,),
             )
         )
     )
@@ -202,6 +245,20 @@ def _own_commands(settings: Settings) -> dict[Moment, tuple[Command, ...]]:
     written = {Moment.DRAIN: settings.drain, Moment.UNDRAIN: settings.undrain, Moment.SNAPSHOT: settings.snapshot}
     seconds = settings.command_timeout_seconds
     return {moment: tuple(Command(words, seconds) for words in commands) for moment, commands in written.items()}
+
+
+def _pressed(answer: Callable[[], object]) -> None:
+    """Carry out what a button asks for; one that comes too late, or may not, changes nothing."""
+    try:
+        answer()
+    except (NotDeferrableError, OSError) as error:
+        _log.info("button_without_effect", reason=str(error))
+
+
+def _feedback(text: str, worker: Worker, clock: SystemClock) -> dict[str, Any]:
+    at_hand = worker.unfinished()
+    assignment_id = at_hand[0].warrant.assignment_id if at_hand else ""
+    return {"text": text, "given_time": format_time(clock.now()), "assignment_id": assignment_id}
 
 
 def _known(identity: IdentityStore, memory: FileMemory, computer_id: str) -> dict[str, Any]:

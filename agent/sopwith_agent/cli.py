@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from sopwith_agent import people_commands
 from sopwith_agent.config import FILE, TEMPLATE, default_state, read_settings
 from sopwith_agent.domain.errors import AgentError, SettingsError
 from sopwith_formats.errors import FormatError
@@ -26,6 +27,8 @@ examples:
   sopwith-agent run --state /var/lib/sopwith-agent
   sopwith-agent status -o json
   sopwith-agent check
+  sopwith-agent defer --for 4h
+  sopwith-agent feedback "the update closed my editor"
 """
 
 
@@ -100,9 +103,7 @@ async def _until_stopped(session: Any) -> None:
 
 
 def _status(options: argparse.Namespace) -> int:
-    from sopwith_agent.bootstrap import status
-
-    document = status(options.state)
+    document = _status_document(options.state)
     if options.output == "json":
         print(json.dumps(document, indent=2, ensure_ascii=False))
         return DONE
@@ -117,12 +118,24 @@ def _status(options: argparse.Namespace) -> int:
         else "none in force",
         "installed": installed or "nothing by Sopwith",
         "update": _update_line(assignment) if assignment else "none",
+        "waiting": "; ".join(people_commands.waiting_lines(document.get("people", []))),
         "log seen": document["checkpoint"].splitlines()[1] + " entries" if document["checkpoint"] else "nothing yet",
     }
     for name, text in lines.items():
         if text:
             print(f"{name:12}{text}")
     return DONE
+
+
+def _status_document(state: Path) -> dict[str, Any]:
+    """Return the status: from the files for who may read them, from the running agent for everybody else."""
+    from sopwith_agent.bootstrap import status
+
+    if not os.access(state / "identity", os.R_OK | os.X_OK):
+        told = people_commands.status_of_running(state)
+        if told is not None:
+            return told
+    return status(state)
 
 
 def _check(options: argparse.Namespace) -> int:
@@ -140,6 +153,13 @@ def _check(options: argparse.Namespace) -> int:
         }
         print(json.dumps(document, indent=2, ensure_ascii=False))
     else:
+        if readiness.ready:
+            print("This computer can be updated now.\n")
+        else:
+            print("This computer cannot be updated now:")
+            for reason in readiness.reasons:
+                print(f"  - {reason.message} {reason.remedy}")
+            print()
         for item in readiness.checks:
             print(f"{item.name:18}{_plain(item.result):15}{item.measured or '-'}  (required: {item.required or '-'})")
             if item.remedy:
@@ -214,6 +234,8 @@ def _explain(error: BaseException) -> int:
     message, remedy = getattr(error, "message", str(error)), getattr(error, "remedy", "")
     if isinstance(error, FormatError):
         message = ": ".join(part for part in (error.where, error.message) if part)
+    elif isinstance(error, people_commands.AnswerError):
+        return _complain(message, remedy, error.code)
     elif isinstance(error, KeyboardInterrupt):
         message = "cancelled"
     elif isinstance(error, OSError):
@@ -257,7 +279,38 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument(
             "--root", type=_absolute, default=Path("/"), metavar="DIR", help="install below this folder (default: /)"
         )
-    for command in (status, check):
+    defer = _command(
+        commands,
+        "defer",
+        people_commands.defer,
+        "put an update off that waits for your word",
+        "sopwith-agent defer --for 4h",
+    )
+    defer.add_argument(
+        "--for",
+        dest="seconds",
+        type=people_commands.duration,
+        metavar="D",
+        help="how long, such as 30m, 4h, 2d (default: 4h)",
+    )
+    now = _command(
+        commands,
+        "install-now",
+        people_commands.install_now,
+        "let an update begin that waits for your word",
+        "sopwith-agent install-now",
+    )
+    feedback = _command(
+        commands,
+        "feedback",
+        people_commands.feedback,
+        "tell the people who run the updates something",
+        'sopwith-agent feedback "the update closed my editor"',
+    )
+    feedback.add_argument(
+        "text", nargs="+", metavar="TEXT", help="your words, at most 2000 characters; no name is sent"
+    )
+    for command in (status, check, defer, now, feedback):
         command.add_argument("-o", "--output", choices=("text", "json"), default="text", help="form of the output")
     _command(
         commands, "check-config", _check_config, "read agent.toml and say what holds", "sopwith-agent check-config"

@@ -14,7 +14,7 @@ import contextlib
 import random
 import secrets
 import threading
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,6 +64,8 @@ class SessionPorts:
     board: StatusBoard
     version: str
     receipt_key_pem: bytes
+    beside: tuple[Callable[[], Awaitable[None]], ...] = ()
+    """What else runs for as long as the agent does: the door for people, the watch over sleep."""
 
 
 class Session:
@@ -107,6 +109,7 @@ class Session:
                 self._care.run,
                 self._measure_regularly,
                 self._publish_status,
+                *self._ports.beside,
             )
         ]
         stopped = asyncio.create_task(_wait(stop))
@@ -122,6 +125,10 @@ class Session:
             await asyncio.gather(*tasks, stopped, *self._background, return_exceptions=True)
             self._connected = False
             await asyncio.to_thread(self._tell_board)
+
+    def show_status(self) -> None:
+        """Write the status soon, because something outside of the session changed; from any thread."""
+        self._call(self._status_changed.set)
 
     def measured(self, readiness: Readiness) -> None:
         """Carry a measurement to the controller; called in the measuring thread."""
@@ -262,7 +269,7 @@ class Session:
             if isinstance(message, m.Draining):
                 return
 
-    async def _take(self, message: m.Incoming) -> None:  # noqa: C901  one arm for each word of the wire
+    async def _take(self, message: m.Incoming) -> None:  # noqa: C901, PLR0912  one arm for each word of the wire
         ports = self._ports
         match message:
             case m.WarrantOffered():
@@ -285,6 +292,10 @@ class Session:
                 self._measure_now.set()
             case m.SourceNamed():
                 ports.worker.do(lambda: self._designate(message))
+            case m.LabelsTold():
+                await asyncio.to_thread(ports.memory.labels_told, message.labels)
+                self._measure_now.set()
+                ports.worker.wake()
             case m.TrustChanged():
                 await asyncio.to_thread(ports.certificates.trust_changed, message)
             case m.CheckpointTold():

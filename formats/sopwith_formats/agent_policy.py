@@ -106,6 +106,14 @@ class AgentPolicy:
     """Earlier versions that were replaced longer ago are not kept."""
     kept_size_bytes: int = 5 * 2**30
     """How much all kept files may take together."""
+    notice_seconds: int = 900
+    """How long people who use the computer are told before an install; 0: they are not told."""
+    notice_deferrals: int = 0
+    """How often they may put it off."""
+    notice_defer_seconds: int = 0
+    """Until when at the latest, from the first notice; 0: as long as the rollout lasts."""
+    notice_grace_seconds: int = 300
+    """How long the last notice lasts, after which nobody may put it off."""
 
     def to_json(self) -> bytes:
         """Return the canonical bytes, as SopUpdate carries them."""

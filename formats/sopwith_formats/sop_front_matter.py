@@ -13,6 +13,7 @@ from sopwith_formats.agent_policy import CHECKS, AgentPolicy, read_agent_policy
 from sopwith_formats.document_parts import Name, wave_records
 from sopwith_formats.document_values import Duration, Text, Word
 from sopwith_formats.documents import StrictModel
+from sopwith_formats.sop_notice_parts import MaintenanceGroupPart, UserNoticePart
 from sopwith_formats.sop_words import INTEGRITY_GATES
 
 SOP_FORMAT = 1
@@ -37,12 +38,12 @@ class FrontMatter(StrictModel):
     sources: list[parts.SourcePart] = Field(min_length=1)
     materials: list[parts.MaterialPart] = Field(min_length=1)
     distribution: list[parts.DistributionPart] = Field(min_length=1)
-    user_notice: Duration = 0
+    user_notice: UserNoticePart = Field(default_factory=UserNoticePart)
     reboot: parts.RebootPart
     windows: parts.WindowsPart
     readiness: parts.ReadinessPart
     connectivity: parts.ConnectivityPart
-    maintenance_groups: list[parts.MaintenanceGroupPart] = Field(default_factory=list)
+    maintenance_groups: list[MaintenanceGroupPart] = Field(default_factory=list)
     deadlines: dict[str, dict[str, Duration]] = Field(default_factory=dict)
     change_classes: parts.ChangeClassesPart
     waves: parts.WavesPart
@@ -110,9 +111,9 @@ def policy_of(front: FrontMatter) -> policy.SopPolicy:
         },
         window=front.windows.default.record() if front.windows.default else None,
         window_fixed=not front.windows.rollout_may_choose,
-        maintenance_groups=tuple(map(_maintenance_group, front.maintenance_groups)),
         reboot=_reboot(front.reboot),
-        user_notice_seconds=front.user_notice,
+        maintenance_groups=tuple(_maintenance_group(part, front.user_notice) for part in front.maintenance_groups),
+        user_notice=front.user_notice.record(),
         deadlines=front.deadlines,
         gates={gate: part.enforce for gate, part in front.gates.items()},
         readiness=agent_policy_of(front).to_document(),
@@ -154,6 +155,10 @@ def agent_policy_of(front: FrontMatter) -> AgentPolicy:
             "reboot_forced": front.reboot.forced_at_deadline,
             "reboot_notice_seconds": front.reboot.notice,
             "reboot_confirm_seconds": front.reboot.confirm_timeout,
+            "notice_seconds": front.user_notice.notice,
+            "notice_deferrals": front.user_notice.deferrals_max,
+            "notice_defer_seconds": front.user_notice.defer_at_most,
+            "notice_grace_seconds": front.user_notice.grace,
         }
     )
 
@@ -228,11 +233,13 @@ def _change_class(part: parts.ChangeClassPart) -> policy.ChangeClass:
     )
 
 
-def _maintenance_group(part: parts.MaintenanceGroupPart) -> policy.MaintenanceGroup:
+def _maintenance_group(part: MaintenanceGroupPart, others: UserNoticePart) -> policy.MaintenanceGroup:
+    """Return the group's record; what it does not say of notices is as for everybody else."""
     window = part.window.record() if part.window else None
-    return policy.MaintenanceGroup(
-        part.name, part.selector, window, part.notice, part.deferrals_max, part.defer_at_most
-    )
+    said = (part.notice, part.deferrals_max, part.defer_at_most, part.grace)
+    common = (others.notice, others.deferrals_max, others.defer_at_most, others.grace)
+    values = [theirs if own is None else own for own, theirs in zip(said, common, strict=True)]
+    return policy.MaintenanceGroup(part.name, part.selector, window, *values)
 
 
 def _step(part: parts.StepPart) -> policy.Step:

@@ -205,17 +205,6 @@ class ConnectivityPart(StrictModel):
     throughput_per_second: Size
 
 
-class MaintenanceGroupPart(StrictModel):
-    """Computers with other habits than the rest."""
-
-    name: Name
-    selector: Annotated[Selector, Field(min_length=1)]
-    window: OptionalWindow = None
-    notice: Duration = 0
-    deferrals_max: int = Field(default=0, ge=0, le=100)
-    defer_at_most: Duration = 0
-
-
 class ChangeClassPart(StrictModel):
     """What a class of change asks for."""
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from sopwith_formats import canonical_json, typed_json
 from sopwith_formats.errors import FormatError
+from sopwith_formats.sop_notice import UserNotice
 from sopwith_formats.units import parse_percent
 
 FORMAT = 1
@@ -294,6 +295,7 @@ class MaintenanceGroup:
     notice_seconds: int = 0
     deferrals_max: int = 0
     defer_at_most_seconds: int = 0
+    grace_seconds: int = 300
 
 
 @dataclass(frozen=True)
@@ -356,7 +358,7 @@ class SopPolicy:
     """True: a rollout may not bring its own window."""
     maintenance_groups: tuple[MaintenanceGroup, ...] = ()
     reboot: Reboot = field(default_factory=Reboot)
-    user_notice_seconds: int = 0
+    user_notice: UserNotice = field(default_factory=UserNotice)
     deadlines: dict[str, dict[str, int]] = field(default_factory=dict)
     """Seconds to be updated within, by severity of the release and importance of the computer."""
     gates: dict[str, str] = field(default_factory=dict)

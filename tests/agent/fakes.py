@@ -1,7 +1,7 @@
 """Working stand-ins for the agent's ports: a computer in a folder, a source in memory, a clock that is set by hand."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,10 +10,11 @@ from typing import Any
 from sopwith_agent.domain.errors import StepError, TrustError
 from sopwith_agent.domain.measurements import DiskSpace, Measurements, SourceReach
 from sopwith_agent.domain.record import Record
+from sopwith_agent.steps.announcer_port import Announcement
 from sopwith_agent.steps.command_port import Moment, Said
 from sopwith_agent.steps.health_port import HealthContext, HealthFailure, HealthReport
 from sopwith_agent.steps.installer_port import Installer, InstallWork, OnDisk, Refusal, WayBack
-from sopwith_agent.steps.notice_port import YES, Disturbance, Word
+from sopwith_agent.steps.notice_port import Disturbance, NobodyAsks, People, Word
 from sopwith_agent.steps.ports import StagedFile
 from sopwith_agent.steps.sensor_port import Question
 from sopwith_formats.manifest import Artifact, HealthCheck, Manifest, manifest_target
@@ -228,6 +229,27 @@ class FakeSensors:
         return {"os": "linux", "arch": "x86_64"}
 
 
+class FakeAnnouncer:
+    """So many sessions; remembers what they were told and what was taken back."""
+
+    def __init__(self) -> None:
+        self.sessions = 0
+        self.reached = "desktop"
+        self.told: list[Announcement] = []
+        self.dismissed: list[str] = []
+
+    def present(self) -> int:
+        return self.sessions
+
+    def announce(self, announcement: Announcement) -> str:
+        if all((known.key, known.number) != (announcement.key, announcement.number) for known in self.told):
+            self.told.append(announcement)
+        return self.reached
+
+    def dismiss(self, key: str) -> None:
+        self.dismissed.append(key)
+
+
 class FakePower:
     def __init__(self) -> None:
         self.pending = False
@@ -245,15 +267,33 @@ class FakePower:
 
 
 class FakePeople:
-    """Gives the words in `words` in turn, and yes once they are used up."""
+    """Before a reboot gives the words in `words` in turn; else what the desk says: yes where nobody is there."""
 
     def __init__(self) -> None:
         self.words: list[Word] = []
         self.asked: list[tuple[Disturbance, bool]] = []
+        self.desk: People = NobodyAsks()
 
-    def may_disturb(self, record: Record, disturbance: Disturbance, *, last_word: bool) -> Word:
-        self.asked.append((disturbance, last_word))
-        return self.words.pop(0) if self.words else YES
+    def may_disturb(
+        self, record: Record, disturbance: Disturbance, *, last_word: bool = False, in_use: bool = False
+    ) -> Word:
+        if disturbance is Disturbance.REBOOT:
+            self.asked.append((disturbance, last_word))
+            if self.words:
+                return self.words.pop(0)
+        return self.desk.may_disturb(record, disturbance, last_word=last_word, in_use=in_use)
+
+    def deferral(self, record: Record, disturbance: Disturbance) -> Word | None:
+        return self.desk.deferral(record, disturbance)
+
+    def account(self, assignment_id: str, disturbance: Disturbance) -> str:
+        return self.desk.account(assignment_id, disturbance)
+
+    def ask_to_close(self, record: Record, programs: Sequence[str]) -> None:
+        self.desk.ask_to_close(record, programs)
+
+    def forget(self, assignment_id: str) -> None:
+        self.desk.forget(assignment_id)
 
 
 class FakeCommands:

@@ -14,6 +14,7 @@ from sopwith_agent.domain.applicability import Platform
 from sopwith_agent.domain.readiness import Readiness
 from sopwith_agent.domain.record import Record
 from sopwith_agent.steps.orders import Orders
+from sopwith_agent.steps.people import PeopleDesk
 from sopwith_agent.steps.ports import Journal
 from sopwith_agent.steps.readiness_meter import Meter
 from sopwith_agent.steps.sensor_port import Question
@@ -23,6 +24,7 @@ from sopwith_formats.manifest import Manifest
 from sopwith_formats.receipt import Receipt, read_receipt
 from sopwith_formats.warrant import Warrant
 from tests.agent.fakes import (
+    FakeAnnouncer,
     FakeApprovalProof,
     FakeClock,
     FakeCommands,
@@ -56,6 +58,7 @@ class Workshop:
         self.commands = FakeCommands()
         self.keys = FakeWarrantKeys()
         self.held_policies = FakeHeldPolicies()
+        self.announcer = FakeAnnouncer()
         self.connected = True
         self.measured: list[Readiness] = []
         self.tell_readiness = self.measured.append
@@ -71,6 +74,13 @@ class Workshop:
         self.kept = self.folder / "kept"
         self.kept.mkdir(exist_ok=True)
         self.stopping = threading.Event()
+        self.desk = PeopleDesk(
+            self.announcer,
+            journal.kept_notices(),
+            journal.keep_notices,
+            now=self.clock.fleet_now,
+            tell_controller=lambda body: self.outbox.put("deferral", body),
+        )
         self.meter = Meter(self.sensors, self.clock, self._question, self._tell)
         self.bench = Workbench(
             clock=self.clock,
@@ -97,6 +107,8 @@ class Workshop:
             stopping=self.stopping.is_set,
         )
         self.worker = Worker(self.bench, self.stopping)
+        self.people.desk = self.desk
+        self.desk.answered = self.worker.wake
 
     def _question(self) -> Question:
         return Question(

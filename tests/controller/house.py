@@ -256,6 +256,7 @@ class SimulatedAgent:
         self.checkpoints: list[agent_service_pb2.CheckpointUpdate] = []
         self.checkpoint = ""
         self.welcome: agent_service_pb2.Welcome | None = None
+        self.labels: list[dict[str, str]] = []
         self.leases: list[agent_service_pb2.LeaseRenewal] = []
         self.verdict = 1
         self.blocked: tuple[str, ...] = ()
@@ -408,6 +409,11 @@ class SimulatedAgent:
         await self._until(lambda: bool(self.leases) and wanted(self.leases[-1]))
         return self.leases[-1]
 
+    async def until_labels(self) -> dict[str, str]:
+        """Wait until the computer was told its labels; return the newest."""
+        await self._until(lambda: bool(self.labels))
+        return self.labels[-1]
+
     async def until_shown(self, count: int) -> agent_service_pb2.CheckpointUpdate:
         """Wait until so many checkpoints were shown; return the newest."""
         await self._until(lambda: len(self.checkpoints) >= count)
@@ -423,7 +429,7 @@ class SimulatedAgent:
         while (message := await self._outgoing.get()) is not None:
             yield message
 
-    async def _listen(self, call: Any) -> None:
+    async def _listen(self, call: Any) -> None:  # noqa: C901  one arm for each word of the wire
         async for message in call:
             kind = message.WhichOneof("content")
             if kind == "welcome":
@@ -437,6 +443,8 @@ class SimulatedAgent:
                 self.checkpoints.append(message.checkpoint_update)
             elif kind == "lease_renewal":
                 self.leases.append(message.lease_renewal)
+            elif kind == "labels_update":
+                self.labels.append(dict(message.labels_update.labels))
             elif kind == "withdraw":
                 self.withdrawn.append(message.withdraw.assignment_id)
             elif kind == "warrant":

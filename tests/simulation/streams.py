@@ -7,7 +7,7 @@ none here; what a computer without a stream missed it gets after its next Hello.
 
 import asyncio
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from sopwith_controller.domain.entities import SopRevision
@@ -172,6 +172,9 @@ class Streams:
 
     async def announce_sop(self, revision: SopRevision) -> None:
         raise AssertionError("no SOP changes in a simulation")
+
+    async def tell_labels(self, computer_id: str, labels: Mapping[str, str]) -> None:
+        """Nobody sets labels in a simulation."""
 
     async def designate_source(self) -> None:
         raise AssertionError("no source is designated in a simulation")

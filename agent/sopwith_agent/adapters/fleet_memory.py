@@ -1,4 +1,4 @@
-"""What the controller told, kept in the state folder: the computer's name, the SOP in force, the log's checkpoint.
+"""What the controller told, kept in the state folder: the computer's name and labels, the SOP in force, the checkpoint.
 
 Decides when a checkpoint is believed: signed by the log key that enrolment named, and proved to hold everything that
 the one before held; a controller that shows a shorter or another log is told to the agent's log, and the older
@@ -46,6 +46,7 @@ class FileMemory:
         self._state = state
         self._identity = identity
         self.name = identity.trust().name
+        self.labels: dict[str, str] = {}
         self.sop: SopInForce | None = None
         self.checkpoint = ""
         self._policy = AgentPolicy()
@@ -64,7 +65,14 @@ class FileMemory:
     def welcomed(self, welcome: Welcome) -> None:
         """Keep the computer's name and the SOP."""
         self.name = welcome.name or self.name
+        self.labels = dict(welcome.labels)
         self._take_sop(welcome.sop)
+
+    def labels_told(self, labels: dict[str, str]) -> None:
+        """Keep what people say about this computer."""
+        self.labels = dict(labels)
+        self._write()
+        _log.info("labels_changed", labels=self.labels)
 
     def sop_changed(self, sop: SopInForce) -> None:
         """Keep the SOP."""
@@ -142,7 +150,11 @@ class FileMemory:
             if held not in self._held:
                 self._held = [*self._held, held][-_HELD_MAX:]
         self.sop = sop
-        document = {"name": self.name, "sop": asdict(sop) if sop else None, "held": self._held}
+        self._write()
+
+    def _write(self) -> None:
+        sop = asdict(self.sop) if self.sop else None
+        document = {"name": self.name, "labels": self.labels, "sop": sop, "held": self._held}
         data = canonical_json.encode(document)
         path = self._state / _FLEET_FILE
         if not path.exists() or path.read_bytes() != data:
@@ -152,13 +164,14 @@ class FileMemory:
         try:
             document: dict[str, Any] = canonical_json.decode((self._state / _FLEET_FILE).read_bytes())
             self.name = str(document["name"])
+            self.labels = {str(key): str(value) for key, value in document.get("labels", {}).items()}
             self.sop = SopInForce(**document["sop"]) if document["sop"] else None
             if self.sop:
                 self._policy = read_agent_policy(self.sop.agent_policy_json.encode())
             self._held = [(str(held[0]), int(held[1]), str(held[2])) for held in document.get("held", [])]
         except FileNotFoundError:
             pass
-        except (FormatError, KeyError, TypeError, ValueError, IndexError) as error:
+        except (FormatError, KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
             _log.error("fleet_memory_broken", error=str(error))
         try:
             self.checkpoint = (self._state / _CHECKPOINT_FILE).read_text(encoding="utf-8")

@@ -20,6 +20,7 @@ from sopwith_formats.errors import FormatError
 _log = structlog.get_logger()
 _SUFFIX = ".json"
 _ORDERS = "orders.json"
+_NOTICES = "notices.json"
 _REMEDY = "make room on the disk that holds the agent's state folder, and look at its rights"
 
 
@@ -30,6 +31,7 @@ class FileJournal:
         """Take the folder over; leftovers of power cuts go."""
         self._folder = folder / "assignments"
         self._orders = folder / _ORDERS
+        self._notices = folder / _NOTICES
         try:
             make_private_folder(folder)
             make_private_folder(self._folder)
@@ -72,6 +74,17 @@ class FileJournal:
     def keep_orders(self, data: bytes) -> None:
         """Make the orders durable; raise OSError when the disk refuses."""
         durable_replace(self._orders, data, 0o600)
+
+    def kept_notices(self) -> bytes | None:
+        """Return what people were told and answered, as it was last kept; None before the first."""
+        try:
+            return self._notices.read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def keep_notices(self, data: bytes) -> None:
+        """Make it durable; raise OSError when the disk refuses."""
+        durable_replace(self._notices, data, 0o600)
 
     def _path(self, assignment_id: str) -> Path:
         return self._folder / f"{assignment_id}{_SUFFIX}"

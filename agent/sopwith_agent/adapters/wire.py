@@ -70,7 +70,29 @@ def _delivery(message: m.OutboxMessage) -> pb.AgentMessage:
         return pb.AgentMessage(sequence=message.sequence, receipt=receipt)
     if message.kind == "source_designated":
         return pb.AgentMessage(sequence=message.sequence, source_designated=pb.SourceDesignated(**body))
+    if message.kind in {"deferral", "feedback"}:
+        return _of_people(message)
     return pb.AgentMessage(sequence=message.sequence, heartbeat=pb.Heartbeat())  # a number that lost its message
+
+
+def _of_people(message: m.OutboxMessage) -> pb.AgentMessage:
+    body = message.body
+    if message.kind == "deferral":
+        return pb.AgentMessage(sequence=message.sequence, deferral=_deferral(body))
+    given = _timestamp(parse_time(body["given_time"]))
+    said = pb.Feedback(text=body["text"], given_time=given, assignment_id=body["assignment_id"])
+    return pb.AgentMessage(sequence=message.sequence, feedback=said)
+
+
+def _deferral(body: m.Body) -> pb.Deferral:
+    until = parse_time(body["until_time"]) if body["until_time"] else None
+    return pb.Deferral(
+        assignment_id=body["assignment_id"],
+        deferrals=body["deferrals"],
+        deferrals_max=body["deferrals_max"],
+        until_time=_timestamp(until) if until else None,
+        purpose=body["purpose"],
+    )
 
 
 def _progress(body: m.Body) -> pb.Progress:
@@ -136,6 +158,7 @@ def _welcome(welcome: pb.Welcome) -> m.Welcome:
             if welcome.HasField("newest_receipt")
             else None
         ),
+        labels=dict(welcome.labels),
     )
 
 
@@ -188,5 +211,6 @@ _READERS: dict[str, Callable[[Any], m.Incoming]] = {
     "source_designation": lambda named: m.SourceNamed(named.root_json, named.metadata_url, named.files_url),
     "trust_bundle_update": lambda trust: m.TrustChanged(trust.trust_bundle_pem, trust.warrant_keys_pem, trust.log_key),
     "checkpoint_update": _checkpoint,
+    "labels_update": lambda told: m.LabelsTold(dict(told.labels)),
     "drain": lambda drain: m.Draining(drain.reconnect_after_seconds),
 }

@@ -4,6 +4,7 @@ AgentError
 ├── StepError         a step failed; carries the symptom by which the SOP chooses the remedy
 │   └── TrustError    someone lies: refuse, report as severity 1, change nothing
 ├── JournalError      the disk does not take or give a record: act on nothing, try again later
+├── NotDeferrableError  a person asked for what the SOP does not grant, or for nothing that waits: say so
 ├── SettingsError     the settings or the state folder are wrong; a person must mend them
 └── UnavailableError  something outside does not answer; try later
 """
@@ -41,6 +42,14 @@ class TrustError(StepError):
 
 class JournalError(AgentError):
     """The journal cannot be written or read; nothing was begun because of it."""
+
+
+class NotDeferrableError(AgentError):
+    """It may not be put off (`refused`), or nothing waits for a person's word; the message is for who asked."""
+
+    def __init__(self, message: str, *, remedy: str = "", refused: bool = False) -> None:
+        self.refused = refused
+        super().__init__(message, remedy=remedy)
 
 
 class SettingsError(AgentError):

@@ -52,6 +52,27 @@ boots_max = 5
 undrain_tries_max = 3
 deadline_check_seconds = 30
 """How often an assignment that waits for the controller is compared with its deadline."""
+
+# People at the computer.
+defer_usual_seconds = 4 * 3600
+"""How long "later" is where nobody says how long."""
+defer_max_seconds = 366 * 86400
+defer_margin_seconds = 900
+"""So long before the rollout's deadline the last notice has to be over."""
+emergency_grace_max_seconds = 60
+notice_outdated_seconds = 300
+"""A notice whose time passed this long ago, while nothing could start, is given anew."""
+notice_look_seconds = 60
+"""How often an agent looks whether people are still there, while it waits for them."""
+door_guests_max = 8
+"""How many callers `sopwith-agent defer` and the like are served at a time."""
+door_request_max_bytes = 16 * 2**10
+door_timeout_seconds = 10
+door_answer_seconds = 15
+feedback_max_characters = 2000
+feedback_per_hour_max = 20
+feedback_window_seconds = 3600
+
 disk_retry_seconds = 5
 """Pause after the disk refused the journal's record."""
 farewell_seconds = 1

@@ -65,7 +65,7 @@ class FactsMeasured:
 class OutboxMessage:
     """One message of the outbox; sequence 0 may be lost.
 
-    `kind` is progress, receipt, receipt_again, source_designated, packages_observed or empty.
+    `kind` is progress, receipt, receipt_again, source_designated, packages_observed, deferral, feedback or empty.
     """
 
     sequence: int
@@ -100,6 +100,7 @@ class Welcome:
     frozen: bool
     newest_receipt: tuple[int, str] | None = None
     """Number and digest of the newest signed record that the controller has; None from one that does not say."""
+    labels: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, repr=False)
@@ -198,6 +199,13 @@ class RecoveryShown:
 
 
 @dataclass(frozen=True)
+class LabelsTold:
+    """What people say about this computer now."""
+
+    labels: dict[str, str]
+
+
+@dataclass(frozen=True)
 class Draining:
     """The controller goes away for a moment."""
 
@@ -222,6 +230,7 @@ Incoming = (
     | SourceNamed
     | TrustChanged
     | CheckpointTold
+    | LabelsTold
     | Draining
     | Unknown
 )

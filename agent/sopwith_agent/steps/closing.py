@@ -42,6 +42,7 @@ def report(record: Record, bench: Workbench) -> Record:
     bench.outbox.ended(receipt_of(record, bench.computer_id()))
     shutil.rmtree(bench.folder(record), ignore_errors=True)
     bench.orders.forget(warrant.assignment_id)
+    bench.people.forget(warrant.assignment_id)
     record = replace(record, reported=True)
     bench.journal.save(record)
     _log.info(

@@ -1,12 +1,12 @@
 """DOWNLOADING and STAGED: fetch what the source vouches for, then wait for the word to start.
 
 `download` decides nothing about trust, the source does; it knows which files are for this computer and where they lie.
-`wait_for_start` is the last gate before the computer is touched: lease, freeze, withdrawal, readiness.
+`wait_for_start` is the last gate before the computer is touched: readiness, lease, freeze, withdrawal, people.
 
 Rules: nothing is fetched over a metered link that the SOP keeps this release from; files lie in a private folder of the
 assignment; a file that is there and whole is not fetched again; a release
 that Sopwith did not bring itself gets its way back from the source, where the source still has it; an install starts
-only with a lease, on a computer that is still ready.
+only with a lease, on a computer that is still ready, and after the people there had the notice that the SOP owes them.
 """
 
 from collections.abc import Callable
@@ -15,9 +15,10 @@ from dataclasses import replace
 from sopwith_agent.domain import limits
 from sopwith_agent.domain.assignment import Event
 from sopwith_agent.domain.errors import StepError, TrustError
-from sopwith_agent.domain.readiness import Reason
+from sopwith_agent.domain.readiness import Readiness, Reason
 from sopwith_agent.domain.record import Record
-from sopwith_agent.steps.prepare import authorised_manifest, check_warrant, measure
+from sopwith_agent.steps.notice_port import Disturbance
+from sopwith_agent.steps.prepare import ask_to_close, authorised_manifest, check_warrant, measure, wait_for_people
 from sopwith_agent.steps.workbench import Done, Wait, Workbench
 from sopwith_formats.durable import make_private_folder
 from sopwith_formats.errors import FormatError
@@ -54,12 +55,38 @@ def wait_for_start(record: Record, bench: Workbench) -> Done | Wait:
             return Wait(record, limits.not_ready_retry_seconds, error.symptom, error.message)
     readiness = measure(record, manifest, bench, fresh_within_seconds=limits.readiness_fresh_seconds)
     if not readiness.ready:
+        ask_to_close(record, readiness, bench)
         first = readiness.reasons[0]
         return Wait(record, limits.not_ready_retry_seconds, first.code, first.message, readiness.reasons)
-    hindrance = bench.orders.try_start(record.warrant.assignment_id, bench.clock.fleet_now())
+    warrant = record.warrant
+    hindrance = bench.orders.hindrance(warrant.assignment_id, bench.clock.fleet_now())
+    if not hindrance:
+        waits = _for_people(record, readiness, bench)
+        if waits:
+            return waits
+        hindrance = bench.orders.try_start(warrant.assignment_id, bench.clock.fleet_now())
     if hindrance:
         return Wait(record, None, detail=f"Waits to start: {hindrance}.")
+    account = bench.people.account(warrant.assignment_id, Disturbance.INSTALL)
+    if account:
+        record = record.step("notice", bench.clock.now(), "go", account)
     return Done(record, Event.START_ALLOWED)
+
+
+def _for_people(record: Record, readiness: Readiness, bench: Workbench) -> Done | Wait | None:
+    """Return what has to wait for people at the computer; None where it may go on.
+
+    What they put off goes back to PREPARING, so that it gives its place among the updated ones to others.
+    """
+    programs_run = any(check.name == "blocking_process" and check.code for check in readiness.checks)
+    word = bench.people.may_disturb(record, Disturbance.INSTALL, in_use=programs_run)
+    if word.go:
+        return None
+    wait = wait_for_people(record, word, bench)
+    if not word.put_off:
+        return wait
+    given_back = replace(record, attempts=max(0, record.attempts - 1))
+    return Done(given_back, Event.DEFERRED, Symptom.USER_BUSY, word.detail, wait.reasons)
 
 
 def _manifest(record: Record, bench: Workbench) -> Manifest:

@@ -131,6 +131,11 @@ class Orders:
                 self._started.add(assignment_id)
             return hindrance
 
+    def hindrance(self, assignment_id: str, fleet_now: datetime) -> str:
+        """Return why the install would have to wait now, without starting it; empty: it could start."""
+        with self._lock:
+            return self._hindrance(assignment_id, fleet_now)
+
     def resume_start(self, assignment_id: str) -> None:
         """Take up an install that was started before the agent was."""
         with self._lock:

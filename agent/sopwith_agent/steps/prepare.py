@@ -20,6 +20,7 @@ from sopwith_agent.domain.readiness import Need, Readiness, Reason
 from sopwith_agent.domain.record import Record
 from sopwith_agent.domain.versions import meets
 from sopwith_agent.steps.authorisation import check_authorised, refused
+from sopwith_agent.steps.notice_port import Disturbance, Word
 from sopwith_agent.steps.workbench import Done, Wait, Workbench
 from sopwith_formats.debian_version import compare
 from sopwith_formats.errors import FormatError
@@ -28,6 +29,7 @@ from sopwith_formats.vocabulary import Symptom
 from sopwith_formats.warrant import PREFIX, Warrant
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
+_PEOPLE_REMEDY = "It goes on by itself; the people there may begin it sooner with `sopwith-agent install-now`."
 
 
 def prepare(record: Record, bench: Workbench) -> Done | Wait:
@@ -54,10 +56,30 @@ def prepare(record: Record, bench: Workbench) -> Done | Wait:
         version_before=bench.installed_version(manifest),
     )
     _check_version_policy(manifest, record.version_before)
+    put_off = bench.people.deferral(record, Disturbance.INSTALL)
+    if put_off:
+        return wait_for_people(record, put_off, bench)
     readiness = measure(record, manifest, bench)
     if not readiness.ready:
+        ask_to_close(record, readiness, bench)
         return not_ready(record, readiness)
     return Done(replace(record, was_ready=True), Event.READY)
+
+
+def wait_for_people(record: Record, word: Word, bench: Workbench) -> Wait:
+    """Return the wait for people at the computer; whether they are still there is looked at again before it ends."""
+    left = (word.until - bench.clock.fleet_now()).total_seconds() if word.until else limits.notice_look_seconds
+    reason = Reason(Symptom.USER_BUSY, word.detail, _PEOPLE_REMEDY)
+    seconds = max(1.0, min(left, limits.notice_look_seconds))
+    return Wait(record, seconds, Symptom.USER_BUSY, word.detail, (reason,))
+
+
+def ask_to_close(record: Record, readiness: Readiness, bench: Workbench) -> None:
+    """Ask people for the one thing that only they can do: end the programs that stand in the way."""
+    codes = {reason.code for reason in readiness.reasons}
+    if codes == {Symptom.FILE_OR_SERVICE_IN_USE}:
+        running = next(check.measured for check in readiness.checks if check.name == "blocking_process")
+        bench.people.ask_to_close(record, running.split(", "))
 
 
 def check_warrant(record: Record, bench: Workbench) -> None:

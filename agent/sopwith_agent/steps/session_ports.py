@@ -131,6 +131,10 @@ class FleetMemory(Protocol):
         """Keep the SOP."""
         ...
 
+    def labels_told(self, labels: dict[str, str]) -> None:
+        """Keep what people say about this computer."""
+        ...
+
     def checkpoint_told(self, told: CheckpointTold) -> None:
         """Keep a newer checkpoint that holds all of the older log; refuse any other."""
         ...

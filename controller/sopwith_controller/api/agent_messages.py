@@ -14,7 +14,9 @@ from sopwith_controller.domain.receipt_chain import Place
 from sopwith_controller.services.agent_reports import (
     Arrival,
     Content,
+    DeferralReported,
     FactsReported,
+    FeedbackReported,
     JournalEntry,
     ProgressReported,
     ReadinessReported,
@@ -27,8 +29,10 @@ from sopwith_formats.vocabulary import AssignmentState, Symptom
 
 MESSAGE_SIZE_MAX_BYTES = 2**20
 DETAIL_LENGTH_MAX = 1000
+FEEDBACK_LENGTH_MAX = 2000
 _STATES = frozenset(AssignmentState) - {AssignmentState.PENDING, AssignmentState.ENDED}
 _PERCENT_MAX = 100
+_PURPOSES = frozenset({"install", "reboot"})
 
 
 def to_report(computer_id: str, message: agent_service_pb2.AgentMessage) -> Report | None:
@@ -94,6 +98,22 @@ def _source(message: agent_service_pb2.AgentMessage) -> Content:
     return SourceReported(answer.root_sha256, answer.accepted, answer.reason[:DETAIL_LENGTH_MAX])
 
 
+def _deferral(message: agent_service_pb2.AgentMessage) -> Content:
+    word = message.deferral
+    if word.purpose not in _PURPOSES or word.deferrals < 0:
+        return UnreadableReported(f"puts off {word.purpose[:40]!r}, {word.deferrals} times")
+    until = from_timestamp(word, "until_time")
+    return DeferralReported(word.assignment_id, word.deferrals, word.deferrals_max, until, word.purpose)
+
+
+def _feedback(message: agent_service_pb2.AgentMessage) -> Content:
+    said = message.feedback
+    text = "".join(character if character.isprintable() else " " for character in said.text).strip()
+    if not text:
+        return UnreadableReported("says nothing")
+    return FeedbackReported(text[:FEEDBACK_LENGTH_MAX], from_timestamp(said, "given_time"), said.assignment_id)
+
+
 def _progress(message: agent_service_pb2.AgentMessage) -> Content:
     progress = message.progress
     if progress.state not in _STATES:
@@ -125,6 +145,8 @@ _READERS: dict[str, Callable[[agent_service_pb2.AgentMessage], Content]] = {
     "readiness_report": _readiness,
     "facts_changed": _facts,
     "source_designated": _source,
+    "deferral": _deferral,
+    "feedback": _feedback,
 }
 
 

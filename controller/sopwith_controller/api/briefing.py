@@ -69,6 +69,7 @@ class Briefing:
             newest_receipt=agent_service_pb2.ReceiptPlace(
                 number=computer.receipts_seen, payload_sha256=computer.newest_receipt_sha256
             ),
+            labels=computer.labels,
         )
 
     async def source_designation(self) -> agent_service_pb2.SourceDesignation | None:

@@ -14,7 +14,7 @@ flushed to the tables in batches.
 import asyncio
 import secrets
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 import structlog
@@ -305,6 +305,10 @@ class PresenceRegister:
         for seen in self._seen.values():
             if designation is not None and seen.without_source and seen.stream is not None:
                 seen.stream.send(Message(source_designation=designation))
+
+    async def tell_labels(self, computer_id: str, labels: Mapping[str, str]) -> None:
+        """Tell a connected computer what people say about it now."""
+        self._send(computer_id, Message(labels_update=agent_service_pb2.LabelsUpdate(labels=dict(labels))))
 
     def has_source(self, computer_id: str) -> None:
         """Note that a computer accepted the designation."""

@@ -154,6 +154,8 @@ def to_assignment(assignment: Assignment, plan: Plan) -> rollout_pb2.Assignment:
         next_try_time=to_timestamp(assignment.next_try_time),
         generation=assignment.generation,
         stalled_time=to_timestamp(assignment.stalled_time),
+        deferrals=assignment.deferrals,
+        deferred_until_time=to_timestamp(assignment.deferred_until_time),
     )
 
 

@@ -37,7 +37,8 @@ def _print_groups(assignments: Sequence[rollout_pb2.Assignment]) -> None:
 
 def _state(assignment: Any) -> str:
     stalled = " (stalled)" if assignment.HasField("stalled_time") else ""
-    return assignment.outcome or f"{assignment.state}{stalled}"
+    waits = " (put off)" if assignment.symptom == "USER_BUSY" and assignment.HasField("deferred_until_time") else ""
+    return assignment.outcome or f"{assignment.state}{stalled}{waits}"
 
 
 def _tries(assignment: Any) -> str:

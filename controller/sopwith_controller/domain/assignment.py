@@ -173,6 +173,16 @@ def renew(assignment: Assignment, *, now: datetime, start_until: datetime) -> As
     return replace(assignment, start_until_time=start_until, offered_time=now if anew else assignment.offered_time)
 
 
+def defer(assignment: Assignment, *, deferrals: int, until: datetime | None, now: datetime) -> Assignment:
+    """Return the assignment after people at the computer put it off until then; None: they let it begin.
+
+    The very same object where the word is late: it has ended, or a later one is known.
+    """
+    if assignment.ended or deferrals < assignment.deferrals:
+        return assignment
+    return replace(assignment, deferrals=deferrals, deferred_until_time=until, stalled_time=None, reported_time=now)
+
+
 class EndKind(StrEnum):
     """What an end means for what was known before."""
 

@@ -13,6 +13,7 @@ from sopwith_controller.domain.standing import (
     of_computer,
     of_connection,
     of_nothing,
+    of_people,
     of_progress,
     of_window,
 )
@@ -66,7 +67,8 @@ def _wait(state: TickState, assignment: Assignment, wave: int) -> Wait:
         return state.rollout_wait
     computer = state.computer(assignment)
     if assignment.state is not AssignmentState.PENDING:
-        return state.waits.get(assignment.id) or of_connection(computer) or doing
+        people = of_people(assignment, state.now)
+        return people or state.waits.get(assignment.id) or of_connection(computer) or doing
     return _wait_of_pending(state, assignment, wave)
 
 

@@ -144,6 +144,10 @@ class Assignment:
     """Its computer may not be waited for any more: no window holds its reboot."""
     reboot_until_time: datetime | None = None
     """Leave to reboot: latest start that was granted so far; it takes a place until it is taken back."""
+    deferrals: int = 0
+    """How often people at the computer put it off."""
+    deferred_until_time: datetime | None = None
+    """Until when they put it off; None where they did not, or let it begin."""
 
     @property
     def lost(self) -> bool:

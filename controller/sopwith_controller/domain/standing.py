@@ -14,7 +14,7 @@ from sopwith_controller.domain.rollout_entities import Assignment, RolloutState
 from sopwith_controller.domain.tick import ComputerView, RolloutView
 from sopwith_controller.domain.windows import WindowState
 from sopwith_formats.units import format_time
-from sopwith_formats.vocabulary import AssignmentState
+from sopwith_formats.vocabulary import AssignmentState, Symptom
 
 
 @dataclass(frozen=True)
@@ -160,6 +160,9 @@ def of_connection(computer: ComputerView) -> Wait | None:
 
 def of_preparing(assignment: Assignment, computer: ComputerView, now: datetime) -> Wait | None:
     """Return why an assignment that was offered does not get beyond PREPARING."""
+    put_off = of_people(assignment, now)
+    if put_off:
+        return put_off
     readiness = computer.readiness
     since = assignment.reported_time
     better = readiness.verdict == READY and since and readiness.measured_time and readiness.measured_time > since
@@ -167,6 +170,19 @@ def of_preparing(assignment: Assignment, computer: ComputerView, now: datetime) 
         reason = assignment.reasons[0]
         return Wait("readiness", reason.message, reason.remedy, assignment.next_try_time)
     return of_computer(computer, now)
+
+
+def of_people(assignment: Assignment, now: datetime) -> Wait | None:
+    """Return what people at the computer put off, or were told and have not answered; None where neither is so."""
+    if assignment.state is AssignmentState.STAGED and any(r.code == Symptom.USER_BUSY for r in assignment.reasons):
+        reason = assignment.reasons[0]
+        return Wait("deferral", reason.message, reason.remedy, assignment.next_try_time)
+    until = assignment.deferred_until_time
+    if until is None or until <= now:
+        return None
+    times = "once" if assignment.deferrals == 1 else f"{assignment.deferrals} times so far"
+    text = f"people at {assignment.computer} put it off until {_say(until)} ({times})"
+    return Wait("deferral", text, "ask them to run sopwith-agent install-now, or wait", until)
 
 
 def of_other_rollout(computer: ComputerView) -> Wait | None:

@@ -153,6 +153,7 @@ class _Tick:
         self._raiser = incidents
         self._records = records
         self._plan, self._deviations = view.plan, view.deviations
+        self._groups = view.computers
         self._basis: WarrantBasis | None = None
         self._before = view.rollout
         self._overridden = [decision.record() for decision in view.overridden]
@@ -255,7 +256,9 @@ class _Tick:
         self.acted = True
         offered = replace(mirror.offer(before, now=self._now, start_until=action.start_until), wave=action.wave)
         self._put(offered)
-        warrant = write_warrant(await self._shared(), offered, start_until=action.start_until, now=self._now)
+        group = self._groups[offered.computer_id].group
+        basis = await self._shared()
+        warrant = write_warrant(basis, offered, group=group, start_until=action.start_until, now=self._now)
         message = f"{self.rollout.release} offered to {offered.computer}"
         draft = assignment_draft(LogKind.ASSIGNMENT_OFFERED, self.rollout, offered, message)
         if self._overridden:

@@ -65,13 +65,42 @@ class SourceReported:
 
 
 @dataclass(frozen=True)
+class DeferralReported:
+    """People at the computer put a change off; `until_time` None: they let it begin after all."""
+
+    assignment_id: str
+    deferrals: int
+    deferrals_max: int
+    until_time: datetime | None
+    purpose: str
+
+
+@dataclass(frozen=True)
+class FeedbackReported:
+    """What a person at the computer has to say."""
+
+    text: str
+    given_time: datetime | None
+    assignment_id: str = ""
+
+
+@dataclass(frozen=True)
 class UnreadableReported:
     """A reliable message that breaks its format; it is recorded as refused, so that the computer can go on."""
 
     reason: str
 
 
-Content = ProgressReported | ReceiptReported | ReadinessReported | FactsReported | SourceReported | UnreadableReported
+Content = (
+    ProgressReported
+    | ReceiptReported
+    | ReadinessReported
+    | FactsReported
+    | SourceReported
+    | DeferralReported
+    | FeedbackReported
+    | UnreadableReported
+)
 
 KINDS: dict[type, str] = {
     ProgressReported: "progress",
@@ -79,6 +108,8 @@ KINDS: dict[type, str] = {
     ReadinessReported: "readiness",
     FactsReported: "facts",
     SourceReported: "source",
+    DeferralReported: "deferral",
+    FeedbackReported: "feedback",
     UnreadableReported: "unreadable",
 }
 

@@ -117,6 +117,7 @@ class Fleet:
             )
             await remember(unit, caller, LogKind.COMPUTER_LABELLED, computer.id, self._clock.now())
             await unit.commit()
+        await self._gateway.tell_labels(computer.id, computer.labels)
         self._changed(computer.id)
         return computer
 

@@ -15,6 +15,7 @@ from datetime import datetime
 from sopwith_controller.domain.deviation import Deviation
 from sopwith_controller.domain.entities import Computer, ComputerState
 from sopwith_controller.domain.errors import NotFoundError, SopwithError
+from sopwith_controller.domain.maintenance import MaintenanceGroups
 from sopwith_controller.domain.rollout_entities import Assignment
 from sopwith_controller.services.agent_reports import Arrival
 from sopwith_controller.services.computers import change_state
@@ -224,5 +225,7 @@ class Dispatch:
             basis = await warrant_basis(unit, rollout, self._records.plan(rollout), policy, deviations)
             lease = assignment.start_until_time
             start_until = lease if lease is not None and lease > now else None
-            warrants.append(write_warrant(basis, assignment, start_until=start_until, now=now))
+            found = MaintenanceGroups(policy).of(computer.labels, computer.facts)
+            group = found[0].name if found else ""
+            warrants.append(write_warrant(basis, assignment, group=group, start_until=start_until, now=now))
         return warrants

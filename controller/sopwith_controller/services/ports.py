@@ -6,7 +6,7 @@ update-log entries appended inside it become durable in the same transaction as 
 Messages to computers and people go out after the commit, from what was committed.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -233,6 +233,10 @@ class AgentGateway(Protocol):
 
     async def designate_source(self) -> None:
         """Tell every connected computer that has no source."""
+        ...
+
+    async def tell_labels(self, computer_id: str, labels: Mapping[str, str]) -> None:
+        """Tell a connected computer what people say about it now."""
         ...
 
     async def cut(self, subject_id: str, reason: str) -> None:

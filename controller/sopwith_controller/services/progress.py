@@ -24,7 +24,9 @@ from sopwith_controller.domain.receipt_chain import BROKEN, Standing
 from sopwith_controller.domain.rollout_entities import Assignment
 from sopwith_controller.services.agent_reports import (
     KINDS,
+    DeferralReported,
     FactsReported,
+    FeedbackReported,
     ProgressReported,
     ReadinessReported,
     ReceiptReported,
@@ -33,6 +35,7 @@ from sopwith_controller.services.agent_reports import (
     UnreadableReported,
 )
 from sopwith_controller.services.incidents import Incidents
+from sopwith_controller.services.people_reports import PeopleReports
 from sopwith_controller.services.ports import Clock, Database, UnitOfWork
 from sopwith_controller.services.receipt_chain import ReceiptChains, fault_of
 from sopwith_controller.services.receipts import Receipts
@@ -114,6 +117,7 @@ class _Batch:
         self._incidents = incidents
         self._receipts = Receipts(unit, clock, incidents, records, verify=verify)
         self._chains = ReceiptChains(unit, clock)
+        self._people = PeopleReports(unit, clock, records)
         self._computers: dict[str, Computer] = {}
         self._assignments: dict[str, Assignment] = {}
         self._dirty_computers: set[str] = set()
@@ -132,7 +136,7 @@ class _Batch:
             if isinstance(report.content, ReceiptReported)
             else report.content.assignment_id
             for report in reports
-            if isinstance(report.content, (ProgressReported, ReceiptReported))
+            if isinstance(report.content, (ProgressReported, ReceiptReported, DeferralReported, FeedbackReported))
         }
         found = await self._unit.assignments.many(sorted(assignment_ids - {""}))
         self._assignments = {assignment.id: assignment for assignment in found}
@@ -209,8 +213,21 @@ class _Batch:
             self._put(replace(computer, facts=content.facts, facts_time=self._now, installed=dict(content.installed)))
         elif isinstance(content, SourceReported):
             await self._source(computer, content)
+        elif isinstance(content, (DeferralReported, FeedbackReported)):
+            await self._people_said(computer, content)
         elif isinstance(content, UnreadableReported):
             raise FormatError(content.reason)
+
+    async def _people_said(self, computer: Computer, content: DeferralReported | FeedbackReported) -> None:
+        if isinstance(content, FeedbackReported):
+            about = self._assignments.get(content.assignment_id)
+            own = about if about is not None and about.computer_id == computer.id else None
+            await self._people.feedback(computer, content, own)
+            return
+        before = self._own(computer, content.assignment_id)
+        after = await self._people.deferral(before, content)
+        if after is not before:
+            self._put_assignment(after)
 
     async def _progress(self, computer: Computer, content: ProgressReported) -> None:
         if content.assignment_id not in self._assignments and await self._recovered():

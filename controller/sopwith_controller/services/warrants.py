@@ -38,6 +38,7 @@ class WarrantBasis:
     rollout: Rollout
     plan: Plan
     agent_policy: dict[str, Any]
+    policy: SopPolicy
     evidence: Evidence
     despite_freeze: str = ""
     """Id of the deviation by which a freeze does not hold this rollout; empty: none."""
@@ -51,7 +52,7 @@ async def warrant_basis(
     agent_policy = relaxed(read_agent_policy(policy.readiness), opened).to_document()
     freeze = deviations.get("freeze")
     evidence = await _evidence(unit, rollout, policy)
-    return WarrantBasis(rollout, plan, agent_policy, evidence, freeze.id if freeze else "")
+    return WarrantBasis(rollout, plan, agent_policy, policy, evidence, freeze.id if freeze else "")
 
 
 async def is_approved(unit: UnitOfWork, rollout: Rollout, records: RolloutRecords) -> bool:
@@ -77,9 +78,12 @@ async def _evidence(unit: UnitOfWork, rollout: Rollout, policy: SopPolicy) -> Ev
 
 
 def write_warrant(
-    basis: WarrantBasis, assignment: Assignment, *, start_until: datetime | None, now: datetime
+    basis: WarrantBasis, assignment: Assignment, *, group: str, start_until: datetime | None, now: datetime
 ) -> Warrant:
-    """Return the warrant of one assignment."""
+    """Return the warrant of one assignment; `group` is the maintenance group of a computer that the plan does not hold.
+
+    What people at the computer are owed is their group's.
+    """
     rollout, plan = basis.rollout, basis.plan
     if rollout.deadline_time is None:
         raise ValueError(f"rollout {rollout.id} was never started")
@@ -103,9 +107,21 @@ def write_warrant(
         deadline_time=rollout.deadline_time,
         start_until_time=start_until,
         issued_time=now,
-        policy=basis.agent_policy,
+        policy={**basis.agent_policy, **_notice(basis, assignment.computer_id, group)},
         requester=basis.evidence.requester,
         approvals_needed=basis.evidence.approvals_needed,
         approvals=list(basis.evidence.approvals),
         despite_freeze=basis.despite_freeze,
     )
+
+
+def _notice(basis: WarrantBasis, computer_id: str, group: str) -> dict[str, int]:
+    name = basis.plan.groups_of_members.get(computer_id, group)
+    groups = basis.policy.maintenance_groups
+    owed = next((known for known in groups if known.name == name), basis.policy.user_notice)
+    return {
+        "notice_seconds": owed.notice_seconds,
+        "notice_deferrals": owed.deferrals_max,
+        "notice_defer_seconds": owed.defer_at_most_seconds,
+        "notice_grace_seconds": owed.grace_seconds,
+    }

@@ -252,6 +252,8 @@ assignments = Table(
     *_maybe_times("stalled_time", "lost_time", "reboot_asked_time"),
     *_flags("reboot_wanted", "reboot_forced"),
     *_maybe_times("reboot_until_time"),
+    *_numbers("deferrals"),
+    *_maybe_times("deferred_until_time"),
     _changes(),
 )
 Index(None, assignments.c.rollout_id, assignments.c.position)

@@ -77,6 +77,8 @@ class AgentMessage(google.protobuf.message.Message):
     FACTS_CHANGED_FIELD_NUMBER: builtins.int
     SOURCE_DESIGNATED_FIELD_NUMBER: builtins.int
     RECEIPT_AGAIN_FIELD_NUMBER: builtins.int
+    DEFERRAL_FIELD_NUMBER: builtins.int
+    FEEDBACK_FIELD_NUMBER: builtins.int
     sequence: builtins.int
     """Counts reliable messages of this computer from 1 without gaps; 0 for messages that may be lost.
     Equal number and other content is an alarm, equal number and equal content is a repetition.
@@ -117,6 +119,14 @@ class AgentMessage(google.protobuf.message.Message):
     def receipt_again(self) -> Global___Receipt:
         """A signed record that Welcome showed the controller to lack, once more; its own number counts, not `sequence`."""
 
+    @property
+    def deferral(self) -> Global___Deferral:
+        """People at the computer put a change off, or took that back."""
+
+    @property
+    def feedback(self) -> Global___Feedback:
+        """What a person at the computer has to say."""
+
     def __init__(
         self,
         *,
@@ -130,10 +140,12 @@ class AgentMessage(google.protobuf.message.Message):
         facts_changed: Global___FactsChanged | None = ...,
         source_designated: Global___SourceDesignated | None = ...,
         receipt_again: Global___Receipt | None = ...,
+        deferral: Global___Deferral | None = ...,
+        feedback: Global___Feedback | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["content", b"content", "facts_changed", b"facts_changed", "going_to_sleep", b"going_to_sleep", "heartbeat", b"heartbeat", "hello", b"hello", "progress", b"progress", "readiness_report", b"readiness_report", "receipt", b"receipt", "receipt_again", b"receipt_again", "source_designated", b"source_designated"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["content", b"content", "facts_changed", b"facts_changed", "going_to_sleep", b"going_to_sleep", "heartbeat", b"heartbeat", "hello", b"hello", "progress", b"progress", "readiness_report", b"readiness_report", "receipt", b"receipt", "receipt_again", b"receipt_again", "sequence", b"sequence", "source_designated", b"source_designated"]) -> None: ...
-    def WhichOneof(self, oneof_group: typing.Literal["content", b"content"]) -> typing.Literal["hello", "heartbeat", "going_to_sleep", "readiness_report", "progress", "receipt", "facts_changed", "source_designated", "receipt_again"] | None: ...
+    def HasField(self, field_name: typing.Literal["content", b"content", "deferral", b"deferral", "facts_changed", b"facts_changed", "feedback", b"feedback", "going_to_sleep", b"going_to_sleep", "heartbeat", b"heartbeat", "hello", b"hello", "progress", b"progress", "readiness_report", b"readiness_report", "receipt", b"receipt", "receipt_again", b"receipt_again", "source_designated", b"source_designated"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["content", b"content", "deferral", b"deferral", "facts_changed", b"facts_changed", "feedback", b"feedback", "going_to_sleep", b"going_to_sleep", "heartbeat", b"heartbeat", "hello", b"hello", "progress", b"progress", "readiness_report", b"readiness_report", "receipt", b"receipt", "receipt_again", b"receipt_again", "sequence", b"sequence", "source_designated", b"source_designated"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["content", b"content"]) -> typing.Literal["hello", "heartbeat", "going_to_sleep", "readiness_report", "progress", "receipt", "facts_changed", "source_designated", "receipt_again", "deferral", "feedback"] | None: ...
 
 Global___AgentMessage: typing_extensions.TypeAlias = AgentMessage
 
@@ -522,6 +534,72 @@ class SourceDesignated(google.protobuf.message.Message):
 Global___SourceDesignated: typing_extensions.TypeAlias = SourceDesignated
 
 @typing.final
+class Deferral(google.protobuf.message.Message):
+    """Deferral tells that people at the computer put a change off, or let it begin after all."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ASSIGNMENT_ID_FIELD_NUMBER: builtins.int
+    DEFERRALS_FIELD_NUMBER: builtins.int
+    DEFERRALS_MAX_FIELD_NUMBER: builtins.int
+    UNTIL_TIME_FIELD_NUMBER: builtins.int
+    PURPOSE_FIELD_NUMBER: builtins.int
+    assignment_id: builtins.str
+    """The assignment."""
+    deferrals: builtins.int
+    """How often it was put off so far."""
+    deferrals_max: builtins.int
+    """How often the SOP lets it be put off."""
+    purpose: builtins.str
+    """What was put off: install or reboot."""
+    @property
+    def until_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """Until when it is put off; unset when people let it begin."""
+
+    def __init__(
+        self,
+        *,
+        assignment_id: builtins.str = ...,
+        deferrals: builtins.int = ...,
+        deferrals_max: builtins.int = ...,
+        until_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        purpose: builtins.str = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["until_time", b"until_time"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["assignment_id", b"assignment_id", "deferrals", b"deferrals", "deferrals_max", b"deferrals_max", "purpose", b"purpose", "until_time", b"until_time"]) -> None: ...
+
+Global___Deferral: typing_extensions.TypeAlias = Deferral
+
+@typing.final
+class Feedback(google.protobuf.message.Message):
+    """Feedback carries what a person at the computer has to say about updates; no name is sent with it."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    TEXT_FIELD_NUMBER: builtins.int
+    GIVEN_TIME_FIELD_NUMBER: builtins.int
+    ASSIGNMENT_ID_FIELD_NUMBER: builtins.int
+    text: builtins.str
+    """The person's words, one line, 1 to 2000 characters."""
+    assignment_id: builtins.str
+    """The assignment that was at hand; empty when none was."""
+    @property
+    def given_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """When they were said, by the computer's own clock."""
+
+    def __init__(
+        self,
+        *,
+        text: builtins.str = ...,
+        given_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        assignment_id: builtins.str = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["given_time", b"given_time"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["assignment_id", b"assignment_id", "given_time", b"given_time", "text", b"text"]) -> None: ...
+
+Global___Feedback: typing_extensions.TypeAlias = Feedback
+
+@typing.final
 class ControllerMessage(google.protobuf.message.Message):
     """ControllerMessage is one message to a computer."""
 
@@ -540,6 +618,7 @@ class ControllerMessage(google.protobuf.message.Message):
     CHECKPOINT_UPDATE_FIELD_NUMBER: builtins.int
     DRAIN_FIELD_NUMBER: builtins.int
     REBOOT_LEASE_FIELD_NUMBER: builtins.int
+    LABELS_UPDATE_FIELD_NUMBER: builtins.int
     @property
     def welcome(self) -> Global___Welcome:
         """Answer to Hello."""
@@ -592,6 +671,10 @@ class ControllerMessage(google.protobuf.message.Message):
     def reboot_lease(self) -> Global___RebootLease:
         """Whether a computer may reboot for an assignment."""
 
+    @property
+    def labels_update(self) -> Global___LabelsUpdate:
+        """The computer's labels changed."""
+
     def __init__(
         self,
         *,
@@ -608,10 +691,11 @@ class ControllerMessage(google.protobuf.message.Message):
         checkpoint_update: Global___CheckpointUpdate | None = ...,
         drain: Global___Drain | None = ...,
         reboot_lease: Global___RebootLease | None = ...,
+        labels_update: Global___LabelsUpdate | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["ack", b"ack", "checkpoint_update", b"checkpoint_update", "content", b"content", "drain", b"drain", "freeze", b"freeze", "lease_renewal", b"lease_renewal", "measure_request", b"measure_request", "reboot_lease", b"reboot_lease", "sop_update", b"sop_update", "source_designation", b"source_designation", "trust_bundle_update", b"trust_bundle_update", "warrant", b"warrant", "welcome", b"welcome", "withdraw", b"withdraw"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["ack", b"ack", "checkpoint_update", b"checkpoint_update", "content", b"content", "drain", b"drain", "freeze", b"freeze", "lease_renewal", b"lease_renewal", "measure_request", b"measure_request", "reboot_lease", b"reboot_lease", "sop_update", b"sop_update", "source_designation", b"source_designation", "trust_bundle_update", b"trust_bundle_update", "warrant", b"warrant", "welcome", b"welcome", "withdraw", b"withdraw"]) -> None: ...
-    def WhichOneof(self, oneof_group: typing.Literal["content", b"content"]) -> typing.Literal["welcome", "warrant", "lease_renewal", "withdraw", "freeze", "measure_request", "ack", "sop_update", "source_designation", "trust_bundle_update", "checkpoint_update", "drain", "reboot_lease"] | None: ...
+    def HasField(self, field_name: typing.Literal["ack", b"ack", "checkpoint_update", b"checkpoint_update", "content", b"content", "drain", b"drain", "freeze", b"freeze", "labels_update", b"labels_update", "lease_renewal", b"lease_renewal", "measure_request", b"measure_request", "reboot_lease", b"reboot_lease", "sop_update", b"sop_update", "source_designation", b"source_designation", "trust_bundle_update", b"trust_bundle_update", "warrant", b"warrant", "welcome", b"welcome", "withdraw", b"withdraw"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["ack", b"ack", "checkpoint_update", b"checkpoint_update", "content", b"content", "drain", b"drain", "freeze", b"freeze", "labels_update", b"labels_update", "lease_renewal", b"lease_renewal", "measure_request", b"measure_request", "reboot_lease", b"reboot_lease", "sop_update", b"sop_update", "source_designation", b"source_designation", "trust_bundle_update", b"trust_bundle_update", "warrant", b"warrant", "welcome", b"welcome", "withdraw", b"withdraw"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["content", b"content"]) -> typing.Literal["welcome", "warrant", "lease_renewal", "withdraw", "freeze", "measure_request", "ack", "sop_update", "source_designation", "trust_bundle_update", "checkpoint_update", "drain", "reboot_lease", "labels_update"] | None: ...
 
 Global___ControllerMessage: typing_extensions.TypeAlias = ControllerMessage
 
@@ -620,6 +704,22 @@ class Welcome(google.protobuf.message.Message):
     """Welcome opens the stream."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    @typing.final
+    class LabelsEntry(google.protobuf.message.Message):
+        DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: builtins.int
+        VALUE_FIELD_NUMBER: builtins.int
+        key: builtins.str
+        value: builtins.str
+        def __init__(
+            self,
+            *,
+            key: builtins.str = ...,
+            value: builtins.str = ...,
+        ) -> None: ...
+        def ClearField(self, field_name: typing.Literal["key", b"key", "value", b"value"]) -> None: ...
 
     COMPUTER_ID_FIELD_NUMBER: builtins.int
     NAME_FIELD_NUMBER: builtins.int
@@ -630,6 +730,7 @@ class Welcome(google.protobuf.message.Message):
     VERSION_FIELD_NUMBER: builtins.int
     FROZEN_FIELD_NUMBER: builtins.int
     NEWEST_RECEIPT_FIELD_NUMBER: builtins.int
+    LABELS_FIELD_NUMBER: builtins.int
     computer_id: builtins.str
     """The computer's id."""
     name: builtins.str
@@ -654,6 +755,10 @@ class Welcome(google.protobuf.message.Message):
     def newest_receipt(self) -> Global___ReceiptPlace:
         """Newest signed record of this computer that is durable; the agent sends again what comes after it."""
 
+    @property
+    def labels(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.str]:
+        """The computer's labels; a readiness check looks for do-not-disturb among them."""
+
     def __init__(
         self,
         *,
@@ -666,11 +771,48 @@ class Welcome(google.protobuf.message.Message):
         version: builtins.str = ...,
         frozen: builtins.bool = ...,
         newest_receipt: Global___ReceiptPlace | None = ...,
+        labels: collections.abc.Mapping[builtins.str, builtins.str] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["controller_time", b"controller_time", "newest_receipt", b"newest_receipt", "sop", b"sop"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["acknowledged_sequence", b"acknowledged_sequence", "computer_id", b"computer_id", "controller_time", b"controller_time", "frozen", b"frozen", "heartbeat_seconds", b"heartbeat_seconds", "name", b"name", "newest_receipt", b"newest_receipt", "sop", b"sop", "version", b"version"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["acknowledged_sequence", b"acknowledged_sequence", "computer_id", b"computer_id", "controller_time", b"controller_time", "frozen", b"frozen", "heartbeat_seconds", b"heartbeat_seconds", "labels", b"labels", "name", b"name", "newest_receipt", b"newest_receipt", "sop", b"sop", "version", b"version"]) -> None: ...
 
 Global___Welcome: typing_extensions.TypeAlias = Welcome
+
+@typing.final
+class LabelsUpdate(google.protobuf.message.Message):
+    """LabelsUpdate tells a computer what people say about it."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    @typing.final
+    class LabelsEntry(google.protobuf.message.Message):
+        DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: builtins.int
+        VALUE_FIELD_NUMBER: builtins.int
+        key: builtins.str
+        value: builtins.str
+        def __init__(
+            self,
+            *,
+            key: builtins.str = ...,
+            value: builtins.str = ...,
+        ) -> None: ...
+        def ClearField(self, field_name: typing.Literal["key", b"key", "value", b"value"]) -> None: ...
+
+    LABELS_FIELD_NUMBER: builtins.int
+    @property
+    def labels(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.str]:
+        """All labels, not only the changed ones."""
+
+    def __init__(
+        self,
+        *,
+        labels: collections.abc.Mapping[builtins.str, builtins.str] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["labels", b"labels"]) -> None: ...
+
+Global___LabelsUpdate: typing_extensions.TypeAlias = LabelsUpdate
 
 @typing.final
 class Warrant(google.protobuf.message.Message):

@@ -395,6 +395,8 @@ class Assignment(google.protobuf.message.Message):
     NEXT_TRY_TIME_FIELD_NUMBER: builtins.int
     GENERATION_FIELD_NUMBER: builtins.int
     STALLED_TIME_FIELD_NUMBER: builtins.int
+    DEFERRALS_FIELD_NUMBER: builtins.int
+    DEFERRED_UNTIL_TIME_FIELD_NUMBER: builtins.int
     id: builtins.str
     """Identifies the assignment."""
     computer: builtins.str
@@ -421,6 +423,8 @@ class Assignment(google.protobuf.message.Message):
     """How many tries it has at most; 0 before the start."""
     generation: builtins.int
     """Counts the rollout's tries on this computer: 1 at first, higher after a retry."""
+    deferrals: builtins.int
+    """How often people at the computer put it off."""
     @property
     def reported_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
         """When the computer last reported on it."""
@@ -432,6 +436,10 @@ class Assignment(google.protobuf.message.Message):
     @property
     def stalled_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
         """Since when it is in contact and tells nothing, beyond its state's limit; unset where it goes on."""
+
+    @property
+    def deferred_until_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """Until when people at the computer put it off; unset where they did not."""
 
     def __init__(
         self,
@@ -452,9 +460,11 @@ class Assignment(google.protobuf.message.Message):
         next_try_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
         generation: builtins.int = ...,
         stalled_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        deferrals: builtins.int = ...,
+        deferred_until_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["next_try_time", b"next_try_time", "reported_time", b"reported_time", "stalled_time", b"stalled_time"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["attempts", b"attempts", "attempts_max", b"attempts_max", "computer", b"computer", "detail", b"detail", "generation", b"generation", "id", b"id", "next_try_time", b"next_try_time", "outcome", b"outcome", "percent", b"percent", "reported_time", b"reported_time", "stalled_time", b"stalled_time", "state", b"state", "symptom", b"symptom", "version_after", b"version_after", "version_before", b"version_before", "wave", b"wave"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["deferred_until_time", b"deferred_until_time", "next_try_time", b"next_try_time", "reported_time", b"reported_time", "stalled_time", b"stalled_time"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["attempts", b"attempts", "attempts_max", b"attempts_max", "computer", b"computer", "deferrals", b"deferrals", "deferred_until_time", b"deferred_until_time", "detail", b"detail", "generation", b"generation", "id", b"id", "next_try_time", b"next_try_time", "outcome", b"outcome", "percent", b"percent", "reported_time", b"reported_time", "stalled_time", b"stalled_time", "state", b"state", "symptom", b"symptom", "version_after", b"version_after", "version_before", b"version_before", "wave", b"wave"]) -> None: ...
 
 Global___Assignment: typing_extensions.TypeAlias = Assignment
 

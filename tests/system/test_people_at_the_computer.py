@@ -1,0 +1,147 @@
+"""Real agents on computers that people use: told, put off, let go, and what the controller knows of it."""
+
+import json
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from sopwith_controller.desk.demo_release import write_release
+from tests.agent.buses import NotificationServer, bus_at, short_folder
+from tests.agent.logins import log_in, log_in_by_record
+from tests.system.fleet import AUTHORITY, MANAGER, OPERATOR, OWNER, Fleet, link_version
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
+
+_LAPTOPS = "window: always, notice: 15m, deferrals_max: 3, defer_at_most: 5d}"
+_QUICK = "window: always, notice: 10m, deferrals_max: 2, defer_at_most: 1d, grace: 3s}"
+
+
+@pytest.fixture(scope="module")
+def people_fleet() -> Iterator[Fleet]:
+    """Return a fleet whose SOP lets people at laptops put an update off twice, and gives them three seconds then."""
+    with short_folder() as folder:
+        made = Fleet(folder)
+        try:
+            made.init()
+            made.serve()
+            for name in ("manager", "authority", "operator"):
+                made.invite(name)
+            document = made.sopwith("sop", "show", "SU-SOP-001", "--document").out
+            assert _LAPTOPS in document
+            (folder / "sop.md").write_text(document.replace(_LAPTOPS, _QUICK), encoding="utf-8")
+            made.sopwith("sop", "submit", "sop.md")
+            for who in (OWNER, MANAGER, AUTHORITY):
+                made.sopwith("sop", "sign", "SU-SOP-001", "--yes", who=who)
+            made.sopwith("sop", "acknowledge", "SU-SOP-001", "--yes", who=OPERATOR)
+            made.designate_source()
+            for version in ("1", "2"):
+                made.publish(write_release(folder / f"lamp-{version}", version, shines=True, summary="a lamp"))
+            yield made
+        finally:
+            made.stop()
+
+
+def typed(fleet: Fleet, name: str, *arguments: str, expect: tuple[int, ...] = (0,)) -> Any:
+    """Run a command of the agent as the person at the computer."""
+    return fleet.stage.run("sopwith-agent", *arguments, "--state", name, expect=expect)
+
+
+def people(fleet: Fleet, name: str) -> list[dict[str, Any]]:
+    """Return what people at a computer are told by its status."""
+    told: list[dict[str, Any]] = typed(fleet, name, "status", "-o", "json").document()["people"]
+    return told
+
+
+def rollout(fleet: Fleet, name: str, version: str) -> str:
+    return fleet.start(
+        f"rollout: {name}-{version}\nrelease: lamp@{version}\nsop: SU-SOP-001\naudience: owner={name}\n"
+        "baseline: false\nwaves: [{name: all, size: 100%}]\n"
+    )
+
+
+@pytest.mark.needs_tool("dbus-daemon")
+def test_person_puts_an_update_off_on_the_desktop_and_lets_it_begin_by_hand(people_fleet: Fleet) -> None:
+    fleet, root = people_fleet, people_fleet.folder / "lap1-root"
+    log_in(root, "1", os.geteuid())
+    with bus_at(root / f"run/user/{os.geteuid()}/bus") as address:
+        desktop = NotificationServer(address)
+        fleet.computers("lap1", labels=("kind=laptop", "owner=lap1"))
+        started = rollout(fleet, "lap1", "1")
+
+        shown = desktop.shown()
+        assert shown["text"].startswith("lamp 1 will be installed on this computer in 10m.")
+        desktop.press("later")
+        fleet.until("the deferral", lambda: fleet.assignments(started)[0]["deferrals"] == 1)
+        why = fleet.json("rollout", "explain", started, who=OPERATOR)
+        status = typed(fleet, "lap1", "status").out
+        typed(fleet, "lap1", "feedback", "please", "not", "before", "noon")
+        typed(fleet, "lap1", "install-now")
+        done = fleet.finish(started)
+        desktop.close()
+
+    assert why["explanations"][0]["waits_for"] == "deferral"
+    assert "The update lamp 1 is put off until" in status
+    assert done["counts"]["succeeded"] == 1
+    assert link_version(fleet, "lap1") == "1"
+    log = fleet.json("log", "list")
+    [deferred] = [entry for entry in log if entry["kind"] == "ASSIGNMENT_DEFERRED"]
+    assert (deferred["computer"], deferred["rollout"]) == ("lap1", started)
+    assert "feedback from lap1: please not before noon" in [
+        entry["message"] for entry in log if entry["kind"] == "COMPUTER_FEEDBACK"
+    ]
+
+
+def test_deferrals_are_spent_survive_a_kill_and_then_it_is_installed_after_the_grace(people_fleet: Fleet) -> None:
+    fleet, root = people_fleet, people_fleet.folder / "lap2-root"
+    log_in_by_record(root, ("root", "pts/none"))
+    fleet.computers("lap2", labels=("kind=laptop", "owner=lap2"))
+    started = rollout(fleet, "lap2", "1")
+    fleet.until("the notice", lambda: people(fleet, "lap2"))
+
+    first = typed(fleet, "lap2", "defer", "--for", "1s", "-o", "json").document()
+    fleet.until("the second notice", lambda: [one["state"] for one in people(fleet, "lap2")] == ["NOTICED"])
+    second = typed(fleet, "lap2", "defer", "--for", "1h", "-o", "json").document()
+    fleet.kill_agent("lap2")
+    fleet.run_agent("lap2")
+    fleet.until("the agent's return", lambda: typed(fleet, "lap2", "status", "-o", "json").document()["connected"])
+    third = typed(fleet, "lap2", "defer", "--for", "1h", expect=(4,))
+    typed(fleet, "lap2", "install-now")
+    done = fleet.finish(started)
+
+    assert (first["deferrals_left"], second["deferrals_left"]) == (1, 0)
+    assert "put off 2 times already" in third.err
+    assert done["counts"]["succeeded"] == 1
+    assert link_version(fleet, "lap2") == "1"
+
+    again = rollout(fleet, "lap2", "2")
+    for _ in range(2):
+        fleet.until("a notice", lambda: [one["state"] for one in people(fleet, "lap2")] == ["NOTICED"])
+        typed(fleet, "lap2", "defer", "--for", "1s")
+    last = fleet.finish(again)
+
+    assert last["counts"]["succeeded"] == 1
+    assert link_version(fleet, "lap2") == "2"
+    [receipt] = [one for one in _receipts(fleet, "lap2") if one["version"] == "2"]
+    [notice] = [step["detail"] for step in receipt["steps"] if step["step"] == "notice"]
+    assert notice.startswith("told 3 times; put off 2 of 2 times by people at the computer; nobody objected")
+
+
+def test_computer_that_nobody_uses_is_updated_at_once(people_fleet: Fleet) -> None:
+    fleet = people_fleet
+    fleet.computers("lap3", labels=("kind=laptop", "owner=lap3"))
+
+    done = fleet.finish(rollout(fleet, "lap3", "1"))
+
+    assert done["counts"]["succeeded"] == 1
+    assert typed(fleet, "lap3", "defer", expect=(1,)).err.startswith("sopwith-agent: Nothing waits")
+
+
+def _receipts(fleet: Fleet, name: str) -> list[dict[str, Any]]:
+    found = []
+    for path in sorted((fleet.folder / name / "outbox").rglob("*.json")):
+        message = json.loads(path.read_text())
+        if message["kind"] == "receipt":
+            found.append(json.loads(message["body"]["payload"]))
+    return found
