@@ -228,6 +228,7 @@ class Session:
         await asyncio.to_thread(ports.memory.welcomed, welcome)
         await self._obey(lambda: ports.orders.freeze(active=welcome.frozen, reason=_FREEZE if welcome.frozen else ""))
         self._queue = asyncio.Queue()
+        self._receipt_for(welcome.sop)
         self._connected = self._welcomed = True
         _log.info("controller_connected", address=ports.link.address, controller_version=welcome.version)
         self._status_changed.set()
@@ -288,6 +289,7 @@ class Session:
                 self._in_background(self._measure(message.request_id))
             case m.SopInForce():
                 await asyncio.to_thread(ports.memory.sop_changed, message)
+                self._receipt_for(message)
                 self._status_changed.set()
                 self._measure_now.set()
             case m.SourceNamed():
@@ -305,6 +307,11 @@ class Session:
                 self._pause_hint_seconds = max(0, message.reconnect_after_seconds)
             case _:
                 _log.debug("message_passed_over", kind=type(message).__name__)
+
+    def _receipt_for(self, sop: m.SopInForce | None) -> None:
+        """Say which SOP lies in this computer's memory now; said again with every connection."""
+        if sop is not None:
+            self._say(m.SopHeld(sop.id, sop.revision, sop.policy_sha256))
 
     async def _obey(self, order: Callable[[], object]) -> None:
         """Carry an order out and let the worker look; on a full disk it still holds for this process."""

@@ -124,6 +124,7 @@ def _running(lines: list[str], sop: SopDocument) -> Iterator[Block]:
 def footer(sop: SopDocument, around: Surroundings) -> str:
     """Return the line that ties a copy to the signed revision."""
     state = f", {around.state}" if around.state else ""
+    state += ", EVALUATION" if around.evaluation else ""
     return (
         f"{sop.front.id} revision {sop.front.revision}{state}; document sha256 {sop.document_sha256}; "
         f"policy sha256 {sop.policy_sha256}"

@@ -42,6 +42,8 @@ class Surroundings:
     state: str = ""
     signatures: tuple[SignatureLine, ...] = ()
     revisions: tuple[RevisionLine, ...] = ()
+    evaluation: bool = False
+    """The controller is an evaluation: every page says so."""
 
 
 @dataclass(frozen=True)

@@ -306,6 +306,7 @@ async def test_sop_and_status_are_kept_for_people_without_the_controller(
     sop.agent_policy_json = AgentPolicy(clock_skew_seconds=7).to_json().decode()
 
     await controller.say(pb.ControllerMessage(sop_update=sop))
+    await controller.until(lambda: any(m.sop_held.revision == 3 for m in controller.heard))
     kept = computer.shop.folder / "fleet.json"
     await _until(lambda: kept.exists() and json.loads(kept.read_text())["sop"])
     await computer.end()

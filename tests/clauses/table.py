@@ -207,13 +207,18 @@ ROWS = (
     ),
     Row(
         "3 Review and approval",
-        "An edit voids the signatures that were given",
-        {"void": "an edit in review voids what was signed and keeps it"},
+        "Reviewers comment; an open blocking comment prevents approval; an edit voids the signatures",
+        {
+            "void": "an edit in review voids what was signed and keeps it",
+            "comment": "an open blocking comment takes nobody's signature until it is resolved",
+        },
     ),
     Row(
         "4 Communicate and train",
-        "Operators acknowledge what changed; a drill trains on simulated computers",
+        "Announced by mail, meeting or session; operators acknowledge what changed; a drill trains them",
         {
+            "mail": "an announcement's mail reaches every recipient, and its delivery is read",
+            "session": "a training session is recorded with its attendees",
             "gate": "who has not acknowledged after the grace is refused by `operator_trained`",
             "carried": "an editorial revision carries acknowledgements over",
             "status": "`sop training` says who is current, due and overdue",
@@ -225,6 +230,7 @@ ROWS = (
         "Every agent holds the effective revision and digest; the site is there for everybody",
         {
             "agent": "the agent keeps revision and digest for people, without the controller",
+            "receipts": "receipts of computers and words of people are counted, and who lacks them is named",
             "site": "the site links every revision",
         },
     ),

@@ -22,6 +22,7 @@ async def say(reviews: SopReviews, **changes):
     return await reviews.comment(REVIEWER, ID, 0, **{**words, **changes})
 
 
+@pytest.mark.clause("3 Review and approval", "comment")
 async def test_open_blocking_comment_takes_nobodys_signature_until_it_is_resolved():
     fleet, reviews = await in_review()
     await fleet.sops.submit(fleet.caller("owner"), ID)

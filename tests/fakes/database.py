@@ -181,7 +181,9 @@ class FakeUnitOfWork:
         """Make a repository when it is asked for the first time: most units of work touch two or three."""
         if name == "update_log":
             entries, nodes, checkpoints = map(self.shelf, LOG_SHELVES)
-            made: Any = FakeUpdateLog(entries, nodes, checkpoints, self._clock, self._signer)
+            made: Any = FakeUpdateLog(
+                entries, nodes, checkpoints, self._clock, self._signer, settings=self.shelf("settings")
+            )
         elif name == "certificates":
             made = fakes.FakeCertificates(self.shelf(name), self._clock)
         elif name == "practice":

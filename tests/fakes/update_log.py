@@ -15,7 +15,10 @@ from sopwith_formats.merkle import TreeNode
 class FakeUpdateLog:
     """Implements the `UpdateLog` port."""
 
-    def __init__(self, entries: Any, nodes: Any, checkpoints: Any, clock: Clock, signer: LogSigner | None) -> None:
+    def __init__(
+        self, entries: Any, nodes: Any, checkpoints: Any, clock: Clock, signer: LogSigner | None, *, settings: Any
+    ) -> None:
+        self._settings = settings
         self._entries = entries
         self._nodes = nodes
         self._checkpoints = checkpoints
@@ -25,7 +28,9 @@ class FakeUpdateLog:
     async def append(self, draft: LogDraft) -> int:
         index: int = self._entries.count()
         previous = bytes.fromhex(self._entries.get(index - 1).entry_sha256) if index else FIRST_PREVIOUS
-        row, _ = row_of(entry_of(draft, index, self._clock.now()), previous)
+        settings = self._settings.get(1)
+        evaluation = settings is not None and settings.profile == "evaluation"
+        row, _ = row_of(entry_of(draft, index, self._clock.now(), evaluation=evaluation), previous)
         self._entries.put(index, row)
         frontier = self._frontier(index)
         for node in frontier.append(merkle.leaf_hash(row.canonical_json.encode())):

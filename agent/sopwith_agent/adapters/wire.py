@@ -24,15 +24,22 @@ def to_wire(message: m.Outgoing) -> pb.AgentMessage:
         return _delivery(message)
     if isinstance(message, m.Hello):
         return pb.AgentMessage(hello=_hello(message))
-    if isinstance(message, m.Heartbeat):
-        return pb.AgentMessage(heartbeat=pb.Heartbeat(sent_time=_timestamp(message.sent_time)))
-    if isinstance(message, m.GoingToSleep):
-        return pb.AgentMessage(going_to_sleep=pb.GoingToSleep())
+    if isinstance(message, m.Heartbeat | m.GoingToSleep | m.SopHeld):
+        return _sign_of_life(message)
     if isinstance(message, m.ReadinessMeasured):
         report = pb.ReadinessReport(readiness=_readiness(message.readiness), request_id=message.request_id)
         return pb.AgentMessage(readiness_report=report)
     facts = pb.FactsChanged(facts=_struct(message.facts), installed=message.installed)
     return pb.AgentMessage(facts_changed=facts)
+
+
+def _sign_of_life(message: m.Heartbeat | m.GoingToSleep | m.SopHeld) -> pb.AgentMessage:
+    if isinstance(message, m.Heartbeat):
+        return pb.AgentMessage(heartbeat=pb.Heartbeat(sent_time=_timestamp(message.sent_time)))
+    if isinstance(message, m.GoingToSleep):
+        return pb.AgentMessage(going_to_sleep=pb.GoingToSleep())
+    held = pb.SopHeld(id=message.id, revision=message.revision, policy_sha256=message.policy_sha256)
+    return pb.AgentMessage(sop_held=held)
 
 
 def from_wire(message: pb.ControllerMessage) -> m.Incoming:

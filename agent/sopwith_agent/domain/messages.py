@@ -73,7 +73,16 @@ class OutboxMessage:
     body: Body
 
 
-Outgoing = Hello | Heartbeat | GoingToSleep | ReadinessMeasured | FactsMeasured | OutboxMessage
+@dataclass(frozen=True)
+class SopHeld:
+    """The receipt for a SOP revision: this computer holds it."""
+
+    id: str
+    revision: int
+    policy_sha256: str
+
+
+Outgoing = Hello | Heartbeat | SopHeld | GoingToSleep | ReadinessMeasured | FactsMeasured | OutboxMessage
 
 
 @dataclass(frozen=True)

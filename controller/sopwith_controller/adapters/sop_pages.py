@@ -12,7 +12,7 @@ from sopwith_formats.sop_rendering import render_html
 from sopwith_formats.sop_tables import RevisionLine, SignatureLine, Surroundings
 
 
-def render_revision(revision: SopRevision, history: Sequence[SopRevision]) -> str:
+def render_revision(revision: SopRevision, history: Sequence[SopRevision], *, evaluation: bool = False) -> str:
     """Return one revision as a whole HTML page; `history` are its SOP's revisions, oldest first."""
     signatures = tuple(
         SignatureLine(one.role, one.person, one.meaning, f"{one.signed_time:%Y-%m-%d %H:%M} UTC", one.key_id)
@@ -24,7 +24,7 @@ def render_revision(revision: SopRevision, history: Sequence[SopRevision]) -> st
         if one.revision <= revision.revision
     )
     document = read_sop_document(revision.document, revision.id)
-    return render_html(document, Surroundings(str(revision.state), signatures, rows))
+    return render_html(document, Surroundings(str(revision.state), signatures, rows, evaluation))
 
 
 def _date(revision: SopRevision) -> str:

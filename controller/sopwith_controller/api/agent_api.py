@@ -52,6 +52,7 @@ class AgentTools:
     enrolment: Enrolment
     witnesses: Witnesses
     show_log_soon: Callable[[], None]
+    sop_held: Callable[[str, str, int, str], None]
 
 
 class AgentApi(agent_service_pb2_grpc.AgentServiceServicer):
@@ -122,6 +123,10 @@ class AgentApi(agent_service_pb2_grpc.AgentServiceServicer):
                 presence.touch(stream.computer_id)
                 if message.WhichOneof("content") == "going_to_sleep":
                     presence.went_to_sleep(stream.computer_id)
+                    continue
+                if message.WhichOneof("content") == "sop_held":
+                    held = message.sop_held
+                    self._tools.sop_held(stream.computer_id, held.id, held.revision, held.policy_sha256)
                     continue
                 report = to_report(stream.computer_id, message)
                 if report is not None:

@@ -1,6 +1,7 @@
 """FleetService: the wire's side of computers, freezes, overview and doctor. Converts and calls; decides nothing."""
 # ruff: noqa: N802  gRPC dictates the names of calls
 
+from collections.abc import Awaitable, Callable
 from datetime import UTC, timedelta
 from typing import Any
 
@@ -12,6 +13,7 @@ from sopwith_controller.domain.coverage import share
 from sopwith_controller.domain.entities import Computer
 from sopwith_controller.domain.errors import InvalidInputError
 from sopwith_controller.domain.freezing import CalendarTime
+from sopwith_controller.domain.sop_life_entities import SopReceipt
 from sopwith_controller.services.computers import Fleet
 from sopwith_controller.services.coverage import Coverage
 from sopwith_controller.services.doctor import Doctor
@@ -37,7 +39,9 @@ class FleetApi(fleet_service_pb2_grpc.FleetServiceServicer):
         gateway: AgentGateway,
         clock: Clock,
         coverage: Coverage,
+        held: Callable[[list[str]], Awaitable[dict[str, SopReceipt]]],
     ) -> None:
+        self._held = held
         self._coverage = coverage
         self._fleet = fleet
         self._freezes = freezes
@@ -53,11 +57,15 @@ class FleetApi(fleet_service_pb2_grpc.FleetServiceServicer):
         except FormatError as error:
             raise InvalidInputError(f"selector: {error.message}", remedy=error.remedy) from error
         chosen = [c for c in await self._fleet.all() if selector.matches(c.labels, c.facts)]
-        return wire.ListComputersResponse(computers=[self._shown(computer) for computer in chosen])
+        held = await self._held([computer.id for computer in chosen])
+        shown = [self._shown(computer, held.get(computer.id)) for computer in chosen]
+        return wire.ListComputersResponse(computers=shown)
 
     async def GetComputer(self, request: wire.GetComputerRequest, context: Any) -> wire.GetComputerResponse:
         """Read one computer."""
-        return wire.GetComputerResponse(computer=self._shown(await self._fleet.get(request.computer)))
+        computer = await self._fleet.get(request.computer)
+        held = (await self._held([computer.id])).get(computer.id)
+        return wire.GetComputerResponse(computer=self._shown(computer, held))
 
     async def MeasureReadiness(
         self, request: wire.MeasureReadinessRequest, context: Any
@@ -186,5 +194,5 @@ class FleetApi(fleet_service_pb2_grpc.FleetServiceServicer):
         computers = [wire.KnownComputer(**vars(one)) for one in found]
         return wire.GetCoverageResponse(computers=computers, covered=covered, listed=listed)
 
-    def _shown(self, computer: Computer) -> Any:
-        return to_computer(computer, self._gateway.presence(computer.id))
+    def _shown(self, computer: Computer, held: SopReceipt | None = None) -> Any:
+        return to_computer(computer, self._gateway.presence(computer.id), held)

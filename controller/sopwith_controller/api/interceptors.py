@@ -29,10 +29,13 @@ from sopwith_certs.identity import identity_of_peer
 from sopwith_controller.api.errors import Answer, answer_to
 from sopwith_controller.api.roles import COMPUTER, ROLES, allowed
 from sopwith_controller.domain.errors import Refusal, RefusedError, TrustError
+from sopwith_controller.domain.evaluation import PROFILE
 from sopwith_controller.services.access import Access, Caller, role_refusal
 from sopwith_formats.errors import FormatError
 
 RECORD_REFUSAL_EVERY_SECONDS = 60.0
+PROFILE_KEY = "sopwith-profile"
+"""Initial metadata of every answer to a person while an evaluation lasts, so that every screen is stamped."""
 _REFUSALS_KEPT = 10_000
 
 _log = structlog.get_logger()
@@ -128,6 +131,8 @@ class Gatekeeper(aio.ServerInterceptor):
         who: Caller | None = None
         try:
             who = self._admit(context)
+            if self._access.profile == PROFILE and who.kind == "person":
+                await context.send_initial_metadata(((PROFILE_KEY, PROFILE),))
             _check_role(who, method)
             token = _caller.set(replace(who, request_id=request_id))
             try:

@@ -93,6 +93,10 @@ _BY_SERVICE: dict[str, dict[str, frozenset[str]]] = {
         "RetireSop": _OWNER,
         "MakeSigningLink": _MANAGERS,
         "SendSigningCode": _SIGNERS,
+        "AnnounceSop": _MANAGERS,
+        "ListSopAnnouncements": _READERS,
+        "GetSopDistribution": _READERS,
+        "ConvertProfile": _OWNER,
     },
     "sopwith.v1.PracticeService": {
         "GetTraining": _READERS,

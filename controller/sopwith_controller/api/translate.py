@@ -14,6 +14,7 @@ from sopwith_controller.domain.bench import is_benched
 from sopwith_controller.domain.entities import Computer, Person, Readiness, Reason, Token
 from sopwith_controller.domain.freezing import FreezeState, state_of
 from sopwith_controller.domain.incident_entities import Freeze, Incident, Notification
+from sopwith_controller.domain.sop_life_entities import SopReceipt
 from sopwith_controller.services.ports import Presence
 
 _VERDICTS = {
@@ -137,7 +138,7 @@ def from_readiness(message: computer_pb2.Readiness) -> Readiness:
     )
 
 
-def to_computer(computer: Computer, presence: Presence | None) -> computer_pb2.Computer:
+def to_computer(computer: Computer, presence: Presence | None, held: SopReceipt | None = None) -> computer_pb2.Computer:
     """Return a computer as it travels, with what the live streams know of it."""
     seen = presence.last_seen_time if presence and presence.last_seen_time else computer.last_seen_time
     return computer_pb2.Computer(
@@ -156,6 +157,8 @@ def to_computer(computer: Computer, presence: Presence | None) -> computer_pb2.C
         source_root_sha256=computer.source_root_sha256,
         failures_in_a_row=computer.failures_in_a_row,
         benched=is_benched(computer),
+        sop_id=held.sop_id if held else "",
+        sop_revision=held.revision if held else 0,
     )
 
 

@@ -51,6 +51,7 @@ from sopwith_controller.services.patch_days import PatchDays
 from sopwith_controller.services.people import Roster
 from sopwith_controller.services.planning import Planner
 from sopwith_controller.services.ports import Clock, Database, Notifier
+from sopwith_controller.services.profiles import Profiles
 from sopwith_controller.services.progress import Progress
 from sopwith_controller.services.review_clock import ReviewClock
 from sopwith_controller.services.rollout_closing import RolloutClosing
@@ -60,6 +61,8 @@ from sopwith_controller.services.rollout_review import RolloutReviews
 from sopwith_controller.services.rollout_status import RolloutStatuses
 from sopwith_controller.services.rollouts import RolloutTools
 from sopwith_controller.services.signing_links import SigningLinks
+from sopwith_controller.services.sop_announcing import SopAnnouncing
+from sopwith_controller.services.sop_distribution import SopDistribution
 from sopwith_controller.services.sop_feedback import SopFeedback
 from sopwith_controller.services.sop_records import SopRecords
 from sopwith_controller.services.sop_reviews import SopReviews
@@ -189,6 +192,11 @@ class Parts:
             mail=bool(config.smtp.address),
             wake=self.notifying.wake,
         )
+        self.sop_announcing = SopAnnouncing(
+            database, self.clock, self.ids, mail=bool(config.smtp.address), wake=self.notifying.wake
+        )
+        self.sop_distribution = SopDistribution(database, self.clock, self.write_receipts_soon)
+        self.profiles = Profiles(database, self.clock, self.access, self.advancing.poke_all)
         self._make_practice()
         self.certificate = ServerCertificate(authority, paths.controller_pair, controller_subject(config), self.clock)
         self.writer = self._event_writer()
@@ -257,6 +265,10 @@ class Parts:
     def show_log_soon(self) -> None:
         """Show it within a second or so; many who come at once share one look."""
         self.scheduler.at("log shown soon", self.clock.now() + LOG_SHOWN_WITHIN, self.show_log)
+
+    def write_receipts_soon(self) -> None:
+        """Write which SOP computers hold within a second; many who say so at once share one transaction."""
+        self.scheduler.at("SOP receipts", self.clock.now() + LOG_SHOWN_WITHIN, self.sop_distribution.flush)
 
     async def keep_certificate(self) -> None:
         """Renew the controller's own certificate when it is time; both ports follow the file."""

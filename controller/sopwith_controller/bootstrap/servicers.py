@@ -26,7 +26,7 @@ from sopwith_controller.api.report_api import ReportApi
 from sopwith_controller.api.rollout_api import RolloutApi
 from sopwith_controller.api.server import Registration
 from sopwith_controller.api.sop_api import SopApi
-from sopwith_controller.api.sop_life_api import SopLifeApi
+from sopwith_controller.api.sop_life_api import SopLifeApi, SopTools
 from sopwith_controller.api.update_log_api import UpdateLogApi
 from sopwith_controller.bootstrap.parts import Parts
 from sopwith_controller.services.absences import Absences
@@ -62,7 +62,7 @@ def registrations(parts: Parts) -> list[Registration]:
         ),
         lambda server: sop_service_pb2_grpc.add_SopServiceServicer_to_server(SopApi(parts.sops), server),
         lambda server: sop_life_service_pb2_grpc.add_SopLifeServiceServicer_to_server(
-            SopLifeApi(parts.sops, parts.sop_reviews, parts.signing_links, _join(parts)), server
+            SopLifeApi(_sop_tools(parts), _join(parts)), server
         ),
         lambda server: practice_service_pb2_grpc.add_PracticeServiceServicer_to_server(
             PracticeApi(parts.trainings, parts.review_clock, parts.sop_feedback), server
@@ -74,6 +74,17 @@ def registrations(parts: Parts) -> list[Registration]:
             UpdateLogApi(parts.update_logs), server
         ),
     ]
+
+
+def _sop_tools(parts: Parts) -> SopTools:
+    return SopTools(
+        sops=parts.sops,
+        reviews=parts.sop_reviews,
+        links=parts.signing_links,
+        announcing=parts.sop_announcing,
+        distribution=parts.sop_distribution,
+        profiles=parts.profiles,
+    )
 
 
 def _join(parts: Parts) -> JoinAddress:
@@ -103,6 +114,7 @@ class _Apis:
                 enrolment=parts.enrolment,
                 witnesses=parts.witnesses,
                 show_log_soon=parts.show_log_soon,
+                sop_held=parts.sop_distribution.received,
             )
         )
 
@@ -127,6 +139,7 @@ class _Apis:
             gateway=parts.presence,
             clock=parts.clock,
             coverage=Coverage(parts.database, parts.clock),
+            held=parts.sop_distribution.held_by,
         )
 
     def people(self) -> PeopleApi:

@@ -24,6 +24,10 @@ group = noun("computer", "Look after computers.")
 add_coverage_verbs(group)
 
 
+def _sop(computer: Any) -> str:
+    return f"{computer.sop_id} revision {computer.sop_revision}" if computer.sop_id else "none yet"
+
+
 def _labels(computer: Computer) -> str:
     return ",".join(f"{key}={computer.labels[key]}" for key in sorted(computer.labels))
 
@@ -50,6 +54,7 @@ _COLUMNS = [
     Column("INSTALLED", _installed),
     Column("LABELS", _labels),
     Column("LAST SEEN", lambda computer: time_text(computer, "last_seen_time")),
+    Column("SOP", _sop, wide=True),
     Column("ID", lambda computer: computer.id, wide=True),
     Column("KEY", lambda computer: computer.key_fingerprint, wide=True),
 ]

@@ -22,6 +22,7 @@ NOUNS = {
     "deviation": ("deviation", "Ask for, approve and end exceptions to single gates."),
     "report": ("report", "Read how well the fleet is looked after."),
     "log": ("log", "Read, verify and export the update log."),
+    "profile": ("profile", "Show the profile, and make it stricter."),
     "doctor": ("doctor", "Check the controller's set-up."),
     "demo": ("demo", "Show one whole update on real parts, in a minute."),
     "completion": ("completion", "Print shell completion."),

@@ -7,11 +7,12 @@ from typing import Any
 import click
 
 from sopwith.v1 import sop_service_pb2 as pb
-from sopwith_controller.cli.output import emit, emit_document, escape, tell
+from sopwith_controller.cli.output import emit, emit_document, escape, print_facts, tell
 from sopwith_controller.cli.sop_practice import add_practice_verbs, show_what_changed
 from sopwith_controller.cli.sop_reading import add_reading_verbs, revision_option
 from sopwith_controller.cli.sop_reviewing import add_reviewing_verbs
 from sopwith_controller.cli.sop_signing import add_signing_verb
+from sopwith_controller.cli.sop_telling import add_telling_verbs, holding_of
 from sopwith_controller.cli.sop_views import COLUMNS, emit_sop, newest_of, print_sop
 from sopwith_controller.cli.verbs import agree, connected, noun, state, verb
 from sopwith_controller.desk.errors import DeskError
@@ -21,6 +22,7 @@ add_reading_verbs(group)
 add_reviewing_verbs(group)
 add_practice_verbs(group)
 add_signing_verb(group)
+add_telling_verbs(group)
 
 yes_option = click.option("--yes", is_flag=True, help="Answer the question with yes.")
 
@@ -87,12 +89,15 @@ def show(sop: str, revision: int, document: bool, export: Path | None) -> None:
     """Show one revision: state, signatures, digests."""
     with connected() as connection:
         reply = connection.call(connection.sops.GetSop, pb.GetSopRequest(id=sop, revision=revision))
+        plain = state().output == "table" and export is None and not document
+        held = holding_of(connection, reply.sop) if plain else ()
     if export is not None:
         _export(reply, export)
     elif document:
         sys.stdout.buffer.write(reply.document)
     elif state().output == "table":
         print_sop(reply.sop)
+        print_facts(held)
     else:
         emit_sop(reply.sop)
 

@@ -179,7 +179,8 @@ def _rendered(sop: str, revision: int, form: str, audience: str) -> bytes:
     else:
         with connected() as connection:
             reply = connection.call(connection.sops.GetSop, pb.GetSopRequest(id=sop, revision=revision))
-            document, around = reply.document, _surroundings(reply.sop, revisions_of(connection, sop))
+            document = reply.document
+            around = _surroundings(reply.sop, revisions_of(connection, sop), connection)
     read = read_sop_document(document, sop)
     if form == "pdf":
         from sopwith_controller.desk.sop_paper import render_pdf
@@ -196,7 +197,10 @@ def _write_site(sop: str, folder: Path) -> None:
     with connected() as connection:
         revisions = revisions_of(connection, sop)
         editions = [
-            Edition(read_sop_document(*_revision(connection, sop, item.revision)), _surroundings(item, revisions))
+            Edition(
+                read_sop_document(*_revision(connection, sop, item.revision)),
+                _surroundings(item, revisions, connection),
+            )
             for item in revisions
         ]
     folder.mkdir(parents=True, exist_ok=True)
@@ -210,7 +214,7 @@ def revisions_of(connection: Any, sop: str) -> list[Any]:
     return list(connection.call(connection.sops.ListSopRevisions, pb.ListSopRevisionsRequest(id=sop)).sops)
 
 
-def _surroundings(sop: Any, revisions: list[Any]) -> Any:
+def _surroundings(sop: Any, revisions: list[Any], connection: Any) -> Any:
     from sopwith_formats.sop_tables import RevisionLine, SignatureLine, Surroundings
 
     signatures = tuple(
@@ -218,7 +222,8 @@ def _surroundings(sop: Any, revisions: list[Any]) -> Any:
         for item in sop.signatures
     )
     rows = [_history_row(item) for item in revisions if item.revision <= sop.revision]
-    return Surroundings(enum_name(sop, "state"), signatures, tuple(RevisionLine(**row) for row in rows))
+    history = tuple(RevisionLine(**row) for row in rows)
+    return Surroundings(enum_name(sop, "state"), signatures, history, connection.evaluation)
 
 
 def _history_row(sop: Any) -> dict[str, Any]:

@@ -86,7 +86,11 @@ def connected() -> Iterator[Any]:
     context = read_context(context_path(state().context))
     keep_alive(context)
     with Connection(context) as connection:
-        yield connection
+        try:
+            yield connection
+        finally:
+            if connection.evaluation:
+                tell("EVALUATION: a trial, not for real use; sopwith profile convert standard ends it in place")
         try:
             renew_if_due(connection)
         except DeskError as error:

@@ -39,6 +39,7 @@ CALL_TIMEOUT_SECONDS = 10.0
 CONNECT_TIMEOUT_SECONDS = 1.8
 STREAM_SILENCE_SECONDS = 30.0
 REFUSAL_KEY = "sopwith-refusal-bin"
+PROFILE_KEY = "sopwith-profile"
 MESSAGE_SIZE_MAX_BYTES = 64 * 2**20
 
 Reply = TypeVar("Reply")
@@ -49,6 +50,8 @@ class Connection:
 
     def __init__(self, context: Context) -> None:
         self.context = context
+        self.evaluation = False
+        """The controller said that it is an evaluation."""
         key, certificate, bundle = (
             context.read(address) for address in (context.key, context.certificate, context.trust_bundle)
         )
@@ -94,13 +97,21 @@ class Connection:
         began = time.monotonic()
         while True:
             try:
-                return method(request, timeout=timeout_seconds)
+                answer, call = method.with_call(request, timeout=timeout_seconds)  # type: ignore[attr-defined]
+                self._note(call)
+                return answer  # type: ignore[no-any-return]
             except grpc.RpcError as error:
+                self._note(error)
                 if error.code() is not grpc.StatusCode.UNAVAILABLE or _refused(error) or not _is_repeatable(request):
                     raise self.translate(error) from error
                 if time.monotonic() - began > CONNECT_TIMEOUT_SECONDS / 2:
                     raise self.translate(error) from error
                 time.sleep(0.2)
+
+    def _note(self, call: Any) -> None:
+        """Remember that the controller says that it is an evaluation."""
+        said: Any = call.initial_metadata() or ()
+        self.evaluation = self.evaluation or (PROFILE_KEY, "evaluation") in [(key, value) for key, value in said]
 
     def stream(self, method: Callable[..., Any], request: Any) -> Iterator[Any]:
         """Yield messages of a server stream; raise TimedOutError after 30 s of silence."""
@@ -109,6 +120,7 @@ class Connection:
         try:
             for message in call:
                 watch.heard()
+                self._note(call)
                 yield message
         except grpc.RpcError as error:
             if watch.expired:

@@ -12,7 +12,7 @@ from sopwith_controller.domain.errors import Refusal, RefusedError
 PROFILE = "evaluation"
 COMPUTERS_MAX = 25
 LIFE = timedelta(days=30)
-_REMEDY = "sopwith-controller init --profile standard makes a controller for real use"
+_REMEDY = "sopwith profile convert standard makes it a controller for real use, in place"
 
 
 def check_computers(settings: Settings, computers: int) -> None:

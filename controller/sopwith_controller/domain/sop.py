@@ -42,6 +42,7 @@ class SopCommand(StrEnum):
     ACTIVATE = "ACTIVATE"
     SUPERSEDE = "SUPERSEDE"
     RETIRE = "RETIRE"
+    RECALL = "RECALL"
 
 
 _S, _C = SopState, SopCommand
@@ -54,6 +55,7 @@ TRANSITIONS: dict[tuple[SopState, SopCommand], SopState] = {
     (_S.APPROVED, _C.ACTIVATE): _S.EFFECTIVE,
     (_S.EFFECTIVE, _C.SUPERSEDE): _S.SUPERSEDED,
     (_S.EFFECTIVE, _C.RETIRE): _S.RETIRED,
+    (_S.EFFECTIVE, _C.RECALL): _S.IN_REVIEW,
 }
 
 _REMEDIES = {
@@ -213,6 +215,12 @@ def activate(
     if before is None:
         return effective, None
     return effective, replace(before, state=next_state(before, SopCommand.SUPERSEDE), ended_time=now)
+
+
+def recall(revision: SopRevision, now: datetime) -> SopRevision:
+    """Return a revision that took effect unsigned in review again, because the profile asks for signatures now."""
+    state = next_state(revision, SopCommand.RECALL)
+    return replace(revision, state=state, submitted_time=now, effective_time=None)
 
 
 def retire(revision: SopRevision, now: datetime) -> SopRevision:

@@ -11,13 +11,14 @@ else; roles come from the roster, never from the certificate.
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
 from sopwith_controller.domain import roster
 from sopwith_controller.domain.entities import Computer, ComputerState, Person
-from sopwith_controller.domain.errors import Refusal, RefusedError, TrustError
+from sopwith_controller.domain.errors import NotFoundError, Refusal, RefusedError, TrustError
 from sopwith_controller.services.ports import Clock, Database
 
 CallerKind = Literal["computer", "person", "controller"]
@@ -50,6 +51,8 @@ class Access:
         self._computers: dict[str, tuple[str, ComputerState]] = {}
         self._revoked: set[str] = set()
         self._cutters: list[Callable[[str, str], None]] = []
+        self.profile = ""
+        """The controller's profile, by which screens are stamped; empty before `init`."""
 
     async def load(self) -> None:
         """Read everything anew; done once before the first call is served."""
@@ -57,6 +60,8 @@ class Access:
             self._people = {person.id: person for person in await unit.people.all()}
             self._computers = {computer.id: (computer.name, computer.state) for computer in await unit.computers.all()}
             self._revoked = set(await unit.certificates.revoked_serials())
+            with suppress(NotFoundError):
+                self.profile = (await unit.settings()).profile
 
     def on_cut(self, cutter: Callable[[str, str], None]) -> None:
         """Let `cutter(subject_id, reason)` be called whenever somebody's live calls must end."""

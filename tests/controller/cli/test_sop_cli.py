@@ -21,16 +21,20 @@ from sopwith_controller.api.interceptors import Gatekeeper
 from sopwith_controller.api.people_api import JoinAddress
 from sopwith_controller.api.server import FleetServer
 from sopwith_controller.api.sop_api import SopApi
-from sopwith_controller.api.sop_life_api import SopLifeApi
+from sopwith_controller.api.sop_life_api import SopLifeApi, SopTools
 from sopwith_controller.desk.context import Context, write_context
 from sopwith_controller.services.access import Access
+from sopwith_controller.services.profiles import Profiles
 from sopwith_controller.services.refusals import Refusals
 from sopwith_controller.services.signing_links import SigningLinks
+from sopwith_controller.services.sop_announcing import SopAnnouncing
+from sopwith_controller.services.sop_distribution import SopDistribution
 from sopwith_controller.services.sop_reviews import SopReviews
 from sopwith_formats.sop_template import sop_template
 from tests.certs.fleet import TRUST_DOMAIN, lay_server, pair
 from tests.controller.sop_fleet import DOCUMENT, ID, SopFleet, revised
 
+ACCESS: dict[Path, Access] = {}
 FLEETS: dict[Path, SopFleet] = {}
 """What serves each office that is open."""
 SOPWITH = str(Path(sys.executable).parent / "sopwith")
@@ -72,9 +76,15 @@ async def office(tmp_path: Path) -> AsyncIterator[Path]:
     pair_folder, bundle = lay_server(tmp_path, authority)
     api = SopApi(fleet.sops)
     ids = RandomIds()
-    links = SigningLinks(fleet.database, fleet.clock, ids, fleet.sops, mail=True, wake=lambda: None)
-    join = JoinAddress("127.0.0.1:7445", authority.fingerprint, authority.trust_bundle_pem)
-    life = SopLifeApi(fleet.sops, SopReviews(fleet.database, fleet.clock, ids, fleet.sops), links, join)
+    tools = SopTools(
+        sops=fleet.sops,
+        reviews=SopReviews(fleet.database, fleet.clock, ids, fleet.sops),
+        links=SigningLinks(fleet.database, fleet.clock, ids, fleet.sops, mail=True, wake=lambda: None),
+        announcing=SopAnnouncing(fleet.database, fleet.clock, ids, mail=True, wake=lambda: None),
+        distribution=SopDistribution(fleet.database, fleet.clock, lambda: None),
+        profiles=Profiles(fleet.database, fleet.clock, access, lambda: None),
+    )
+    life = SopLifeApi(tools, JoinAddress("127.0.0.1:7445", authority.fingerprint, authority.trust_bundle_pem))
     server = FleetServer(
         "127.0.0.1:0",
         server_credentials(pair_folder, bundle),
@@ -109,7 +119,7 @@ async def office(tmp_path: Path) -> AsyncIterator[Path]:
         )
     await access.load()
     await server.start()
-    FLEETS[tmp_path] = fleet
+    FLEETS[tmp_path], ACCESS[tmp_path] = fleet, access
     yield tmp_path
     del FLEETS[tmp_path]
     await server.stop(0)

@@ -85,3 +85,9 @@ def test_effective_revision_is_retired_and_nothing_else():
     assert (retired.state, retired.ended_time) == (SopState.RETIRED, NOON)
     with pytest.raises(TransitionNotAllowedError):
         sop.retire(IN_REVIEW, NOON)
+
+
+def test_revision_that_took_effect_unsigned_is_recalled_into_review():
+    recalled = sop.recall(replace(IN_REVIEW, state=SopState.EFFECTIVE, effective_time=NOON), NOON)
+
+    assert (recalled.state, recalled.submitted_time, recalled.effective_time) == (SopState.IN_REVIEW, NOON, None)

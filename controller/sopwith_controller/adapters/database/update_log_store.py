@@ -17,8 +17,10 @@ from sqlalchemy import func, or_, select
 
 from sopwith_controller.adapters.database.checkpoint_files import BLOCK
 from sopwith_controller.adapters.database.log_tables import update_log, update_log_checkpoints, update_log_nodes
+from sopwith_controller.adapters.database.tables import settings
 from sopwith_controller.adapters.database.transaction import Transaction, pieces
 from sopwith_controller.domain.entities import LogDraft
+from sopwith_controller.domain.evaluation import PROFILE
 from sopwith_controller.domain.update_log import entry_of
 from sopwith_controller.services.ports import Clock
 from sopwith_controller.services.update_log_ports import LogSigner
@@ -67,6 +69,7 @@ class SqlUpdateLog:
         self._signed_before = 0
         self._new_rows: list[dict[str, Any]] = []
         self._new_nodes: dict[tuple[int, int], TreeNode] = {}
+        self._evaluation: bool | None = None
         self.appended = False
         self.signed = ""
 
@@ -75,7 +78,8 @@ class SqlUpdateLog:
         self._transaction.check_writable()
         tree = self._tree or await self._load_edge()
         index = tree.size
-        row, self._previous = row_of(entry_of(draft, index, self._clock.now()), self._previous)
+        evaluation = await self._is_evaluation()
+        row, self._previous = row_of(entry_of(draft, index, self._clock.now(), evaluation=evaluation), self._previous)
         values = dict(vars(row))
         values["entry_index"] = values.pop("index")
         self._new_rows.append(values)
@@ -83,6 +87,13 @@ class SqlUpdateLog:
             self._new_nodes[node.level, node.index] = node
         self.appended = True
         return index
+
+    async def _is_evaluation(self) -> bool:
+        """Tell whether an evaluation lasts, asked once in each transaction that records."""
+        if self._evaluation is None:
+            rows = await self._transaction.rows(select(settings.c.profile))
+            self._evaluation = bool(rows) and rows[0].profile == PROFILE
+        return self._evaluation
 
     async def finish(self) -> None:
         """Write what waits and sign the new size; called once, before the commit."""

@@ -79,6 +79,7 @@ class AgentMessage(google.protobuf.message.Message):
     RECEIPT_AGAIN_FIELD_NUMBER: builtins.int
     DEFERRAL_FIELD_NUMBER: builtins.int
     FEEDBACK_FIELD_NUMBER: builtins.int
+    SOP_HELD_FIELD_NUMBER: builtins.int
     sequence: builtins.int
     """Counts reliable messages of this computer from 1 without gaps; 0 for messages that may be lost.
     Equal number and other content is an alarm, equal number and equal content is a repetition.
@@ -127,6 +128,10 @@ class AgentMessage(google.protobuf.message.Message):
     def feedback(self) -> Global___Feedback:
         """What a person at the computer has to say."""
 
+    @property
+    def sop_held(self) -> Global___SopHeld:
+        """Which SOP revision the computer holds; said after every Welcome and every SopUpdate."""
+
     def __init__(
         self,
         *,
@@ -142,10 +147,11 @@ class AgentMessage(google.protobuf.message.Message):
         receipt_again: Global___Receipt | None = ...,
         deferral: Global___Deferral | None = ...,
         feedback: Global___Feedback | None = ...,
+        sop_held: Global___SopHeld | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["content", b"content", "deferral", b"deferral", "facts_changed", b"facts_changed", "feedback", b"feedback", "going_to_sleep", b"going_to_sleep", "heartbeat", b"heartbeat", "hello", b"hello", "progress", b"progress", "readiness_report", b"readiness_report", "receipt", b"receipt", "receipt_again", b"receipt_again", "source_designated", b"source_designated"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["content", b"content", "deferral", b"deferral", "facts_changed", b"facts_changed", "feedback", b"feedback", "going_to_sleep", b"going_to_sleep", "heartbeat", b"heartbeat", "hello", b"hello", "progress", b"progress", "readiness_report", b"readiness_report", "receipt", b"receipt", "receipt_again", b"receipt_again", "sequence", b"sequence", "source_designated", b"source_designated"]) -> None: ...
-    def WhichOneof(self, oneof_group: typing.Literal["content", b"content"]) -> typing.Literal["hello", "heartbeat", "going_to_sleep", "readiness_report", "progress", "receipt", "facts_changed", "source_designated", "receipt_again", "deferral", "feedback"] | None: ...
+    def HasField(self, field_name: typing.Literal["content", b"content", "deferral", b"deferral", "facts_changed", b"facts_changed", "feedback", b"feedback", "going_to_sleep", b"going_to_sleep", "heartbeat", b"heartbeat", "hello", b"hello", "progress", b"progress", "readiness_report", b"readiness_report", "receipt", b"receipt", "receipt_again", b"receipt_again", "sop_held", b"sop_held", "source_designated", b"source_designated"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["content", b"content", "deferral", b"deferral", "facts_changed", b"facts_changed", "feedback", b"feedback", "going_to_sleep", b"going_to_sleep", "heartbeat", b"heartbeat", "hello", b"hello", "progress", b"progress", "readiness_report", b"readiness_report", "receipt", b"receipt", "receipt_again", b"receipt_again", "sequence", b"sequence", "sop_held", b"sop_held", "source_designated", b"source_designated"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["content", b"content"]) -> typing.Literal["hello", "heartbeat", "going_to_sleep", "readiness_report", "progress", "receipt", "facts_changed", "source_designated", "receipt_again", "deferral", "feedback", "sop_held"] | None: ...
 
 Global___AgentMessage: typing_extensions.TypeAlias = AgentMessage
 
@@ -1144,3 +1150,29 @@ class Drain(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["reconnect_after_seconds", b"reconnect_after_seconds"]) -> None: ...
 
 Global___Drain: typing_extensions.TypeAlias = Drain
+
+@typing.final
+class SopHeld(google.protobuf.message.Message):
+    """SopHeld is a computer's receipt for a SOP revision."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ID_FIELD_NUMBER: builtins.int
+    REVISION_FIELD_NUMBER: builtins.int
+    POLICY_SHA256_FIELD_NUMBER: builtins.int
+    id: builtins.str
+    """The SOP's id."""
+    revision: builtins.int
+    """The revision."""
+    policy_sha256: builtins.str
+    """Digest of its enforced parameters."""
+    def __init__(
+        self,
+        *,
+        id: builtins.str = ...,
+        revision: builtins.int = ...,
+        policy_sha256: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["id", b"id", "policy_sha256", b"policy_sha256", "revision", b"revision"]) -> None: ...
+
+Global___SopHeld: typing_extensions.TypeAlias = SopHeld

@@ -26,7 +26,7 @@ from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19sopwith/v1/computer.proto\x12\nsopwith.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd6\x04\n\x08\x43omputer\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12(\n\x05state\x18\x03 \x01(\x0e\x32\x19.sopwith.v1.ComputerState\x12\x30\n\x06labels\x18\x04 \x03(\x0b\x32 .sopwith.v1.Computer.LabelsEntry\x12&\n\x05\x66\x61\x63ts\x18\x05 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x11\n\tconnected\x18\x06 \x01(\x08\x12\x0e\n\x06\x61sleep\x18\x07 \x01(\x08\x12\x32\n\x0elast_seen_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x36\n\tinstalled\x18\t \x03(\x0b\x32#.sopwith.v1.Computer.InstalledEntry\x12(\n\treadiness\x18\n \x01(\x0b\x32\x15.sopwith.v1.Readiness\x12\x17\n\x0fkey_fingerprint\x18\x0b \x01(\t\x12\x31\n\renrolled_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1a\n\x12source_root_sha256\x18\r \x01(\t\x12\x19\n\x11\x66\x61ilures_in_a_row\x18\x0e \x01(\x05\x12\x0f\n\x07\x62\x65nched\x18\x0f \x01(\x08\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a\x30\n\x0eInstalledEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xac\x01\n\tReadiness\x12$\n\x07verdict\x18\x01 \x01(\x0e\x32\x13.sopwith.v1.Verdict\x12#\n\x07reasons\x18\x02 \x03(\x0b\x32\x12.sopwith.v1.Reason\x12!\n\x06\x63hecks\x18\x03 \x03(\x0b\x32\x11.sopwith.v1.Check\x12\x31\n\rmeasured_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"7\n\x06Reason\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x0e\n\x06remedy\x18\x03 \x01(\t\"\x91\x01\n\x05\x43heck\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\'\n\x06result\x18\x02 \x01(\x0e\x32\x17.sopwith.v1.CheckResult\x12\x0c\n\x04\x63ode\x18\x03 \x01(\t\x12\x10\n\x08measured\x18\x04 \x01(\t\x12\x10\n\x08required\x18\x05 \x01(\t\x12\x0f\n\x07message\x18\x06 \x01(\t\x12\x0e\n\x06remedy\x18\x07 \x01(\t*\xc1\x01\n\rComputerState\x12\x1e\n\x1a\x43OMPUTER_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x43OMPUTER_STATE_PENDING\x10\x01\x12\x1b\n\x17\x43OMPUTER_STATE_ACCEPTED\x10\x02\x12\x1b\n\x17\x43OMPUTER_STATE_REJECTED\x10\x03\x12\x1a\n\x16\x43OMPUTER_STATE_RETIRED\x10\x04\x12\x1e\n\x1a\x43OMPUTER_STATE_QUARANTINED\x10\x05*a\n\x07Verdict\x12\x17\n\x13VERDICT_UNSPECIFIED\x10\x00\x12\x11\n\rVERDICT_READY\x10\x01\x12\x15\n\x11VERDICT_NOT_READY\x10\x02\x12\x13\n\x0fVERDICT_EXCUSED\x10\x03*\x98\x01\n\x0b\x43heckResult\x12\x1c\n\x18\x43HECK_RESULT_UNSPECIFIED\x10\x00\x12\x17\n\x13\x43HECK_RESULT_PASSED\x10\x01\x12\x17\n\x13\x43HECK_RESULT_WARNED\x10\x02\x12\x18\n\x14\x43HECK_RESULT_BLOCKED\x10\x03\x12\x1f\n\x1b\x43HECK_RESULT_NOT_APPLICABLE\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19sopwith/v1/computer.proto\x12\nsopwith.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xfc\x04\n\x08\x43omputer\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12(\n\x05state\x18\x03 \x01(\x0e\x32\x19.sopwith.v1.ComputerState\x12\x30\n\x06labels\x18\x04 \x03(\x0b\x32 .sopwith.v1.Computer.LabelsEntry\x12&\n\x05\x66\x61\x63ts\x18\x05 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x11\n\tconnected\x18\x06 \x01(\x08\x12\x0e\n\x06\x61sleep\x18\x07 \x01(\x08\x12\x32\n\x0elast_seen_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x36\n\tinstalled\x18\t \x03(\x0b\x32#.sopwith.v1.Computer.InstalledEntry\x12(\n\treadiness\x18\n \x01(\x0b\x32\x15.sopwith.v1.Readiness\x12\x17\n\x0fkey_fingerprint\x18\x0b \x01(\t\x12\x31\n\renrolled_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1a\n\x12source_root_sha256\x18\r \x01(\t\x12\x19\n\x11\x66\x61ilures_in_a_row\x18\x0e \x01(\x05\x12\x0f\n\x07\x62\x65nched\x18\x0f \x01(\x08\x12\x0e\n\x06sop_id\x18( \x01(\t\x12\x14\n\x0csop_revision\x18) \x01(\x05\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a\x30\n\x0eInstalledEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xac\x01\n\tReadiness\x12$\n\x07verdict\x18\x01 \x01(\x0e\x32\x13.sopwith.v1.Verdict\x12#\n\x07reasons\x18\x02 \x03(\x0b\x32\x12.sopwith.v1.Reason\x12!\n\x06\x63hecks\x18\x03 \x03(\x0b\x32\x11.sopwith.v1.Check\x12\x31\n\rmeasured_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"7\n\x06Reason\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x0e\n\x06remedy\x18\x03 \x01(\t\"\x91\x01\n\x05\x43heck\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\'\n\x06result\x18\x02 \x01(\x0e\x32\x17.sopwith.v1.CheckResult\x12\x0c\n\x04\x63ode\x18\x03 \x01(\t\x12\x10\n\x08measured\x18\x04 \x01(\t\x12\x10\n\x08required\x18\x05 \x01(\t\x12\x0f\n\x07message\x18\x06 \x01(\t\x12\x0e\n\x06remedy\x18\x07 \x01(\t*\xc1\x01\n\rComputerState\x12\x1e\n\x1a\x43OMPUTER_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x43OMPUTER_STATE_PENDING\x10\x01\x12\x1b\n\x17\x43OMPUTER_STATE_ACCEPTED\x10\x02\x12\x1b\n\x17\x43OMPUTER_STATE_REJECTED\x10\x03\x12\x1a\n\x16\x43OMPUTER_STATE_RETIRED\x10\x04\x12\x1e\n\x1a\x43OMPUTER_STATE_QUARANTINED\x10\x05*a\n\x07Verdict\x12\x17\n\x13VERDICT_UNSPECIFIED\x10\x00\x12\x11\n\rVERDICT_READY\x10\x01\x12\x15\n\x11VERDICT_NOT_READY\x10\x02\x12\x13\n\x0fVERDICT_EXCUSED\x10\x03*\x98\x01\n\x0b\x43heckResult\x12\x1c\n\x18\x43HECK_RESULT_UNSPECIFIED\x10\x00\x12\x17\n\x13\x43HECK_RESULT_PASSED\x10\x01\x12\x17\n\x13\x43HECK_RESULT_WARNED\x10\x02\x12\x18\n\x14\x43HECK_RESULT_BLOCKED\x10\x03\x12\x1f\n\x1b\x43HECK_RESULT_NOT_APPLICABLE\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,22 +37,22 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_COMPUTER_LABELSENTRY']._serialized_options = b'8\001'
   _globals['_COMPUTER_INSTALLEDENTRY']._loaded_options = None
   _globals['_COMPUTER_INSTALLEDENTRY']._serialized_options = b'8\001'
-  _globals['_COMPUTERSTATE']._serialized_start=1086
-  _globals['_COMPUTERSTATE']._serialized_end=1279
-  _globals['_VERDICT']._serialized_start=1281
-  _globals['_VERDICT']._serialized_end=1378
-  _globals['_CHECKRESULT']._serialized_start=1381
-  _globals['_CHECKRESULT']._serialized_end=1533
+  _globals['_COMPUTERSTATE']._serialized_start=1124
+  _globals['_COMPUTERSTATE']._serialized_end=1317
+  _globals['_VERDICT']._serialized_start=1319
+  _globals['_VERDICT']._serialized_end=1416
+  _globals['_CHECKRESULT']._serialized_start=1419
+  _globals['_CHECKRESULT']._serialized_end=1571
   _globals['_COMPUTER']._serialized_start=105
-  _globals['_COMPUTER']._serialized_end=703
-  _globals['_COMPUTER_LABELSENTRY']._serialized_start=608
-  _globals['_COMPUTER_LABELSENTRY']._serialized_end=653
-  _globals['_COMPUTER_INSTALLEDENTRY']._serialized_start=655
-  _globals['_COMPUTER_INSTALLEDENTRY']._serialized_end=703
-  _globals['_READINESS']._serialized_start=706
-  _globals['_READINESS']._serialized_end=878
-  _globals['_REASON']._serialized_start=880
-  _globals['_REASON']._serialized_end=935
-  _globals['_CHECK']._serialized_start=938
-  _globals['_CHECK']._serialized_end=1083
+  _globals['_COMPUTER']._serialized_end=741
+  _globals['_COMPUTER_LABELSENTRY']._serialized_start=646
+  _globals['_COMPUTER_LABELSENTRY']._serialized_end=691
+  _globals['_COMPUTER_INSTALLEDENTRY']._serialized_start=693
+  _globals['_COMPUTER_INSTALLEDENTRY']._serialized_end=741
+  _globals['_READINESS']._serialized_start=744
+  _globals['_READINESS']._serialized_end=916
+  _globals['_REASON']._serialized_start=918
+  _globals['_REASON']._serialized_end=973
+  _globals['_CHECK']._serialized_start=976
+  _globals['_CHECK']._serialized_end=1121
 # @@protoc_insertion_point(module_scope)

@@ -170,6 +170,8 @@ class Computer(google.protobuf.message.Message):
     SOURCE_ROOT_SHA256_FIELD_NUMBER: builtins.int
     FAILURES_IN_A_ROW_FIELD_NUMBER: builtins.int
     BENCHED_FIELD_NUMBER: builtins.int
+    SOP_ID_FIELD_NUMBER: builtins.int
+    SOP_REVISION_FIELD_NUMBER: builtins.int
     id: builtins.str
     """Identifies the computer for ever; chosen by the controller at enrolment."""
     name: builtins.str
@@ -188,6 +190,10 @@ class Computer(google.protobuf.message.Message):
     """Counts updates in a row that ended FAILED, ROLLED_BACK or UNREACHABLE; an update that succeeds begins anew."""
     benched: builtins.bool
     """Tells whether it is left out of new plans because of them, until a person accepts it again."""
+    sop_id: builtins.str
+    """The SOP that the computer said it holds; empty before it said so."""
+    sop_revision: builtins.int
+    """Its revision; 0 before the computer said so."""
     @property
     def labels(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.str]:
         """Carries what people say of it; set by token or person, never by the computer."""
@@ -230,9 +236,11 @@ class Computer(google.protobuf.message.Message):
         source_root_sha256: builtins.str = ...,
         failures_in_a_row: builtins.int = ...,
         benched: builtins.bool = ...,
+        sop_id: builtins.str = ...,
+        sop_revision: builtins.int = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["enrolled_time", b"enrolled_time", "facts", b"facts", "last_seen_time", b"last_seen_time", "readiness", b"readiness"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["asleep", b"asleep", "benched", b"benched", "connected", b"connected", "enrolled_time", b"enrolled_time", "facts", b"facts", "failures_in_a_row", b"failures_in_a_row", "id", b"id", "installed", b"installed", "key_fingerprint", b"key_fingerprint", "labels", b"labels", "last_seen_time", b"last_seen_time", "name", b"name", "readiness", b"readiness", "source_root_sha256", b"source_root_sha256", "state", b"state"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["asleep", b"asleep", "benched", b"benched", "connected", b"connected", "enrolled_time", b"enrolled_time", "facts", b"facts", "failures_in_a_row", b"failures_in_a_row", "id", b"id", "installed", b"installed", "key_fingerprint", b"key_fingerprint", "labels", b"labels", "last_seen_time", b"last_seen_time", "name", b"name", "readiness", b"readiness", "sop_id", b"sop_id", "sop_revision", b"sop_revision", "source_root_sha256", b"source_root_sha256", "state", b"state"]) -> None: ...
 
 Global___Computer: typing_extensions.TypeAlias = Computer
 

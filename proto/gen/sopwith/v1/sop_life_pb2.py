@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19sopwith/v1/sop_life.proto\x12\nsopwith.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb3\x02\n\nSopComment\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06sop_id\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x05\x12\x17\n\x0f\x64ocument_sha256\x18\x04 \x01(\t\x12\x10\n\x08question\x18\x05 \x01(\t\x12\x0e\n\x06\x63lause\x18\x06 \x01(\t\x12\x0c\n\x04text\x18\x07 \x01(\t\x12\x10\n\x08\x62locking\x18\x08 \x01(\x08\x12\x0e\n\x06\x61uthor\x18\t \x01(\t\x12\x30\n\x0c\x63reated_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nresolution\x18\x0b \x01(\t\x12\x13\n\x0bresolved_by\x18\x0c \x01(\t\x12\x31\n\rresolved_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestampb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19sopwith/v1/sop_life.proto\x12\nsopwith.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb3\x02\n\nSopComment\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06sop_id\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x05\x12\x17\n\x0f\x64ocument_sha256\x18\x04 \x01(\t\x12\x10\n\x08question\x18\x05 \x01(\t\x12\x0e\n\x06\x63lause\x18\x06 \x01(\t\x12\x0c\n\x04text\x18\x07 \x01(\t\x12\x10\n\x08\x62locking\x18\x08 \x01(\x08\x12\x0e\n\x06\x61uthor\x18\t \x01(\t\x12\x30\n\x0c\x63reated_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nresolution\x18\x0b \x01(\t\x12\x13\n\x0bresolved_by\x18\x0c \x01(\t\x12\x31\n\rresolved_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xa2\x02\n\x0fSopAnnouncement\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06sop_id\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x05\x12\x0f\n\x07\x63hannel\x18\x04 \x01(\t\x12\x12\n\nrecipients\x18\x05 \x03(\t\x12\x11\n\tattendees\x18\x06 \x03(\t\x12\x0c\n\x04note\x18\x07 \x01(\t\x12\x14\n\x0c\x61nnounced_by\x18\x08 \x01(\t\x12\x30\n\x0c\x63reated_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\theld_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tdelivered\x18\x0b \x01(\x05\x12\x11\n\tunreached\x18\x0c \x03(\t\"G\n\nSopLacking\x12\x10\n\x08\x63omputer\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\x05\x12\x15\n\rpolicy_sha256\x18\x03 \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,4 +34,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_SOPCOMMENT']._serialized_start=75
   _globals['_SOPCOMMENT']._serialized_end=382
+  _globals['_SOPANNOUNCEMENT']._serialized_start=385
+  _globals['_SOPANNOUNCEMENT']._serialized_end=675
+  _globals['_SOPLACKING']._serialized_start=677
+  _globals['_SOPLACKING']._serialized_end=748
 # @@protoc_insertion_point(module_scope)

@@ -4,7 +4,9 @@ isort:skip_file
 """
 
 import builtins
+import collections.abc
 import google.protobuf.descriptor
+import google.protobuf.internal.containers
 import google.protobuf.message
 import google.protobuf.timestamp_pb2
 import sys
@@ -87,3 +89,102 @@ class SopComment(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["author", b"author", "blocking", b"blocking", "clause", b"clause", "created_time", b"created_time", "document_sha256", b"document_sha256", "id", b"id", "question", b"question", "resolution", b"resolution", "resolved_by", b"resolved_by", "resolved_time", b"resolved_time", "revision", b"revision", "sop_id", b"sop_id", "text", b"text"]) -> None: ...
 
 Global___SopComment: typing_extensions.TypeAlias = SopComment
+
+@typing.final
+class SopAnnouncement(google.protobuf.message.Message):
+    """SopAnnouncement is how one revision was made known, and to whom."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ID_FIELD_NUMBER: builtins.int
+    SOP_ID_FIELD_NUMBER: builtins.int
+    REVISION_FIELD_NUMBER: builtins.int
+    CHANNEL_FIELD_NUMBER: builtins.int
+    RECIPIENTS_FIELD_NUMBER: builtins.int
+    ATTENDEES_FIELD_NUMBER: builtins.int
+    NOTE_FIELD_NUMBER: builtins.int
+    ANNOUNCED_BY_FIELD_NUMBER: builtins.int
+    CREATED_TIME_FIELD_NUMBER: builtins.int
+    HELD_TIME_FIELD_NUMBER: builtins.int
+    DELIVERED_FIELD_NUMBER: builtins.int
+    UNREACHED_FIELD_NUMBER: builtins.int
+    id: builtins.str
+    """Identifies the announcement."""
+    sop_id: builtins.str
+    """The SOP's id."""
+    revision: builtins.int
+    """The revision."""
+    channel: builtins.str
+    """mail, meeting or training."""
+    note: builtins.str
+    """What was said besides."""
+    announced_by: builtins.str
+    """Who announced it."""
+    delivered: builtins.int
+    """How many of its mails were delivered so far."""
+    @property
+    def recipients(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Names of those who were told or invited."""
+
+    @property
+    def attendees(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Names of those who came; empty for mail."""
+
+    @property
+    def created_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """When it was announced."""
+
+    @property
+    def held_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """When the meeting or session was; unset for mail."""
+
+    @property
+    def unreached(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Names of those whom the channel does not reach; told only in the answer to the announcement."""
+
+    def __init__(
+        self,
+        *,
+        id: builtins.str = ...,
+        sop_id: builtins.str = ...,
+        revision: builtins.int = ...,
+        channel: builtins.str = ...,
+        recipients: collections.abc.Iterable[builtins.str] | None = ...,
+        attendees: collections.abc.Iterable[builtins.str] | None = ...,
+        note: builtins.str = ...,
+        announced_by: builtins.str = ...,
+        created_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        held_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        delivered: builtins.int = ...,
+        unreached: collections.abc.Iterable[builtins.str] | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["created_time", b"created_time", "held_time", b"held_time"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["announced_by", b"announced_by", "attendees", b"attendees", "channel", b"channel", "created_time", b"created_time", "delivered", b"delivered", "held_time", b"held_time", "id", b"id", "note", b"note", "recipients", b"recipients", "revision", b"revision", "sop_id", b"sop_id", "unreached", b"unreached"]) -> None: ...
+
+Global___SopAnnouncement: typing_extensions.TypeAlias = SopAnnouncement
+
+@typing.final
+class SopLacking(google.protobuf.message.Message):
+    """SopLacking is somebody who does not hold the revision in force."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    COMPUTER_FIELD_NUMBER: builtins.int
+    REVISION_FIELD_NUMBER: builtins.int
+    POLICY_SHA256_FIELD_NUMBER: builtins.int
+    computer: builtins.str
+    """Name of the computer."""
+    revision: builtins.int
+    """The revision that it holds; 0 for none of this SOP."""
+    policy_sha256: builtins.str
+    """Digest of the policy that it holds; empty for none."""
+    def __init__(
+        self,
+        *,
+        computer: builtins.str = ...,
+        revision: builtins.int = ...,
+        policy_sha256: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["computer", b"computer", "policy_sha256", b"policy_sha256", "revision", b"revision"]) -> None: ...
+
+Global___SopLacking: typing_extensions.TypeAlias = SopLacking

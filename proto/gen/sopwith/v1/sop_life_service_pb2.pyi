@@ -341,3 +341,233 @@ class SendSigningCodeResponse(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["address", b"address", "expires_time", b"expires_time"]) -> None: ...
 
 Global___SendSigningCodeResponse: typing_extensions.TypeAlias = SendSigningCodeResponse
+
+@typing.final
+class AnnounceSopRequest(google.protobuf.message.Message):
+    """AnnounceSopRequest makes a revision known."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ID_FIELD_NUMBER: builtins.int
+    REVISION_FIELD_NUMBER: builtins.int
+    CHANNEL_FIELD_NUMBER: builtins.int
+    RECIPIENTS_FIELD_NUMBER: builtins.int
+    ATTENDEES_FIELD_NUMBER: builtins.int
+    NOTE_FIELD_NUMBER: builtins.int
+    HELD_TIME_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    id: builtins.str
+    """The SOP's id."""
+    revision: builtins.int
+    """The revision; 0 for the effective one, else the newest."""
+    channel: builtins.str
+    """mail, meeting or training."""
+    note: builtins.str
+    """What is said besides; at most 4,000 characters."""
+    request_id: builtins.str
+    """Repeating a request with the same id gives the same announcement."""
+    @property
+    def recipients(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Names of those who are told; empty for everybody, or for the attendees where there are any."""
+
+    @property
+    def attendees(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Names of those who came to the meeting or session."""
+
+    @property
+    def held_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """When the meeting or session was; unset: now."""
+
+    def __init__(
+        self,
+        *,
+        id: builtins.str = ...,
+        revision: builtins.int = ...,
+        channel: builtins.str = ...,
+        recipients: collections.abc.Iterable[builtins.str] | None = ...,
+        attendees: collections.abc.Iterable[builtins.str] | None = ...,
+        note: builtins.str = ...,
+        held_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        request_id: builtins.str = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["held_time", b"held_time"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["attendees", b"attendees", "channel", b"channel", "held_time", b"held_time", "id", b"id", "note", b"note", "recipients", b"recipients", "request_id", b"request_id", "revision", b"revision"]) -> None: ...
+
+Global___AnnounceSopRequest: typing_extensions.TypeAlias = AnnounceSopRequest
+
+@typing.final
+class AnnounceSopResponse(google.protobuf.message.Message):
+    """AnnounceSopResponse carries it."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ANNOUNCEMENT_FIELD_NUMBER: builtins.int
+    @property
+    def announcement(self) -> sopwith.v1.sop_life_pb2.SopAnnouncement:
+        """The announcement."""
+
+    def __init__(
+        self,
+        *,
+        announcement: sopwith.v1.sop_life_pb2.SopAnnouncement | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["announcement", b"announcement"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["announcement", b"announcement"]) -> None: ...
+
+Global___AnnounceSopResponse: typing_extensions.TypeAlias = AnnounceSopResponse
+
+@typing.final
+class ListSopAnnouncementsRequest(google.protobuf.message.Message):
+    """ListSopAnnouncementsRequest names a SOP."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ID_FIELD_NUMBER: builtins.int
+    id: builtins.str
+    """The SOP's id."""
+    def __init__(
+        self,
+        *,
+        id: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["id", b"id"]) -> None: ...
+
+Global___ListSopAnnouncementsRequest: typing_extensions.TypeAlias = ListSopAnnouncementsRequest
+
+@typing.final
+class ListSopAnnouncementsResponse(google.protobuf.message.Message):
+    """ListSopAnnouncementsResponse carries announcements, oldest first."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ANNOUNCEMENTS_FIELD_NUMBER: builtins.int
+    @property
+    def announcements(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sopwith.v1.sop_life_pb2.SopAnnouncement]:
+        """The announcements."""
+
+    def __init__(
+        self,
+        *,
+        announcements: collections.abc.Iterable[sopwith.v1.sop_life_pb2.SopAnnouncement] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["announcements", b"announcements"]) -> None: ...
+
+Global___ListSopAnnouncementsResponse: typing_extensions.TypeAlias = ListSopAnnouncementsResponse
+
+@typing.final
+class GetSopDistributionRequest(google.protobuf.message.Message):
+    """GetSopDistributionRequest names a revision."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ID_FIELD_NUMBER: builtins.int
+    REVISION_FIELD_NUMBER: builtins.int
+    id: builtins.str
+    """The SOP's id."""
+    revision: builtins.int
+    """The revision; 0 for the effective one, else the newest."""
+    def __init__(
+        self,
+        *,
+        id: builtins.str = ...,
+        revision: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["id", b"id", "revision", b"revision"]) -> None: ...
+
+Global___GetSopDistributionRequest: typing_extensions.TypeAlias = GetSopDistributionRequest
+
+@typing.final
+class GetSopDistributionResponse(google.protobuf.message.Message):
+    """GetSopDistributionResponse says who holds it."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ID_FIELD_NUMBER: builtins.int
+    REVISION_FIELD_NUMBER: builtins.int
+    COMPUTERS_FIELD_NUMBER: builtins.int
+    COMPUTERS_LACKING_FIELD_NUMBER: builtins.int
+    PEOPLE_FIELD_NUMBER: builtins.int
+    PEOPLE_LACKING_FIELD_NUMBER: builtins.int
+    id: builtins.str
+    """The SOP's id."""
+    revision: builtins.int
+    """The revision."""
+    @property
+    def computers(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Names of computers that said that they hold it, with its policy digest."""
+
+    @property
+    def computers_lacking(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sopwith.v1.sop_life_pb2.SopLacking]:
+        """Computers of the fleet that did not say so."""
+
+    @property
+    def people(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Names of people that acknowledged it."""
+
+    @property
+    def people_lacking(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Names of people that should and did not."""
+
+    def __init__(
+        self,
+        *,
+        id: builtins.str = ...,
+        revision: builtins.int = ...,
+        computers: collections.abc.Iterable[builtins.str] | None = ...,
+        computers_lacking: collections.abc.Iterable[sopwith.v1.sop_life_pb2.SopLacking] | None = ...,
+        people: collections.abc.Iterable[builtins.str] | None = ...,
+        people_lacking: collections.abc.Iterable[builtins.str] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["computers", b"computers", "computers_lacking", b"computers_lacking", "id", b"id", "people", b"people", "people_lacking", b"people_lacking", "revision", b"revision"]) -> None: ...
+
+Global___GetSopDistributionResponse: typing_extensions.TypeAlias = GetSopDistributionResponse
+
+@typing.final
+class ConvertProfileRequest(google.protobuf.message.Message):
+    """ConvertProfileRequest names the stricter profile."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    PROFILE_FIELD_NUMBER: builtins.int
+    REASON_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    profile: builtins.str
+    """standard or regulated."""
+    reason: builtins.str
+    """Says why; recorded."""
+    request_id: builtins.str
+    """Repeating a request with the same id has no further effect."""
+    def __init__(
+        self,
+        *,
+        profile: builtins.str = ...,
+        reason: builtins.str = ...,
+        request_id: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["profile", b"profile", "reason", b"reason", "request_id", b"request_id"]) -> None: ...
+
+Global___ConvertProfileRequest: typing_extensions.TypeAlias = ConvertProfileRequest
+
+@typing.final
+class ConvertProfileResponse(google.protobuf.message.Message):
+    """ConvertProfileResponse says what it led to."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    PROFILE_FIELD_NUMBER: builtins.int
+    RECALLED_FIELD_NUMBER: builtins.int
+    profile: builtins.str
+    """The profile in force now."""
+    @property
+    def recalled(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sopwith.v1.sop_pb2.Sop]:
+        """Revisions that took effect unsigned and have to be signed now."""
+
+    def __init__(
+        self,
+        *,
+        profile: builtins.str = ...,
+        recalled: collections.abc.Iterable[sopwith.v1.sop_pb2.Sop] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["profile", b"profile", "recalled", b"recalled"]) -> None: ...
+
+Global___ConvertProfileResponse: typing_extensions.TypeAlias = ConvertProfileResponse

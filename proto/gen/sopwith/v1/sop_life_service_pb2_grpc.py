@@ -65,6 +65,26 @@ class SopLifeServiceStub(object):
                 request_serializer=sopwith_dot_v1_dot_sop__life__service__pb2.SendSigningCodeRequest.SerializeToString,
                 response_deserializer=sopwith_dot_v1_dot_sop__life__service__pb2.SendSigningCodeResponse.FromString,
                 _registered_method=True)
+        self.AnnounceSop = channel.unary_unary(
+                '/sopwith.v1.SopLifeService/AnnounceSop',
+                request_serializer=sopwith_dot_v1_dot_sop__life__service__pb2.AnnounceSopRequest.SerializeToString,
+                response_deserializer=sopwith_dot_v1_dot_sop__life__service__pb2.AnnounceSopResponse.FromString,
+                _registered_method=True)
+        self.ListSopAnnouncements = channel.unary_unary(
+                '/sopwith.v1.SopLifeService/ListSopAnnouncements',
+                request_serializer=sopwith_dot_v1_dot_sop__life__service__pb2.ListSopAnnouncementsRequest.SerializeToString,
+                response_deserializer=sopwith_dot_v1_dot_sop__life__service__pb2.ListSopAnnouncementsResponse.FromString,
+                _registered_method=True)
+        self.GetSopDistribution = channel.unary_unary(
+                '/sopwith.v1.SopLifeService/GetSopDistribution',
+                request_serializer=sopwith_dot_v1_dot_sop__life__service__pb2.GetSopDistributionRequest.SerializeToString,
+                response_deserializer=sopwith_dot_v1_dot_sop__life__service__pb2.GetSopDistributionResponse.FromString,
+                _registered_method=True)
+        self.ConvertProfile = channel.unary_unary(
+                '/sopwith.v1.SopLifeService/ConvertProfile',
+                request_serializer=sopwith_dot_v1_dot_sop__life__service__pb2.ConvertProfileRequest.SerializeToString,
+                response_deserializer=sopwith_dot_v1_dot_sop__life__service__pb2.ConvertProfileResponse.FromString,
+                _registered_method=True)
 
 
 class SopLifeServiceServicer(object):
@@ -113,6 +133,34 @@ class SopLifeServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def AnnounceSop(self, request, context):
+        """AnnounceSop makes a signed revision known, by mail or as a record of a meeting or training session.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListSopAnnouncements(self, request, context):
+        """ListSopAnnouncements reads a SOP's announcements.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetSopDistribution(self, request, context):
+        """GetSopDistribution reads which computers hold a revision and which people acknowledged it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ConvertProfile(self, request, context):
+        """ConvertProfile makes the profile stricter, in place.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SopLifeServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -145,6 +193,26 @@ def add_SopLifeServiceServicer_to_server(servicer, server):
                     servicer.SendSigningCode,
                     request_deserializer=sopwith_dot_v1_dot_sop__life__service__pb2.SendSigningCodeRequest.FromString,
                     response_serializer=sopwith_dot_v1_dot_sop__life__service__pb2.SendSigningCodeResponse.SerializeToString,
+            ),
+            'AnnounceSop': grpc.unary_unary_rpc_method_handler(
+                    servicer.AnnounceSop,
+                    request_deserializer=sopwith_dot_v1_dot_sop__life__service__pb2.AnnounceSopRequest.FromString,
+                    response_serializer=sopwith_dot_v1_dot_sop__life__service__pb2.AnnounceSopResponse.SerializeToString,
+            ),
+            'ListSopAnnouncements': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSopAnnouncements,
+                    request_deserializer=sopwith_dot_v1_dot_sop__life__service__pb2.ListSopAnnouncementsRequest.FromString,
+                    response_serializer=sopwith_dot_v1_dot_sop__life__service__pb2.ListSopAnnouncementsResponse.SerializeToString,
+            ),
+            'GetSopDistribution': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetSopDistribution,
+                    request_deserializer=sopwith_dot_v1_dot_sop__life__service__pb2.GetSopDistributionRequest.FromString,
+                    response_serializer=sopwith_dot_v1_dot_sop__life__service__pb2.GetSopDistributionResponse.SerializeToString,
+            ),
+            'ConvertProfile': grpc.unary_unary_rpc_method_handler(
+                    servicer.ConvertProfile,
+                    request_deserializer=sopwith_dot_v1_dot_sop__life__service__pb2.ConvertProfileRequest.FromString,
+                    response_serializer=sopwith_dot_v1_dot_sop__life__service__pb2.ConvertProfileResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -310,6 +378,114 @@ class SopLifeService(object):
             '/sopwith.v1.SopLifeService/SendSigningCode',
             sopwith_dot_v1_dot_sop__life__service__pb2.SendSigningCodeRequest.SerializeToString,
             sopwith_dot_v1_dot_sop__life__service__pb2.SendSigningCodeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AnnounceSop(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sopwith.v1.SopLifeService/AnnounceSop',
+            sopwith_dot_v1_dot_sop__life__service__pb2.AnnounceSopRequest.SerializeToString,
+            sopwith_dot_v1_dot_sop__life__service__pb2.AnnounceSopResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSopAnnouncements(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sopwith.v1.SopLifeService/ListSopAnnouncements',
+            sopwith_dot_v1_dot_sop__life__service__pb2.ListSopAnnouncementsRequest.SerializeToString,
+            sopwith_dot_v1_dot_sop__life__service__pb2.ListSopAnnouncementsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetSopDistribution(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sopwith.v1.SopLifeService/GetSopDistribution',
+            sopwith_dot_v1_dot_sop__life__service__pb2.GetSopDistributionRequest.SerializeToString,
+            sopwith_dot_v1_dot_sop__life__service__pb2.GetSopDistributionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ConvertProfile(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sopwith.v1.SopLifeService/ConvertProfile',
+            sopwith_dot_v1_dot_sop__life__service__pb2.ConvertProfileRequest.SerializeToString,
+            sopwith_dot_v1_dot_sop__life__service__pb2.ConvertProfileResponse.FromString,
             options,
             channel_credentials,
             insecure,

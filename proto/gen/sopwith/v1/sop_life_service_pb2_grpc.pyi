@@ -121,7 +121,71 @@ _SopLifeServiceSendSigningCodeType = typing_extensions.TypeVar(
     ],
 )
 
-class SopLifeServiceStub(typing.Generic[_SopLifeServiceCommentSopType, _SopLifeServiceResolveSopCommentType, _SopLifeServiceListSopCommentsType, _SopLifeServiceRetireSopType, _SopLifeServiceMakeSigningLinkType, _SopLifeServiceSendSigningCodeType]):
+_SopLifeServiceAnnounceSopType = typing_extensions.TypeVar(
+    '_SopLifeServiceAnnounceSopType',
+    grpc.UnaryUnaryMultiCallable[
+        sopwith.v1.sop_life_service_pb2.AnnounceSopRequest,
+        sopwith.v1.sop_life_service_pb2.AnnounceSopResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sopwith.v1.sop_life_service_pb2.AnnounceSopRequest,
+        sopwith.v1.sop_life_service_pb2.AnnounceSopResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sopwith.v1.sop_life_service_pb2.AnnounceSopRequest,
+        sopwith.v1.sop_life_service_pb2.AnnounceSopResponse,
+    ],
+)
+
+_SopLifeServiceListSopAnnouncementsType = typing_extensions.TypeVar(
+    '_SopLifeServiceListSopAnnouncementsType',
+    grpc.UnaryUnaryMultiCallable[
+        sopwith.v1.sop_life_service_pb2.ListSopAnnouncementsRequest,
+        sopwith.v1.sop_life_service_pb2.ListSopAnnouncementsResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sopwith.v1.sop_life_service_pb2.ListSopAnnouncementsRequest,
+        sopwith.v1.sop_life_service_pb2.ListSopAnnouncementsResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sopwith.v1.sop_life_service_pb2.ListSopAnnouncementsRequest,
+        sopwith.v1.sop_life_service_pb2.ListSopAnnouncementsResponse,
+    ],
+)
+
+_SopLifeServiceGetSopDistributionType = typing_extensions.TypeVar(
+    '_SopLifeServiceGetSopDistributionType',
+    grpc.UnaryUnaryMultiCallable[
+        sopwith.v1.sop_life_service_pb2.GetSopDistributionRequest,
+        sopwith.v1.sop_life_service_pb2.GetSopDistributionResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sopwith.v1.sop_life_service_pb2.GetSopDistributionRequest,
+        sopwith.v1.sop_life_service_pb2.GetSopDistributionResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sopwith.v1.sop_life_service_pb2.GetSopDistributionRequest,
+        sopwith.v1.sop_life_service_pb2.GetSopDistributionResponse,
+    ],
+)
+
+_SopLifeServiceConvertProfileType = typing_extensions.TypeVar(
+    '_SopLifeServiceConvertProfileType',
+    grpc.UnaryUnaryMultiCallable[
+        sopwith.v1.sop_life_service_pb2.ConvertProfileRequest,
+        sopwith.v1.sop_life_service_pb2.ConvertProfileResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sopwith.v1.sop_life_service_pb2.ConvertProfileRequest,
+        sopwith.v1.sop_life_service_pb2.ConvertProfileResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sopwith.v1.sop_life_service_pb2.ConvertProfileRequest,
+        sopwith.v1.sop_life_service_pb2.ConvertProfileResponse,
+    ],
+)
+
+class SopLifeServiceStub(typing.Generic[_SopLifeServiceCommentSopType, _SopLifeServiceResolveSopCommentType, _SopLifeServiceListSopCommentsType, _SopLifeServiceRetireSopType, _SopLifeServiceMakeSigningLinkType, _SopLifeServiceSendSigningCodeType, _SopLifeServiceAnnounceSopType, _SopLifeServiceListSopAnnouncementsType, _SopLifeServiceGetSopDistributionType, _SopLifeServiceConvertProfileType]):
     """SopLifeService is where a revision is commented, and where a SOP ends."""
 
     @typing.overload
@@ -149,6 +213,22 @@ class SopLifeServiceStub(typing.Generic[_SopLifeServiceCommentSopType, _SopLifeS
         grpc.UnaryUnaryMultiCallable[
             sopwith.v1.sop_life_service_pb2.SendSigningCodeRequest,
             sopwith.v1.sop_life_service_pb2.SendSigningCodeResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sopwith.v1.sop_life_service_pb2.AnnounceSopRequest,
+            sopwith.v1.sop_life_service_pb2.AnnounceSopResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sopwith.v1.sop_life_service_pb2.ListSopAnnouncementsRequest,
+            sopwith.v1.sop_life_service_pb2.ListSopAnnouncementsResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sopwith.v1.sop_life_service_pb2.GetSopDistributionRequest,
+            sopwith.v1.sop_life_service_pb2.GetSopDistributionResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sopwith.v1.sop_life_service_pb2.ConvertProfileRequest,
+            sopwith.v1.sop_life_service_pb2.ConvertProfileResponse,
         ],
     ], channel: grpc.Channel) -> None: ...
 
@@ -178,6 +258,22 @@ class SopLifeServiceStub(typing.Generic[_SopLifeServiceCommentSopType, _SopLifeS
             sopwith.v1.sop_life_service_pb2.SendSigningCodeRequest,
             sopwith.v1.sop_life_service_pb2.SendSigningCodeResponse,
         ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sopwith.v1.sop_life_service_pb2.AnnounceSopRequest,
+            sopwith.v1.sop_life_service_pb2.AnnounceSopResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sopwith.v1.sop_life_service_pb2.ListSopAnnouncementsRequest,
+            sopwith.v1.sop_life_service_pb2.ListSopAnnouncementsResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sopwith.v1.sop_life_service_pb2.GetSopDistributionRequest,
+            sopwith.v1.sop_life_service_pb2.GetSopDistributionResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sopwith.v1.sop_life_service_pb2.ConvertProfileRequest,
+            sopwith.v1.sop_life_service_pb2.ConvertProfileResponse,
+        ],
     ], channel: grpc.aio.Channel) -> None: ...
 
     CommentSop: _SopLifeServiceCommentSopType
@@ -197,6 +293,18 @@ class SopLifeServiceStub(typing.Generic[_SopLifeServiceCommentSopType, _SopLifeS
 
     SendSigningCode: _SopLifeServiceSendSigningCodeType
     """SendSigningCode sends the caller a code to sign anew with, to the address on the roster."""
+
+    AnnounceSop: _SopLifeServiceAnnounceSopType
+    """AnnounceSop makes a signed revision known, by mail or as a record of a meeting or training session."""
+
+    ListSopAnnouncements: _SopLifeServiceListSopAnnouncementsType
+    """ListSopAnnouncements reads a SOP's announcements."""
+
+    GetSopDistribution: _SopLifeServiceGetSopDistributionType
+    """GetSopDistribution reads which computers hold a revision and which people acknowledged it."""
+
+    ConvertProfile: _SopLifeServiceConvertProfileType
+    """ConvertProfile makes the profile stricter, in place."""
 
 SopLifeServiceAsyncStub: typing_extensions.TypeAlias = SopLifeServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
@@ -222,6 +330,22 @@ SopLifeServiceAsyncStub: typing_extensions.TypeAlias = SopLifeServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         sopwith.v1.sop_life_service_pb2.SendSigningCodeRequest,
         sopwith.v1.sop_life_service_pb2.SendSigningCodeResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sopwith.v1.sop_life_service_pb2.AnnounceSopRequest,
+        sopwith.v1.sop_life_service_pb2.AnnounceSopResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sopwith.v1.sop_life_service_pb2.ListSopAnnouncementsRequest,
+        sopwith.v1.sop_life_service_pb2.ListSopAnnouncementsResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sopwith.v1.sop_life_service_pb2.GetSopDistributionRequest,
+        sopwith.v1.sop_life_service_pb2.GetSopDistributionResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sopwith.v1.sop_life_service_pb2.ConvertProfileRequest,
+        sopwith.v1.sop_life_service_pb2.ConvertProfileResponse,
     ],
 ]
 
@@ -275,5 +399,37 @@ class SopLifeServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[sopwith.v1.sop_life_service_pb2.SendSigningCodeResponse, collections.abc.Awaitable[sopwith.v1.sop_life_service_pb2.SendSigningCodeResponse]]:
         """SendSigningCode sends the caller a code to sign anew with, to the address on the roster."""
+
+    @abc.abstractmethod
+    def AnnounceSop(
+        self,
+        request: sopwith.v1.sop_life_service_pb2.AnnounceSopRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sopwith.v1.sop_life_service_pb2.AnnounceSopResponse, collections.abc.Awaitable[sopwith.v1.sop_life_service_pb2.AnnounceSopResponse]]:
+        """AnnounceSop makes a signed revision known, by mail or as a record of a meeting or training session."""
+
+    @abc.abstractmethod
+    def ListSopAnnouncements(
+        self,
+        request: sopwith.v1.sop_life_service_pb2.ListSopAnnouncementsRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sopwith.v1.sop_life_service_pb2.ListSopAnnouncementsResponse, collections.abc.Awaitable[sopwith.v1.sop_life_service_pb2.ListSopAnnouncementsResponse]]:
+        """ListSopAnnouncements reads a SOP's announcements."""
+
+    @abc.abstractmethod
+    def GetSopDistribution(
+        self,
+        request: sopwith.v1.sop_life_service_pb2.GetSopDistributionRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sopwith.v1.sop_life_service_pb2.GetSopDistributionResponse, collections.abc.Awaitable[sopwith.v1.sop_life_service_pb2.GetSopDistributionResponse]]:
+        """GetSopDistribution reads which computers hold a revision and which people acknowledged it."""
+
+    @abc.abstractmethod
+    def ConvertProfile(
+        self,
+        request: sopwith.v1.sop_life_service_pb2.ConvertProfileRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sopwith.v1.sop_life_service_pb2.ConvertProfileResponse, collections.abc.Awaitable[sopwith.v1.sop_life_service_pb2.ConvertProfileResponse]]:
+        """ConvertProfile makes the profile stricter, in place."""
 
 def add_SopLifeServiceServicer_to_server(servicer: SopLifeServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...
