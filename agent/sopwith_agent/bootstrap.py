@@ -23,6 +23,7 @@ from sopwith_agent.adapters.inventory import ComputerInventory
 from sopwith_agent.adapters.journal import FileJournal
 from sopwith_agent.adapters.outbox import FileOutbox
 from sopwith_agent.adapters.own_commands import OwnCommands
+from sopwith_agent.adapters.package_watch import FilePackageWatch, Sign
 from sopwith_agent.adapters.people.announcer import SystemAnnouncer
 from sopwith_agent.adapters.people.door import Counter, Door, run_folder
 from sopwith_agent.adapters.people.sessions import login_sessions
@@ -46,6 +47,7 @@ from sopwith_agent.steps.workbench import Workbench
 from sopwith_agent.steps.worker import Worker
 from sopwith_formats.durable import make_private_folder
 from sopwith_formats.manifest import Command
+from sopwith_formats.observation import Observation, PackageChange
 from sopwith_formats.units import format_time
 from sopwith_formats.version import VERSION
 
@@ -184,6 +186,7 @@ def _session(base: _Base, settings: Settings) -> Session:
         kept=state / "kept",
         stopping=stopping.is_set,
         people=desk,
+        packages=FilePackageWatch(state, base.root, _observations(outbox, clock, computer_id), clock.now),
     )
     worker = Worker(bench, stopping)
 
@@ -259,6 +262,29 @@ def _feedback(text: str, worker: Worker, clock: SystemClock) -> dict[str, Any]:
     at_hand = worker.unfinished()
     assignment_id = at_hand[0].warrant.assignment_id if at_hand else ""
     return {"text": text, "given_time": format_time(clock.now()), "assignment_id": assignment_id}
+
+
+def _observations(outbox: FileOutbox, clock: SystemClock, computer_id: str) -> Sign:
+    """Return how package changes that others made are signed and sent."""
+
+    def sign(mark: str, changes: tuple[PackageChange, ...], left_out: int, gap: str) -> None:
+        outbox.observed(
+            Observation(
+                number=0,
+                previous_sha256="",
+                computer_id=computer_id,
+                mark=mark,
+                changes=changes,
+                left_out=left_out,
+                gap=gap,
+                observed_time=clock.now(),
+                boot_id=clock.boot_id(),
+                boot_seconds=clock.boot_seconds(),
+                utc_offset_seconds=clock.utc_offset_seconds(),
+            )
+        )
+
+    return sign
 
 
 def _known(identity: IdentityStore, memory: FileMemory, computer_id: str) -> dict[str, Any]:

@@ -352,6 +352,7 @@ class Session:
         while True:
             await at_most(limits.readiness_interval_seconds, self._measure_now)
             self._measure_now.clear()
+            self._ports.worker.do(self._ports.worker.look_at_packages)
             await self._measure()
             await self._report_facts(changed_only=True)
 

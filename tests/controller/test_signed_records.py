@@ -1,14 +1,18 @@
 """Signed records of computers on the controller: each once, in one chain, and nothing that does not fit is silent."""
 
 import json
+from datetime import UTC, datetime
+from hashlib import sha256
 from typing import Any
 
 import grpc
 import pytest
 
-from sopwith.v1 import incident_service_pb2
-from sopwith_certs.signing import new_key, public_key_pem
+from sopwith.v1 import agent_service_pb2, incident_service_pb2
+from sopwith_certs.signing import new_key, public_key_pem, sign
 from sopwith_controller.domain.entities import ComputerState
+from sopwith_formats.observation import Observation, PackageChange
+from sopwith_formats.receipt import PREFIX
 from tests.controller.house import Desk, House, SimulatedAgent
 
 
@@ -182,3 +186,56 @@ async def test_another_receipt_key_is_turned_away_with_one_entry_and_one_inciden
 
     assert len(await house.log("RECEIPT_KEY_REFUSED")) == 1
     assert await _summaries(operator) == ["pc1: it shows another receipt key than before"]
+
+
+def _observation(agent: SimulatedAgent, changes: int, **said: Any) -> int:
+    """Send a signed observation of so many packages."""
+    now = datetime.now(UTC).replace(microsecond=0)
+    seen = [PackageChange("dpkg", "CHANGED", f"p{number}", "all", "1", "2", now) for number in range(changes)]
+    given = {"left_out": 0, "gap": "", **said}
+    agent.receipts += 1
+    payload = Observation(
+        number=agent.receipts,
+        previous_sha256=agent.newest_receipt,
+        computer_id=agent.computer.id,
+        mark="ab" * 32,
+        changes=tuple(seen),
+        observed_time=now,
+        boot_id="boot-1",
+        boot_seconds=7,
+        utc_offset_seconds=3600,
+        **given,
+    ).payload()
+    agent.newest_receipt = sha256(payload).hexdigest()
+    receipt = agent_service_pb2.Receipt(payload=payload, signature=sign(agent.receipt_key, PREFIX + payload))
+    return agent.send(agent_service_pb2.AgentMessage(receipt=receipt))
+
+
+async def test_changes_by_others_are_entries_without_an_outcome_each_once(house: House):
+    operator, agent, warrant = await _at_work(house)
+
+    await agent.until_acknowledged(_observation(agent, 2))
+    sent = agent.messages[-1].receipt
+    agent.again(sent.payload, sent.signature)
+    await agent.until_acknowledged(agent.receipt(warrant, "SUCCEEDED"))
+
+    entries = await house.log("OBSERVED")
+    assert [(one.computer, one.release, one.version_before, one.version_after) for one in entries] == [
+        ("pc1", "p0@2", "1", "2"),
+        ("pc1", "p1@2", "1", "2"),
+    ]
+    assert {(one.outcome, one.rollout, one.operator) for one in entries} == {("", "", "")}
+    assert await _kept(house) == [(1, "OBSERVED"), (2, "ENDED")]
+    assert await _summaries(operator) == []
+
+
+async def test_many_changes_are_one_entry_and_what_may_be_missing_is_said(house: House):
+    agent = await house.computer("pc1")
+    await agent.connect()
+
+    await agent.until_acknowledged(_observation(agent, 21, left_out=5, gap="the log was rotated away"))
+
+    many, missing = await house.log("OBSERVED")
+    assert "21 packages" in many.message
+    assert len(json.loads(many.details)["changes"]) == 21
+    assert "rotated away; 5 more changes are not listed" in missing.message

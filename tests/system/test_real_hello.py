@@ -69,6 +69,14 @@ def debians_hello(tmp_path_factory) -> Path:
     return next(folder.glob("hello_*.deb"))
 
 
+def observed(fleet: Fleet) -> list[tuple[str, ...]]:
+    """Return what the log says that others changed."""
+    columns = ("computer", "release", "version_before", "version_after", "outcome")
+    return [
+        tuple(entry[column] for column in columns) for entry in fleet.json("log", "list") if entry["kind"] == "OBSERVED"
+    ]
+
+
 def test_debians_own_hello_replaces_an_older_one(governed_fleet: Fleet, debians_hello: Path):
     fleet = governed_fleet
     version = debians_hello.name.split("_")[1]
@@ -81,15 +89,25 @@ def test_debians_own_hello_replaces_an_older_one(governed_fleet: Fleet, debians_
         command = ["dpkg", f"--root={fleet.folder}/{name}-root", "--install", str(libc)]
         subprocess.run(command, check=True, capture_output=True)
     fleet.computers(*NAMES)
-    fleet.publish(release(fleet.folder, build(fleet.folder, "hello", "2.9-1", "hello, old world"), "2.9-1"))
+    older = build(fleet.folder, "hello", "2.9-1", "hello, old world")
+    fleet.publish(release(fleet.folder, older, "2.9-1"))
     fleet.publish(release(fleet.folder, debians_hello, version))
 
     for number in ("2.9-1", version):
         fleet.finish(fleet.start(ROLLOUT.format(version=number)))
         assert [deb_version(fleet.folder / f"{name}-root", "hello") for name in NAMES] == [number] * 2
 
-    said = subprocess.run([str(fleet.folder / "pc1-root/usr/bin/hello")], capture_output=True, text=True, check=True)
+    assert [entry for entry in fleet.json("log", "list") if entry["kind"] == "OBSERVED"] == []
+    fleet.kill_agent("pc1")
+    root = fleet.folder / "pc1-root"
+    by_hand = ["dpkg", f"--root={root}", f"--log={root}/var/log/dpkg.log", "--install", str(older)]
+    subprocess.run(by_hand, check=True, capture_output=True)
+    fleet.run_agent("pc1")
+    fleet.until("what was done by hand", lambda: observed(fleet))
+    assert observed(fleet) == [("pc1", "hello@2.9-1", version, "2.9-1", "")]
+
+    said = subprocess.run([str(fleet.folder / "pc2-root/usr/bin/hello")], capture_output=True, text=True, check=True)
     assert said.stdout == "Hello, world!\n"
     assert not any(
-        "old world" in path.read_text(errors="ignore") for path in fleet.folder.glob("pc*-root/usr/bin/hello")
+        "old world" in path.read_text(errors="ignore") for path in fleet.folder.glob("pc2-root/usr/bin/hello")
     )

@@ -32,6 +32,7 @@ from sopwith_agent.domain.record import Record
 from sopwith_formats import canonical_json
 from sopwith_formats.durable import durable_move, durable_remove, durable_replace, make_private_folder, sweep
 from sopwith_formats.errors import FormatError
+from sopwith_formats.observation import Observation
 from sopwith_formats.receipt import PREFIX, Receipt
 from sopwith_formats.units import format_time
 from sopwith_formats.vocabulary import AssignmentState
@@ -95,7 +96,11 @@ class FileOutbox:
         """Keep a receipt, numbered, chained and signed; a second one for assignment and generation is dropped."""
         self._sign(receipt)
 
-    def _sign(self, receipt: Receipt) -> None:
+    def observed(self, observation: Observation) -> None:
+        """Keep an observation, numbered, chained and signed; a second one with its mark is dropped."""
+        self._sign(observation)
+
+    def _sign(self, receipt: Receipt | Observation) -> None:
         with self._lock:
             if self._chain.number_of(subject(receipt)):
                 return

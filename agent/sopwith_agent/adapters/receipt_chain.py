@@ -1,10 +1,10 @@
 """The chain of signed records on this computer: which there are, which is the newest, which the controller lacks.
 
 Decides numbers and links; where the files lie and how they travel is the outbox's. Rules: a record of an assignment and
-generation is made once, an outcome once at all and a started record once for each time that INSTALLING was entered; the
-newest record always stays, so that the next one can name it; a controller that knows more records than this computer
-(whose disk was put back to an older state) is believed about the number and the digest of its newest, because a second
-record with the same number would be a fork, and the gap is told to the agent's log.
+generation is made once, an outcome once at all and a started record once for each time that INSTALLING was entered, an
+observation once for its mark; the newest record always stays, so that the next one can name it; a controller that knows
+more records than this computer (whose disk was put back to an older state) is believed about the number and the digest
+of its newest, because a second record with the same number would be a fork, and the gap is told to the agent's log.
 """
 
 import hashlib
@@ -17,7 +17,8 @@ from sopwith_agent.domain.messages import OutboxMessage
 from sopwith_formats import canonical_json
 from sopwith_formats.durable import durable_replace
 from sopwith_formats.errors import FormatError
-from sopwith_formats.receipt import Receipt, ReceiptKind, read_receipt
+from sopwith_formats.observation import Observation, read_signed
+from sopwith_formats.receipt import Receipt, ReceiptKind
 from sopwith_formats.units import format_time
 
 _log = structlog.get_logger()
@@ -89,8 +90,10 @@ class ReceiptChain:
             _log.error("receipts_contradict_controller", number=number, mine=mine.sha256, controller=sha256)
 
 
-def subject(receipt: Receipt) -> str:
+def subject(receipt: Receipt | Observation) -> str:
     """Return what a record is the one record of."""
+    if isinstance(receipt, Observation):
+        return f"{receipt.kind}/{receipt.mark}"
     entered = f"/{format_time(receipt.ended_time)}" if receipt.kind == ReceiptKind.STARTED else ""
     return f"{receipt.kind}/{receipt.assignment_id}/{receipt.generation}{entered}"
 
@@ -106,7 +109,7 @@ def link_in(message: OutboxMessage) -> Link | None:
         return None
     try:
         payload = str(message.body["payload"]).encode()
-        receipt = read_receipt(payload)
+        receipt = read_signed(payload)
     except (FormatError, KeyError):
         return None
     return Link(receipt.number, hashlib.sha256(payload).hexdigest(), subject(receipt))

@@ -90,3 +90,13 @@ receipts_kept_days = 30
 outbox_message_max_bytes = 2**20
 status_interval_seconds = 0.5
 """The status file is written at most this often."""
+
+# Package changes that others made.
+package_changes_at_once = 100
+"""Signed together; a record stays readable."""
+package_changes_max = 5000
+"""Reported from one look; what is beyond is counted."""
+package_log_at_once_bytes = 16 * 2**20
+package_query_seconds = 120
+package_query_max_bytes = 16 * 2**20
+package_state_max_bytes = 8 * 2**20

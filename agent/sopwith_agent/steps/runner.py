@@ -72,6 +72,8 @@ _FAILURES = {
     AssignmentState.STAGED: Event.REFUSED,
     AssignmentState.INSTALLING: Event.FAILED_UNCHANGED,
 }
+CHANGING = frozenset({AssignmentState.INSTALLING, AssignmentState.ROLLING_BACK})
+"""States whose steps change packages: what package tools say meanwhile is the agent's own doing."""
 _TRYING = frozenset({AssignmentState.DOWNLOADING, AssignmentState.STAGED, AssignmentState.INSTALLING})
 _PATIENT = frozenset({AssignmentState.AWAITING_REBOOT, AssignmentState.REBOOTING, AssignmentState.ROLLING_BACK})
 _DISK_ERRORS = {errno.ENOSPC: Symptom.DISK_FULL, errno.EDQUOT: Symptom.DISK_FULL}
@@ -113,13 +115,24 @@ class Runner:
             detail = f"The install was cut off {record.attempts} times before its commit point; nothing was changed."
             return self._follow(Done(record, Event.FAILED_UNCHANGED, Symptom.AGENT_CRASH_LOOP, detail))
         if following is Resumption.INSPECT:
-            return self._guarded(record, inspect)
+            return self._changing(record, inspect)
         return self._keep(record, pause_seconds=0)
 
     def advance(self, record: Record) -> Advance:
         """Run the step of the record's state and write down what came of it; raise JournalError when that fails."""
         ended = self._end_from_outside(record)
-        return self._follow(ended) if ended else self._guarded(record, _steps_of(record)[record.state])
+        if ended:
+            return self._follow(ended)
+        step = _steps_of(record)[record.state]
+        return self._changing(record, step) if record.state in CHANGING else self._guarded(record, step)
+
+    def _changing(self, record: Record, step: Step) -> Advance:
+        """Run a step that changes packages, so that nobody takes that for the doing of others."""
+        self._bench.packages.begin_own()
+        try:
+            return self._guarded(record, step)
+        finally:
+            self._bench.packages.end_own()
 
     def _end_from_outside(self, record: Record) -> Done | None:
         """Return the end that the controller or the clock asks for, where the assignment can still be taken back."""

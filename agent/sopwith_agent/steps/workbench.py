@@ -6,7 +6,7 @@ happened that moves the assignment on, `Wait` when it has to stay where it is.
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -20,6 +20,7 @@ from sopwith_agent.steps.health_port import HealthChecker, HealthContext
 from sopwith_agent.steps.installer_port import Installer, Installers, InstallWork, PreviousRelease
 from sopwith_agent.steps.notice_port import People
 from sopwith_agent.steps.orders import Orders
+from sopwith_agent.steps.package_port import NoPackageWatch, PackageWatch
 from sopwith_agent.steps.ports import (
     ApprovalProof,
     Clock,
@@ -107,6 +108,7 @@ class Workbench:
     kept: Path
     stopping: Callable[[], bool]
     """Tells whether the agent is asked to end: long steps park."""
+    packages: PackageWatch = field(default_factory=NoPackageWatch)
 
     def policy(self, warrant: Warrant) -> AgentPolicy:
         """Return the SOP's word to this computer; raise TrustError for a policy that this agent cannot keep."""

@@ -21,7 +21,7 @@ from sopwith_agent.domain.errors import JournalError, StepError
 from sopwith_agent.domain.record import Record
 from sopwith_agent.steps.closing import clear_strangers
 from sopwith_agent.steps.prepare import check_warrant
-from sopwith_agent.steps.runner import Advance, Runner
+from sopwith_agent.steps.runner import CHANGING, Advance, Runner
 from sopwith_agent.steps.workbench import Workbench
 from sopwith_formats.errors import FormatError
 from sopwith_formats.vocabulary import BEFORE_INSTALLING, AssignmentState
@@ -87,6 +87,11 @@ class Worker:
         with self._changed:
             self._tasks.append(task)
             self._changed.notify()
+
+    def look_at_packages(self) -> None:
+        """Have reported what others changed, unless an update is changing packages itself, or was cut off at it."""
+        if not any(job.from_disk or job.record.state in CHANGING for job in self._jobs.values()):
+            self._bench.packages.look()
 
     def knows(self, assignment_id: str) -> bool:
         """Tell whether an unfinished assignment is in the worker's hands."""

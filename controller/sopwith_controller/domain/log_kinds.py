@@ -3,7 +3,8 @@
 Exactly one entry per assignment is of the kind ASSIGNMENT_ENDED and carries the outcome. A retry makes
 new assignments. A truth that arrives later is
 an OUTCOME_CORRECTED entry. ASSIGNMENT_STARTED stands for the started record that the computer signed before it was
-touched. Nothing is ever written with a kind that is not here.
+touched. OBSERVED is a package change that others made; it has no outcome. Nothing is ever written with a kind that is
+not here.
 """
 
 from enum import StrEnum
@@ -104,6 +105,8 @@ class LogKind(StrEnum):
     DEVIATION_EXPIRED = "DEVIATION_EXPIRED"
     FREEZE_STARTED = "FREEZE_STARTED"
     FREEZE_ENDED = "FREEZE_ENDED"
+
+    OBSERVED = "OBSERVED"
 
     ASSIGNMENT_OFFERED = "ASSIGNMENT_OFFERED"
     ASSIGNMENT_DEFERRED = "ASSIGNMENT_DEFERRED"

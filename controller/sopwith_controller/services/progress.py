@@ -35,6 +35,7 @@ from sopwith_controller.services.agent_reports import (
     UnreadableReported,
 )
 from sopwith_controller.services.incidents import Incidents
+from sopwith_controller.services.observations import log_observation
 from sopwith_controller.services.people_reports import PeopleReports
 from sopwith_controller.services.ports import Clock, Database, UnitOfWork
 from sopwith_controller.services.receipt_chain import ReceiptChains, fault_of
@@ -42,6 +43,7 @@ from sopwith_controller.services.receipts import Receipts
 from sopwith_controller.services.repositories import AgentMessageRow
 from sopwith_controller.services.rollout_records import RolloutRecords
 from sopwith_formats.errors import FormatError
+from sopwith_formats.observation import Observation
 from sopwith_formats.receipt import Receipt, ReceiptKind
 from sopwith_formats.vocabulary import AssignmentState
 
@@ -250,21 +252,31 @@ class _Batch:
             self._put_assignment(after, moved=replace(before, percent=after.percent, reported_time=self._now) != after)
 
     async def _receipt(self, computer: Computer, content: ReceiptReported) -> None:
-        receipt = self._receipts.read(computer, content)
+        """Keep what was signed, each record once, and carry it out."""
+        signed = self._receipts.read(computer, content)
         newest = computer.receipts_seen
-        computer, found = await self._chains.take(computer, receipt, content)
+        computer, found = await self._chains.take(computer, signed, content)
         self._put(computer)
         if found in BROKEN:
-            await self._alarm(computer, fault_of(found, receipt.number, newest), "SIGNATURE_INVALID")
+            await self._alarm(computer, fault_of(found, signed.number, newest), "SIGNATURE_INVALID")
         if found is Standing.CONTRADICTED:
             return
-        if receipt.assignment_id not in self._assignments and await self._recovered():
-            if found is not Standing.REPEATED:
-                self._put(await self._receipts.recover(computer, receipt, content))
-            return
+        again = found is Standing.REPEATED
+        if isinstance(signed, Receipt) and signed.assignment_id in self._assignments:
+            await self._of_assignment(computer, signed, content, again=again)
+        elif isinstance(signed, Receipt) and not await self._recovered():
+            self._own(computer, signed.assignment_id)
+        elif isinstance(signed, Receipt) and not again:
+            self._put(await self._receipts.recover(computer, signed, content))
+        elif isinstance(signed, Observation) and not again:
+            await log_observation(self._unit, computer, signed, content)
+
+    async def _of_assignment(
+        self, computer: Computer, receipt: Receipt, content: ReceiptReported, *, again: bool
+    ) -> None:
         before = self._own(computer, receipt.assignment_id)
         if receipt.kind == ReceiptKind.STARTED:
-            if found is not Standing.REPEATED:
+            if not again:
                 await self._started(before, receipt, content)
             return
         result = await self._receipts.carry_out(computer, before, receipt, content)

@@ -16,7 +16,8 @@ from sopwith_controller.services.agent_reports import ReceiptReported
 from sopwith_controller.services.lasting_repositories import ReceiptRow
 from sopwith_controller.services.ports import Clock, UnitOfWork
 from sopwith_formats.errors import FormatError
-from sopwith_formats.receipt import Receipt, read_receipt
+from sopwith_formats.observation import Observation, read_signed
+from sopwith_formats.receipt import Receipt
 
 
 class ReceiptChains:
@@ -38,7 +39,9 @@ class ReceiptChains:
         if places:
             self._recorded.update(await self._unit.receipts.digests(places))
 
-    async def take(self, computer: Computer, receipt: Receipt, content: ReceiptReported) -> tuple[Computer, Standing]:
+    async def take(
+        self, computer: Computer, receipt: Receipt | Observation, content: ReceiptReported
+    ) -> tuple[Computer, Standing]:
         """Keep a record whose signature holds; return its computer and how it stands. A fault is logged here."""
         place = computer.id, receipt.number
         record = Place(receipt.number, sha256(content.payload).hexdigest())
@@ -108,6 +111,6 @@ def fault_of(found: Standing, number: int, newest: int) -> str:
 
 def _number(content: ReceiptReported) -> int:
     try:
-        return read_receipt(content.payload).number
+        return read_signed(content.payload).number
     except FormatError:
         return 0

@@ -26,6 +26,7 @@ from sopwith_controller.services.ports import Clock, UnitOfWork
 from sopwith_controller.services.rollout_records import RolloutRecords
 from sopwith_formats.errors import FormatError
 from sopwith_formats.manifest import split_release
+from sopwith_formats.observation import Observation, read_signed
 from sopwith_formats.reboot_only import act_of
 from sopwith_formats.receipt import Receipt, ReceiptKind, read_receipt
 from sopwith_formats.units import format_time
@@ -71,13 +72,13 @@ class Receipts:
         except FormatError:
             return ""
 
-    def read(self, computer: Computer, content: ReceiptReported) -> Receipt:
-        """Return the receipt; raise TrustError unless the computer's own key signed it about itself."""
+    def read(self, computer: Computer, content: ReceiptReported) -> Receipt | Observation:
+        """Return what was signed; raise TrustError unless the computer's own key signed it about itself."""
         if not computer.receipt_key_pem or not self._verify(
             computer.receipt_key_pem, content.payload, content.signature
         ):
             raise TrustError("a receipt is not signed by this computer's receipt key")
-        receipt = read_receipt(content.payload)
+        receipt = read_signed(content.payload)
         if receipt.computer_id != computer.id:
             raise TrustError(f"a receipt speaks of the computer {receipt.computer_id}")
         return receipt
