@@ -68,6 +68,7 @@ docs: .venv/.developed ## Write the pages that are made from the code
 	$(BIN)/python -m tests.architecture.clock_changes --write
 	$(BIN)/python -m tests.architecture.document_schemas --write
 	$(BIN)/python -m tests.simulation.promises --write
+	$(BIN)/python -m tests.faults.catalogue --write
 	$(BIN)/python -m tests.clauses.page --write
 	$(BIN)/python -m tests.clauses.gates --write
 	$(BIN)/python -m tests.architecture.kpi_page --write
@@ -77,6 +78,7 @@ docs-check: .venv/.developed ## Fail if a page that is made from the code is sta
 	$(BIN)/python -m tests.architecture.clock_changes
 	$(BIN)/python -m tests.architecture.document_schemas
 	$(BIN)/python -m tests.simulation.promises
+	$(BIN)/python -m tests.faults.catalogue
 	$(BIN)/python -m tests.clauses.page
 	$(BIN)/python -m tests.clauses.gates
 	$(BIN)/python -m tests.architecture.kpi_page

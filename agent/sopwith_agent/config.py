@@ -97,7 +97,7 @@ def read_settings(state: Path) -> Settings:
 
     try:
         document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # what is no TOML, a giant number, a tower of brackets
         raise SettingsError(f"{path} cannot be read: {error}.", remedy="mend the file, or remove it") from error
     faults = [fault for key, value in document.items() if (fault := _fault(key, value))]
     if document.get("reboot") == "command" and not document.get("reboot_command"):

@@ -141,7 +141,8 @@ def _line(error: AgentError) -> str:
 
 
 def _complain(message: str) -> None:
-    print(f"sopwith-agent source: {' '.join(message.split())}", file=sys.stderr)
+    line = "".join(letter if letter.isprintable() else "?" for letter in " ".join(message.split()))
+    print(f"sopwith-agent source: {line}", file=sys.stderr)
 
 
 def _silent(done: int, total: int) -> None:

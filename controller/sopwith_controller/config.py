@@ -101,7 +101,7 @@ def read_config(data: Path) -> Config:
         ) from error
     except OSError as error:
         raise ConfigError(path, [f"cannot be read: {error.strerror}"]) from error
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # no TOML, a giant number, a tower of brackets
         raise ConfigError(path, [f"is no TOML: {error}"]) from error
     try:
         return Config(**document)

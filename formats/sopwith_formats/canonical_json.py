@@ -30,10 +30,12 @@ def decode(data: bytes, *, size_max: int = 4 * 2**20) -> Any:
         raise FormatError(f"is {len(data)} bytes long; at most {size_max} are read")
     try:
         document = json.loads(data, object_pairs_hook=_no_duplicates)
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        if not _is_exact(document):
+            _check(document, "")
+    except FormatError:
+        raise
+    except (ValueError, RecursionError) as error:  # a number of too many digits is a plain ValueError
         raise FormatError(f"is not JSON: {error}") from error
-    if not _is_exact(document):
-        _check(document, "")
     return document
 
 

@@ -12,12 +12,16 @@ from pathlib import Path
 import pytest
 
 from sopwith_agent.adapters.journal import FileJournal
+from sopwith_agent.adapters.source_folder import SourceFolder
+from sopwith_agent.adapters.source_metadata import SourceMetadata
+from sopwith_agent.adapters.source_transport import Transport
 from sopwith_agent.domain.record import Record
 from tests.faults.crash.disks import FolderDisk, ImageDisk, loop_image, loop_refusal
 from tests.faults.crash.harness import Points, some, sweep
-from tests.faults.crash.killer import Point, can_trace
+from tests.faults.crash.killer import Point, can_trace, run
 from tests.faults.crash.steps import STEPS, Step
 from tests.faults.crash.world import World, served_world
+from tests.faults.hostile_source import SourceRepository
 
 pytestmark = [pytest.mark.needs_tool("strace"), pytest.mark.timeout(300)]
 
@@ -74,6 +78,28 @@ def test_power_cut_leaves_old_or_new_and_keeps_every_promise(cut_off, step: Step
 
     assert counts.points == CUTS + 1
     assert counts.violations == []
+
+
+def test_case_8_walk_over_forty_roots_that_was_killed_half_way_goes_on(killed, tmp_path):
+    world, _ = killed
+    repository = SourceRepository()
+    repository.rotate("root", count=39)
+    repository.publish()
+    world.serve(repository.files)
+
+    def refresh() -> dict[str, int]:
+        trust = SourceFolder(tmp_path / "trust")
+        trust.trust(repository.files["/metadata/1.root.json"])
+        with Transport() as transport:
+            return SourceMetadata(trust, f"{world.base}/metadata/", transport).refresh().versions
+
+    # Each root is brought to the disk under its own name; the twentieth of them is where the agent dies.
+    half_way = run(lambda promise: promise(str(refresh())), Point("rename", 20))
+    kept = SourceFolder(tmp_path / "trust").trusted_root().version
+
+    assert half_way.killed
+    assert 1 < kept < 40
+    assert refresh()["root"] == 40
 
 
 def test_harness_finds_an_agent_that_does_not_flush(cut_off, monkeypatch):

@@ -106,7 +106,7 @@ def read_context(path: Path) -> Context:
         ) from error
     except OSError as error:
         raise DeskError(f"{path} cannot be read: {error.strerror}") from error
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # no TOML, a giant number, a tower of brackets
         raise DeskError(f"{path} is no TOML file: {error}", remedy="make the context anew") from error
     if document.pop("format", None) != FORMAT:
         raise DeskError(f"{path} is no context of a known format", remedy=f"it must say format = {FORMAT}")

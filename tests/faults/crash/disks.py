@@ -7,6 +7,7 @@ forgetful as the file system can be: nothing goes to the disk by itself, and no 
 """
 
 import contextlib
+import io
 import os
 import shutil
 import subprocess
@@ -14,7 +15,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol
 
-_SIZE_BYTES = 48 * 2**20
+_SIZE_BYTES = 24 * 2**20
+_PIECE_BYTES = 2**18
 _OPTIONS = "loop,noatime,commit=600,noauto_da_alloc"
 
 
@@ -81,12 +83,12 @@ class ImageDisk:
     def begin(self) -> None:
         base, now, _ = self._images
         self.close()
-        _copy_sparse(base, now)
+        _copy_at_one_moment(base, now)
         self._mount(now)
 
     def cut(self) -> None:
         _, now, cut = self._images
-        _copy_sparse(now, cut)
+        _copy_at_one_moment(now, cut)
         self.close()
         self._mount(cut)
 
@@ -133,5 +135,24 @@ def _command(*arguments: str) -> None:
         raise OSError(f"{arguments[0]}: {finished.stderr.strip()}")
 
 
-def _copy_sparse(source: Path, target: Path) -> None:
-    _command("cp", "--sparse=always", str(source), str(target))
+def _copy_at_one_moment(source: Path, target: Path) -> None:
+    """Copy an image that the system may still be writing to: what changed meanwhile is copied again.
+
+    Every byte is read. Asking the file system where its holes are would miss what lies in its memory only.
+    """
+    target.unlink(missing_ok=True)
+    with source.open("rb", buffering=0) as read, target.open("w+b", buffering=0) as written:
+        written.truncate(_SIZE_BYTES)
+        while _differing(read, written):
+            pass
+
+
+def _differing(read: io.FileIO, written: io.FileIO) -> int:
+    """Bring one file up to the other; return how many pieces differed."""
+    differing = 0
+    for offset in range(0, _SIZE_BYTES, _PIECE_BYTES):
+        piece = os.pread(read.fileno(), _PIECE_BYTES, offset)
+        if piece != os.pread(written.fileno(), _PIECE_BYTES, offset):
+            os.pwrite(written.fileno(), piece, offset)
+            differing += 1
+    return differing

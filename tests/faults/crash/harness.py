@@ -81,4 +81,4 @@ def _try(step: Step, world: World, disk: Disk, point: Point | None, counts: Coun
 
 def _last_line(text: str) -> str:
     lines = [line for line in text.strip().splitlines() if line.strip()]
-    return " | ".join(lines[-3:])[:600]
+    return " | ".join(lines[-8:])[-1200:]
