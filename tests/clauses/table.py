@@ -192,6 +192,7 @@ ROWS = (
         {
             "columns": "the history has the form's four columns",
             "counts": "revisions count up by one",
+            "old": "the first revision still verifies after five more",
         },
     ),
     Row(

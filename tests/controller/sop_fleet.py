@@ -48,9 +48,11 @@ class Announcements:
 
     def __init__(self) -> None:
         self.revisions: list[SopRevision] = []
+        self.listeners: list[frozenset[str] | None] = []
 
-    async def announce_sop(self, revision: SopRevision) -> None:
+    async def announce_sop(self, revision: SopRevision, listeners: frozenset[str] | None = None) -> None:
         self.revisions.append(revision)
+        self.listeners.append(listeners)
 
 
 class SopFleet:

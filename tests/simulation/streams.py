@@ -170,7 +170,7 @@ class Streams:
             await asyncio.wait(asked.values(), timeout=wait.total_seconds())
         return frozenset(computer_id for computer_id, answer in asked.items() if answer.done())
 
-    async def announce_sop(self, revision: SopRevision) -> None:
+    async def announce_sop(self, revision: SopRevision, listeners: frozenset[str] | None = None) -> None:
         raise AssertionError("no SOP changes in a simulation")
 
     async def tell_labels(self, computer_id: str, labels: Mapping[str, str]) -> None:

@@ -11,6 +11,7 @@ from functools import lru_cache
 from sopwith.v1 import agent_service_pb2
 from sopwith_controller.api.translate import to_timestamp
 from sopwith_controller.domain.entities import Computer, SopRevision
+from sopwith_controller.services.governing import told_of
 from sopwith_controller.services.ports import Clock, Database, SourceStore
 from sopwith_formats.agent_policy import read_agent_policy
 from sopwith_formats.sop_policy import read_sop_policy
@@ -54,8 +55,7 @@ class Briefing:
         """Return the answer to a Hello."""
         now = self._clock.now()
         async with self._database.read() as unit:
-            settings = await unit.settings()
-            revision = await unit.sops.effective(settings.sop_id)
+            revision = await told_of(unit, computer)
             freezes = await unit.freezes.active(now)
         return agent_service_pb2.Welcome(
             computer_id=computer.id,

@@ -295,9 +295,13 @@ class PresenceRegister:
         self._answers = {key: answer for key, answer in self._answers.items() if id(answer) not in pending}
         return done
 
-    async def announce_sop(self, revision: SopRevision) -> None:
-        """Tell every connected computer which revision is effective."""
-        self.broadcast(Message(sop_update=sop_update(revision)))
+    async def announce_sop(self, revision: SopRevision, listeners: frozenset[str] | None = None) -> None:
+        """Tell connected computers which revision is effective: these ids, None: everybody."""
+        message = Message(sop_update=sop_update(revision))
+        if listeners is None:
+            self.broadcast(message)
+        for computer_id in listeners or ():
+            self._send(computer_id, message)
 
     async def designate_source(self) -> None:
         """Tell every connected computer that has no source."""

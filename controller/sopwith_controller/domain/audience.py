@@ -2,7 +2,8 @@
 
 Decides who is in, who is left out and why, and the order; waves and bounds are `planning`'s. Rules:
 
-- Retired and rejected computers are nobody's; one outside the SOP's scope refuses a plan that asked for it by name.
+- Retired and rejected computers are nobody's; one outside the SOP's scope refuses a plan that asked for it by name,
+  one that another SOP governs as well refuses every plan.
 - The order is fixed by a digest over rollout name, release and computer name: the same input gives the same plan, and
   another rollout begins with other computers. Computers that the SOP prefers as canary stand first, those that it
   spares last.
@@ -15,6 +16,7 @@ from sopwith_controller.domain.bench import bench_remedy, is_benched, why_benche
 from sopwith_controller.domain.deviation import GRANTED_BY
 from sopwith_controller.domain.entities import Computer, ComputerState
 from sopwith_controller.domain.errors import InvalidInputError, Refusal
+from sopwith_controller.domain.governing import doubly_governed, some, who_governs
 from sopwith_controller.domain.plan_inputs import Exclusion, PlanInputs
 from sopwith_controller.domain.readiness import EXCUSED
 from sopwith_formats.errors import FormatError
@@ -27,7 +29,7 @@ def choose(inputs: PlanInputs) -> tuple[list[Computer], list[Exclusion], list[Re
     scope = selector_of(inputs.policy.scope, "the SOP's scope")
     chosen: list[Computer] = []
     exclusions: list[Exclusion] = []
-    outside: list[str] = []
+    outside: list[Computer] = []
     for computer in inputs.computers:
         if computer.state in {ComputerState.RETIRED, ComputerState.REJECTED}:
             continue
@@ -37,7 +39,7 @@ def choose(inputs: PlanInputs) -> tuple[list[Computer], list[Exclusion], list[Re
             if not audience.requirements:
                 continue
             # Planned and refused: with a deviation from sop_scope the plan stands as it is.
-            outside.append(computer.name)
+            outside.append(computer)
         reason = _left_out(inputs, computer)
         if reason:
             exclusions.append(reason)
@@ -62,18 +64,22 @@ def _left_out(inputs: PlanInputs, computer: Computer) -> Exclusion | None:
     return None
 
 
-def _scope_refusals(inputs: PlanInputs, chosen: list[Computer], outside: list[str]) -> list[Refusal]:
+def _scope_refusals(inputs: PlanInputs, chosen: list[Computer], outside: list[Computer]) -> list[Refusal]:
     if outside:
-        names = ", ".join(outside[:5]) + (f" and {len(outside) - 5} more" if len(outside) > 5 else "")  # noqa: PLR2004  names that fit a line
+        names, sop_id = some([computer.name for computer in outside]), inputs.policy.sop_id
+        governed = f"; {who_governs(outside, inputs.other_scopes)}" if inputs.other_scopes else ""
         return [
             Refusal(
                 "sop_scope",
                 "II",
-                f"{names} lies outside the scope of {inputs.policy.sop_id} ({inputs.policy.scope})",
+                f"{names} lies outside the scope of {sop_id} ({inputs.policy.scope}){governed}",
                 remedy="narrow the audience, or revise the SOP's scope",
                 deviation=GRANTED_BY,
             )
         ]
+    doubly = doubly_governed(inputs.policy.sop_id, chosen, inputs.other_scopes)
+    if doubly:
+        return doubly
     if not chosen:
         audience = inputs.spec.audience or "every accepted computer"
         return [

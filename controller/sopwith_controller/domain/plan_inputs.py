@@ -3,7 +3,7 @@
 Only shapes stand here; `planning.make_plan` decides.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -57,6 +57,8 @@ class PlanInputs:
     source_designated: bool = True
     estimates: Estimates = field(default_factory=Estimates)
     """How long the release's updates take, measured where they ran before."""
+    other_scopes: Mapping[str, str] = field(default_factory=dict)
+    """Scopes of the other SOPs in force, by their ids."""
     freezes: Sequence[Freeze] = ()
     """Every one on record, earliest first: also those that are over, and those that are known ahead."""
 

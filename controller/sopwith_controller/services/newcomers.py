@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 
 from sopwith_controller.domain import baseline as rules
 from sopwith_controller.domain.entities import Computer, ComputerState
+from sopwith_controller.domain.governing import governors
 from sopwith_controller.domain.joining import belongs, join, joiners, takes_in
 from sopwith_controller.domain.lasting_entities import Baseline
 from sopwith_controller.domain.log_kinds import LogKind
@@ -17,6 +18,7 @@ from sopwith_controller.domain.rollout import ACTIVE_STATES
 from sopwith_controller.domain.rollout_entities import CATCH_UP, Assignment, Rollout
 from sopwith_controller.services.baselines import end_what_holds_no_more, past_of
 from sopwith_controller.services.catch_up import CatchUps
+from sopwith_controller.services.governing import scopes_in_force
 from sopwith_controller.services.ports import AgentGateway, Timers, UnitOfWork
 from sopwith_controller.services.receipts import assignment_draft
 from sopwith_controller.services.rollout_records import RolloutRecords
@@ -134,7 +136,9 @@ class _Look:
                 known |= {one.computer_id for one in await unit.assignments.of_rollout(newer.id)}
         policy = await self._tools.records.policy(unit, rollout)
         rolled_back = await unit.releases.rolled_back_on(name, version)
-        return joiners(plan, policy, computers, known=known, rolled_back=rolled_back)
+        others = await scopes_in_force(unit, without=rollout.sop_id)
+        ours = [computer for computer in computers if not governors(computer, others)]
+        return joiners(plan, policy, ours, known=known, rolled_back=rolled_back)
 
     async def _take_in(self, rollout: Rollout, chosen: Sequence[Computer]) -> None:
         if not chosen:

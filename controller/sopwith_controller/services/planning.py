@@ -19,6 +19,7 @@ from sopwith_controller.domain.plan_risk import Risk, approvals_missing, assess
 from sopwith_controller.domain.planning import make_plan
 from sopwith_controller.domain.rollout_entities import Approval, Rollout
 from sopwith_controller.services.covering import load_covering
+from sopwith_controller.services.governing import scopes_in_force
 from sopwith_controller.services.ports import Clock, SourceStore, UnitOfWork
 from sopwith_controller.services.release_lookup import find_release, manifest_of
 from sopwith_controller.services.views import load_estimates
@@ -173,6 +174,7 @@ class Planner:
             computers=await unit.computers.all() if only is None else await unit.computers.many(sorted(only)),
             now=self._clock.now(),
             rolled_back=frozenset(await unit.releases.rolled_back_on(release.name, release.version)),
+            other_scopes=await scopes_in_force(unit, without=sop.id),
             source_designated=await self._source.view() is not None,
             estimates=await load_estimates(unit, release.name),
             freezes=tuple(reversed(await unit.freezes.all())),

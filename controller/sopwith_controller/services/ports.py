@@ -227,8 +227,8 @@ class AgentGateway(Protocol):
         """Ask for fresh readiness; return who answered (and was recorded) within the wait."""
         ...
 
-    async def announce_sop(self, revision: SopRevision) -> None:
-        """Tell every connected computer which revision is effective."""
+    async def announce_sop(self, revision: SopRevision, listeners: frozenset[str] | None = None) -> None:
+        """Tell connected computers which revision is effective: these ids, None: everybody."""
         ...
 
     async def designate_source(self) -> None:

@@ -18,9 +18,11 @@ from sopwith_controller.domain import sop as rules
 from sopwith_controller.domain import sop_comment
 from sopwith_controller.domain.entities import LogDraft, Person, SopRevision, SopSignature, SopState
 from sopwith_controller.domain.errors import InvalidInputError, NotFoundError
+from sopwith_controller.domain.governing import check_apart
 from sopwith_controller.domain.log_kinds import LogKind
 from sopwith_controller.services.access import Caller
 from sopwith_controller.services.challenges import use_challenge
+from sopwith_controller.services.governing import listeners, scopes_in_force
 from sopwith_controller.services.ports import AgentGateway, Clock, Database, SopReader, SopReading, UnitOfWork
 from sopwith_controller.services.training import acknowledged
 from sopwith_formats.dsse_statement import SopStatement
@@ -107,6 +109,9 @@ class Sops:
                     "; ".join(reading.faults), remedy="sopwith sop lint FILE, until it says nothing"
                 )
             now = self._clock.now()
+            others = await scopes_in_force(unit, without=reading.id)
+            if others:
+                check_apart(reading.id, reading.policy.scope, others, await unit.computers.all())
             revision = await self._stored(unit, reading, document, now)
             if _in_review_already(revision, document) and effective_time is None:
                 return _view(revision, profile)
@@ -278,7 +283,9 @@ class Sops:
 
     async def _announce(self, revision: SopRevision | None) -> None:
         if revision is not None:
-            await self._gateway.announce_sop(revision)
+            async with self._database.read() as unit:
+                told = await listeners(unit, revision)
+            await self._gateway.announce_sop(revision, told)
 
 
 async def _find(unit: UnitOfWork, sop_id: str, number: int) -> SopRevision:
