@@ -150,6 +150,22 @@ async def test_lease_renewal_starts_a_staged_install(controller: FakeController,
     assert read_receipt(controller.receipts()[0].payload).outcome == "SUCCEEDED"
 
 
+async def test_leave_to_reboot_reboots_a_computer_that_waits_for_it(
+    controller: FakeController, computer: Computer
+) -> None:
+    computer.shop.power.allowed = True
+    computer.start()
+    await controller.send_warrant(computer.shop.warrant(computer.shop.publish("2", reboot="always")))
+    await controller.until(lambda: controller.progress()[-1:] == ["AWAITING_REBOOT"])
+
+    lease = pb.RebootLease(assignment_id="a-1")
+    lease.reboot_until_time.FromDatetime(datetime.now(UTC) + timedelta(minutes=5))
+    await controller.say(pb.ControllerMessage(reboot_lease=lease))
+    await controller.until(lambda: controller.progress()[-1:] == ["REBOOTING"])
+
+    assert computer.shop.power.reboots <= 1
+
+
 async def test_freeze_stops_starts_until_it_ends(controller: FakeController, computer: Computer) -> None:
     controller.frozen = True
     computer.start()

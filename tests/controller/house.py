@@ -193,9 +193,8 @@ class Desk:
     async def started(self, version: str, **spec: Any) -> str:
         """Create, submit and start a rollout; return its id."""
         waves = spec.pop("waves", (WaveRule("canary", 1, 0), WaveRule("rest", "100%", 0)))
-        document = RolloutSpec(
-            rollout=f"hello-{version}", release=f"hello@{version}", sop="SU-SOP-001", waves=waves, **spec
-        )
+        release = spec.pop("release", f"hello@{version}")
+        document = RolloutSpec(rollout=f"hello-{version}", release=release, sop="SU-SOP-001", waves=waves, **spec)
         created = await self.rollouts.CreateRollout(
             rollout_service_pb2.CreateRolloutRequest(rollout_json=document.to_json().decode())
         )
@@ -258,6 +257,7 @@ class SimulatedAgent:
         self.welcome: agent_service_pb2.Welcome | None = None
         self.labels: list[dict[str, str]] = []
         self.leases: list[agent_service_pb2.LeaseRenewal] = []
+        self.reboot_leases: list[agent_service_pb2.RebootLease] = []
         self.verdict = 1
         self.blocked: tuple[str, ...] = ()
         """Checks that block, where the verdict is another than READY."""
@@ -409,10 +409,10 @@ class SimulatedAgent:
         await self._until(lambda: bool(self.leases) and wanted(self.leases[-1]))
         return self.leases[-1]
 
-    async def until_labels(self) -> dict[str, str]:
-        """Wait until the computer was told its labels; return the newest."""
-        await self._until(lambda: bool(self.labels))
-        return self.labels[-1]
+    async def until_reboot_lease(self, count: int = 1) -> agent_service_pb2.RebootLease:
+        """Wait until so many words about its reboot came; return the newest."""
+        await self._until(lambda: len(self.reboot_leases) >= count)
+        return self.reboot_leases[-1]
 
     async def until_shown(self, count: int) -> agent_service_pb2.CheckpointUpdate:
         """Wait until so many checkpoints were shown; return the newest."""
@@ -429,7 +429,10 @@ class SimulatedAgent:
         while (message := await self._outgoing.get()) is not None:
             yield message
 
-    async def _listen(self, call: Any) -> None:  # noqa: C901  one arm for each word of the wire
+            elif kind in kept:
+                kept[kind].append(getattr(message, kind))
+            elif kind == "labels_update":
+                self.labels.append(dict(message.labels_update.labels))
         async for message in call:
             kind = message.WhichOneof("content")
             if kind == "welcome":
@@ -439,12 +442,17 @@ class SimulatedAgent:
                 self.acknowledged = message.ack.sequence
             elif kind == "measure_request":
                 await self.report_readiness(message.measure_request.request_id)
+<<<<<<< HEAD
             elif kind == "checkpoint_update":
                 self.checkpoints.append(message.checkpoint_update)
             elif kind == "lease_renewal":
                 self.leases.append(message.lease_renewal)
             elif kind == "labels_update":
                 self.labels.append(dict(message.labels_update.labels))
+=======
+            elif kind in kept:
+                kept[kind].append(getattr(message, kind))
+>>>>>>> 72bbca7 (Accept a quarantined computer back; prove leave to reboot over the wire, and commands, settings and boots of a computer)
             elif kind == "withdraw":
                 self.withdrawn.append(message.withdraw.assignment_id)
             elif kind == "warrant":

@@ -119,7 +119,7 @@ def label(computer: str, labels: tuple[str, ...], remove: tuple[str, ...]) -> No
 @click.option("--fingerprint", default="", metavar="SHA256", help="Accept only this key, as the computer shows it.")
 @_yes_option
 def accept(computer: str, fingerprint: str, yes: bool) -> None:
-    """Let a waiting computer into the fleet, or a benched one back into rollouts."""
+    """Let a waiting computer into the fleet, or a benched or quarantined one back into rollouts."""
     with connected() as connection:
         if not fingerprint:
             found = connection.call(connection.fleet.GetComputer, pb.GetComputerRequest(computer=computer)).computer

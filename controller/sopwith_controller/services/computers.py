@@ -2,7 +2,9 @@
 
 This module decides which change of a computer's state a person may ask for. Enrolment is `enrolment`'s, what a computer
 says of itself `progress`'s. Rules: a computer that leaves loses certificate and stream in the same breath; its running
-assignments end by the planner's next look, because it is out of service; a person can hold one apart and let it back.
+assignments end by the planner's next look, because it is out of service; a person can hold one apart and let it back,
+also one that the controller held apart after a failed rollback; whoever lets it back has looked at it, and its failures
+are counted anew.
 """
 
 from collections.abc import Callable, Sequence
@@ -33,6 +35,7 @@ TRANSITIONS: dict[tuple[ComputerState, str], ComputerState] = {
     (_S.ACCEPTED, "retire"): _S.RETIRED,
     (_S.ACCEPTED, "quarantine"): _S.QUARANTINED,
     (_S.QUARANTINED, "release"): _S.ACCEPTED,
+    (_S.QUARANTINED, "accept"): _S.ACCEPTED,
     (_S.QUARANTINED, "retire"): _S.RETIRED,
 }
 _KINDS = {
@@ -175,7 +178,8 @@ async def change_state(
             f"{before.name} is {before.state}; to {command} it is not possible",
             remedy=f"possible are: {', '.join(allowed)}" if allowed else "enrol it again with a new token",
         )
-    computer = replace(before, state=state, state_reason=reason)
+    failures = 0 if before.state is _S.QUARANTINED and state is _S.ACCEPTED else before.failures_in_a_row
+    computer = replace(before, state=state, state_reason=reason, failures_in_a_row=failures)
     await unit.computers.put(computer)
     serials = await revoke_certificates(unit, computer.id, clock) if state in _LEAVING else []
     actor = person or "the controller"
