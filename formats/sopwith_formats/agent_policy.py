@@ -103,9 +103,9 @@ class AgentPolicy:
     kept_versions: int = 2
     """How many earlier versions of each release are kept for the way back; the one that a rollback needs always is."""
     kept_age_seconds: int = 180 * 86400
-    """Earlier versions that were replaced longer ago are not kept."""
+    """Earlier versions that were brought longer ago are not kept."""
     kept_size_bytes: int = 5 * 2**30
-    """How much all kept files may take together."""
+    """How much the kept versions of one release may take together."""
     notice_seconds: int = 900
     """How long people who use the computer are told before an install; 0: they are not told."""
     notice_deferrals: int = 0

@@ -13,6 +13,7 @@ import pytest
 
 from sopwith_agent.adapters.installers.archive import ArchiveInstaller
 from sopwith_agent.domain.errors import StepError
+from sopwith_agent.domain.retention import Retention
 from sopwith_agent.steps.installer_port import InstallWork, OnDisk
 from sopwith_formats.vocabulary import Symptom
 from tests.agent.archives import (
@@ -137,14 +138,16 @@ def test_place_and_link_are_the_releases_choice(tmp_path: Path) -> None:
     assert (tmp_path / "root/srv/apps/hello/live/bin/hello").is_file()
 
 
-def test_version_before_stays_and_older_ones_go(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("versions", "stay"), [(1, ["3.0", "4.0"]), (2, ["2.0", "3.0", "4.0"])])
+def test_version_before_stays_and_older_ones_as_the_sop_says(tmp_path: Path, versions: int, stay: list[str]) -> None:
     before = ""
-    for version in ("1.0", "2.0", "3.0"):
-        install(archive_work(tmp_path, hello_archive(version), version=version, before=before))
+    for version in ("1.0", "2.0", "3.0", "4.0"):
+        work = archive_work(tmp_path, hello_archive(version), version=version, before=before)
+        install(replace(work, retention=Retention(versions)))
         before = version
 
     folders = sorted(path.name for path in (tmp_path / "root/opt/hello").iterdir())
-    assert folders == ["2.0", "3.0", "current"]
+    assert folders == [*stay, "current"]
 
 
 def test_folders_of_somebody_else_are_never_removed(tmp_path: Path) -> None:

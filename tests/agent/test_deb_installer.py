@@ -17,6 +17,7 @@ import pytest
 from sopwith_agent.adapters.installers.deb import DebInstaller
 from sopwith_agent.adapters.installers.dpkg_tool import Dpkg
 from sopwith_agent.domain.errors import StepError, TrustError
+from sopwith_agent.domain.retention import Retention
 from sopwith_agent.steps.installer_port import InstallWork, OnDisk, PreviousRelease
 from sopwith_formats.manifest import Artifact, Manifest
 from sopwith_formats.vocabulary import Symptom
@@ -363,15 +364,16 @@ def test_dpkg_writes_its_log_below_the_root_only(tmp_path: Path) -> None:
     assert (outside.stat().st_size if outside.exists() else 0) == size
 
 
-def test_kept_packages_are_private_and_only_what_a_way_back_needs(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("versions", "stay"), [(1, ["2.0", "3.0"]), (2, ["1.0", "2.0", "3.0"])])
+def test_kept_packages_are_private_and_as_many_as_the_sop_says(tmp_path: Path, versions: int, stay: list[str]) -> None:
     before = ""
     for version in ("1.0", "2.0", "3.0"):
         work = package_work(tmp_path, build_package(tmp_path, version), version=version, before=before)
-        install(work)
+        install(replace(work, retention=Retention(versions)))
         before = version
 
     kept = sorted(path.name for path in (tmp_path / "kept/deb").iterdir())
-    assert kept == ["hello.json", "hello_2.0_all.deb", "hello_3.0_all.deb"]
+    assert kept == ["hello.json", *(f"hello_{version}_all.deb" for version in stay)]
     assert (tmp_path / "kept/deb").stat().st_mode & 0o777 == 0o700
     assert {path.stat().st_mode & 0o777 for path in (tmp_path / "kept/deb").iterdir()} == {0o600}
 

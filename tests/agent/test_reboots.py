@@ -307,6 +307,7 @@ def test_undrain_that_refuses_is_tried_again_and_then_the_release_goes_back(shop
     shop.commands.refusals = {Moment.DRAIN: [], Moment.UNDRAIN: ["no"] * limits.undrain_tries_max}
     waits(shop)
     boots(shop)
+    boots(shop, shop.installed(), "boot-3")
 
     assert (shop.receipt().outcome, shop.receipt().symptom) == ("ROLLED_BACK", "HEALTH_CHECK_FAILED")
     assert steps(shop.receipt(), "undrain") == ["refused"] * limits.undrain_tries_max + ["done"]
@@ -328,6 +329,7 @@ def test_release_that_boots_again_and_again_goes_back(shop: Workshop) -> None:
     confirming = shop.record()
     shop.health.cancelled = False
     boots(shop, boot="boot-99")
+    boots(shop, "1", "boot-100")
 
     assert (confirming.state, confirming.boots) == (AssignmentState.CONFIRMING, limits.boots_max)
     assert (shop.receipt().outcome, shop.receipt().symptom) == ("ROLLED_BACK", "REBOOT_FAILED")
@@ -354,6 +356,46 @@ def test_health_checks_have_no_longer_than_the_confirm_timeout_counted_from_boot
     shop.run()
 
     assert (asked, shop.receipt().outcome) == ([patience], "SUCCEEDED")
+
+
+def test_release_that_was_booted_into_is_taken_back_by_another_boot(shop: Workshop) -> None:
+    waits(shop)
+    shop.health.sick = {"2"}
+    boots(shop)
+    going_back, told = shop.record(), wishes(shop)[-1]
+    reboots = shop.power.reboots
+    shop.health.sick = set()
+    boots(shop, "1", "boot-3")
+
+    assert (going_back.state, told, shop.installed()) == (AssignmentState.ROLLING_BACK, (True, False), "1")
+    assert reboots == 2
+    assert shop.people.asked[-1] == (Disturbance.REBOOT, True)
+    assert (shop.receipt().outcome, shop.receipt().boot_id) == ("ROLLED_BACK", "boot-3")
+    assert shop.health.asked[-1] == ("1", "roll_back")
+
+
+def test_way_back_waits_for_the_notice_and_gives_up_a_reboot_that_never_comes(shop: Workshop) -> None:
+    waits(shop)
+    shop.health.sick = {"2"}
+    shop.people.words = [Word(go=False, until=START + timedelta(minutes=1))]
+    boots(shop)
+    for _ in range(limits.reboot_tries_max + 1):
+        look_again(shop, limits.reboot_grace_seconds)
+
+    assert shop.power.reboots == 1 + limits.reboot_tries_max
+    assert shop.receipt().outcome == "ROLLED_BACK"
+    assert "left" in steps(shop.receipt(), "reboot")
+
+
+def test_way_back_of_a_computer_that_people_reboot_says_that_it_takes_a_reboot(shop: Workshop) -> None:
+    shop.power.allowed = False
+    waits(shop, leave=False)
+    shop.health.sick = {"2"}
+    boots(shop)
+
+    assert (shop.receipt().outcome, shop.power.reboots) == ("ROLLED_BACK", 0)
+    (note,) = [step for step in shop.receipt().steps if step["step"] == "reboot"]
+    assert note["detail"] == "the version before runs once the computer is rebooted; people reboot this computer"
 
 
 def test_computer_that_somebody_reboots_needs_no_leave(shop: Workshop) -> None:

@@ -429,10 +429,12 @@ class SimulatedAgent:
         while (message := await self._outgoing.get()) is not None:
             yield message
 
-            elif kind in kept:
-                kept[kind].append(getattr(message, kind))
-            elif kind == "labels_update":
-                self.labels.append(dict(message.labels_update.labels))
+    async def _listen(self, call: Any) -> None:
+        kept: dict[str, list[Any]] = {
+            "checkpoint_update": self.checkpoints,
+            "lease_renewal": self.leases,
+            "reboot_lease": self.reboot_leases,
+        }
         async for message in call:
             kind = message.WhichOneof("content")
             if kind == "welcome":
@@ -442,17 +444,10 @@ class SimulatedAgent:
                 self.acknowledged = message.ack.sequence
             elif kind == "measure_request":
                 await self.report_readiness(message.measure_request.request_id)
-<<<<<<< HEAD
-            elif kind == "checkpoint_update":
-                self.checkpoints.append(message.checkpoint_update)
-            elif kind == "lease_renewal":
-                self.leases.append(message.lease_renewal)
-            elif kind == "labels_update":
-                self.labels.append(dict(message.labels_update.labels))
-=======
             elif kind in kept:
                 kept[kind].append(getattr(message, kind))
->>>>>>> 72bbca7 (Accept a quarantined computer back; prove leave to reboot over the wire, and commands, settings and boots of a computer)
+            elif kind == "labels_update":
+                self.labels.append(dict(message.labels_update.labels))
             elif kind == "withdraw":
                 self.withdrawn.append(message.withdraw.assignment_id)
             elif kind == "warrant":

@@ -278,7 +278,8 @@ def _progress(record: Record) -> Body:
 
 
 def _reboot_wish(record: Record) -> Body | None:
-    if record.state not in {AssignmentState.AWAITING_REBOOT, AssignmentState.REBOOTING}:
+    going_back = record.state is AssignmentState.ROLLING_BACK and record.way_back_boot_id
+    if record.state not in {AssignmentState.AWAITING_REBOOT, AssignmentState.REBOOTING} and not going_back:
         return None
     return {
         "wanted": record.reboot_wanted,

@@ -84,6 +84,10 @@ class Record:
     reboot_deferred_until: datetime | None = None
     """Until when nobody asks again, by the fleet's clock."""
     reboot_deferred_why: str = ""
+    booted_new: bool = False
+    """The computer booted into the new version: going back takes another boot."""
+    way_back_boot_id: str = ""
+    """The boot in which the version before was brought back, where another boot has to follow; empty: none has to."""
     reboot_tries: int = 0
     """How often the reboot was started in this boot; written before each."""
     reboot_tried_at_seconds: int = 0

@@ -16,11 +16,12 @@ Rules
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
+from sopwith_agent.domain.retention import Retention
 from sopwith_agent.steps.ports import StagedFile
 from sopwith_formats.manifest import Artifact, Manifest
 from sopwith_formats.vocabulary import Symptom
@@ -62,6 +63,8 @@ class InstallWork:
     backup_required: bool = True
     """The SOP wants a way back; without one `prepare` refuses (BACKUP_FAILED)."""
     previous: PreviousRelease | None = None
+    retention: Retention = field(default_factory=Retention)
+    """How much of earlier versions stays, beyond what the way back needs."""
 
     def staged(self, artifact: Artifact) -> StagedFile:
         """Return the artifact's verified file; raise KeyError when it is not there."""

@@ -10,7 +10,8 @@ counted, and what was drained is given back. Once the SOP's deadline passed, or 
 forced where the SOP lets it: after the notice, whatever people and drain commands say, but never without leave; where
 the SOP does not, the assignment ends FAILED with PENDING_REBOOT, the release in place but unconfirmed. So it does at
 the rollout's own deadline. A computer that was told to reboot and does not is told again, a few times; then the release
-goes back. A boot that never comes is noticed by the controller.
+goes back. A boot that never comes is noticed by the controller. A release that was booted into is taken back by another
+boot, so that the version before really runs.
 """
 
 from dataclasses import replace
@@ -83,13 +84,47 @@ def reboot(record: Record, bench: Workbench) -> Done | Wait:
     booted = _booted(record, bench)
     if booted:
         return booted
+    waits = _tell_to_reboot(record, bench)
+    if waits:
+        return waits
+    detail = f"The computer was told to reboot {record.reboot_tries} times, and did not. {record.detail}".strip()
+    return Done(record, Event.REBOOT_UNABLE, Symptom.REBOOT_FAILED, detail)
+
+
+def reboot_back(record: Record, manifest: Manifest, bench: Workbench) -> Record | Wait:
+    """Return what it waits for until the computer booted into the version before; the record once nothing is left.
+
+    It holds its place of the budget since it rebooted, so it needs no new leave; people have the last notice.
+    """
+    booted_since = record.way_back_boot_id not in ("", bench.clock.boot_id())
+    if manifest.reboot == "never" or not record.booted_new or booted_since:
+        return record
+    if not bench.power.may_reboot() or bench.policy(record.warrant).reboot_when == "never":
+        return _left_running(record, bench, "people reboot this computer")
+    word = bench.people.may_disturb(record, Disturbance.REBOOT, last_word=True)
+    if not word.go:
+        return Wait(record, limits.not_ready_retry_seconds, record.symptom, record.detail)
+    if not record.way_back_boot_id:
+        record = replace(record, way_back_boot_id=bench.clock.boot_id(), reboot_wanted=True)
+        bench.journal.save(record)
+        bench.outbox.entered(record)
+    waits = _tell_to_reboot(record, bench)
+    return replace(waits, symptom=record.symptom, detail=record.detail) if waits else _left_running(record, bench, "")
+
+
+def _left_running(record: Record, bench: Workbench, why: str) -> Record:
+    detail = f"the version before runs once the computer is rebooted{f'; {why}' if why else ''}"
+    return record.step("reboot", bench.clock.now(), "left", detail)
+
+
+def _tell_to_reboot(record: Record, bench: Workbench) -> Wait | None:
+    """Tell the computer to reboot, and return how long to wait for it; None when it was told as often as allowed."""
     seconds = bench.clock.boot_seconds()
     ago = seconds - record.reboot_tried_at_seconds
     if record.reboot_tries and ago < limits.reboot_grace_seconds:
         return Wait(record, limits.reboot_grace_seconds - ago, record.symptom, record.detail)
     if record.reboot_tries >= limits.reboot_tries_max:
-        detail = f"The computer was told to reboot {record.reboot_tries} times, and did not. {record.detail}".strip()
-        return Done(record, Event.REBOOT_UNABLE, Symptom.REBOOT_FAILED, detail)
+        return None
     record = replace(record, reboot_tries=record.reboot_tries + 1, reboot_tried_at_seconds=seconds)
     bench.journal.save(record)
     try:
@@ -171,7 +206,7 @@ def _booted(record: Record, bench: Workbench) -> Done | None:
         return Done(record, Event.CAME_BACK)
     version = bench.installed_version(manifest)
     if version == manifest.version:
-        return Done(record, Event.CAME_BACK)
+        return Done(replace(record, booted_new=True), Event.CAME_BACK)
     detail = f"After the reboot {version or 'nothing'} is installed instead of {manifest.version}."
     return Done(record, Event.CAME_BACK_WITHOUT, Symptom.REBOOT_FAILED, detail)
 

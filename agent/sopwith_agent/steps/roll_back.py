@@ -2,7 +2,8 @@
 
 The step decides when the way back is done and when it is hopeless. Rules: each try is written down before it begins;
 rolling back twice ends as once; the version that ran before is read back; where that version was healthy before the
-update it has to be healthy again, where it was not, or nobody knows, its return is enough; spent tries end in FAILED
+update it has to be healthy again, where it was not, or nobody knows, its return is enough; where the new version was
+booted into, the computer boots once more, and is looked at after that; spent tries end in FAILED
 with ROLLBACK_FAILED, which calls a person at once.
 """
 
@@ -13,7 +14,7 @@ from sopwith_agent.domain.assignment import Event
 from sopwith_agent.domain.errors import StepError
 from sopwith_agent.domain.record import Record
 from sopwith_agent.steps.confirm import describe
-from sopwith_agent.steps.reboot import give_back
+from sopwith_agent.steps.reboot import give_back, reboot_back
 from sopwith_agent.steps.troubleshooting import back_off_seconds
 from sopwith_agent.steps.workbench import Done, Wait, Workbench
 from sopwith_formats.manifest import Manifest, read_manifest
@@ -24,6 +25,8 @@ def roll_back(record: Record, bench: Workbench) -> Done | Wait:
     """Return RESTORED, RESTORE_FAILED when the tries are spent, or wait before the next try."""
     manifest = read_manifest(record.manifest_json.encode())
     now = bench.clock.now()
+    if record.way_back_boot_id == bench.clock.boot_id():
+        return _restored(record, manifest, bench)
     if record.rollback_attempts >= limits.rollback_attempts_max:
         if _failure(record, manifest, bench) == "":  # a try did its work, and the agent died before it could say so
             return _restored(record, manifest, bench)
@@ -45,7 +48,11 @@ def roll_back(record: Record, bench: Workbench) -> Done | Wait:
     return _restored(record, manifest, bench)
 
 
-def _restored(record: Record, manifest: Manifest, bench: Workbench) -> Done:
+def _restored(record: Record, manifest: Manifest, bench: Workbench) -> Done | Wait:
+    booted = reboot_back(record, manifest, bench)
+    if isinstance(booted, Wait):
+        return booted
+    record = booted
     if not record.version_before:
         bench.register.forget(manifest.name)
     version = record.version_before or "nothing"

@@ -15,6 +15,7 @@ from sopwith_agent.domain.assignment import Event
 from sopwith_agent.domain.errors import StepError, TrustError
 from sopwith_agent.domain.readiness import Need, Readiness, Reason
 from sopwith_agent.domain.record import Record
+from sopwith_agent.domain.retention import Retention
 from sopwith_agent.steps.command_port import Commands
 from sopwith_agent.steps.health_port import HealthChecker, HealthContext
 from sopwith_agent.steps.installer_port import Installer, Installers, InstallWork, PreviousRelease
@@ -173,6 +174,7 @@ class Workbench:
             timeout_seconds=policy.install_timeout_seconds,
             backup_required=policy.backup_required,
             previous=self._previous(record),
+            retention=Retention(policy.kept_versions, policy.kept_age_seconds, policy.kept_size_bytes),
         )
 
     def health_context(self, step: str) -> HealthContext:

@@ -20,7 +20,7 @@ from datetime import timedelta
 
 from sopwith_controller.domain.offers import RENEW_WITHIN, lease_until, take_place
 from sopwith_controller.domain.rollout_entities import Assignment, RolloutState
-from sopwith_controller.domain.standing import Wait, of_connection, of_freeze, of_window
+from sopwith_controller.domain.standing import Wait, of_freeze, of_window
 from sopwith_controller.domain.tick import ComputerView, HoldReboot, LeaseReboot
 from sopwith_controller.domain.tick_state import TickState
 from sopwith_controller.domain.windows import ALWAYS, WindowState, state_at
@@ -47,9 +47,8 @@ def lead_reboots(state: TickState) -> None:
 
 
 def _silent(state: TickState, assignment: Assignment, computer: ComputerView) -> None:
-    wait = of_connection(computer)
-    if wait:
-        state.waits[assignment.id] = wait
+    silent = f"{computer.name} has no live stream; it gets leave to reboot when it is back"
+    state.waits[assignment.id] = Wait("connection", silent)
     held = assignment.reboot_until_time
     if held is None:
         return

@@ -220,8 +220,9 @@ def _watch_progress(
 
 def _silent_time(assignment: Assignment, computer: ComputerView, patience: timedelta) -> datetime | None:
     """Return when one counts as lost; `patience` is how long a reboot may take until its first word."""
-    if assignment.state in MAY_BE_LOST:
+    rolls_back_by_a_boot = assignment.state is AssignmentState.ROLLING_BACK and assignment.reboot_wanted
+    if assignment.state in MAY_BE_LOST and not rolls_back_by_a_boot:
         return computer.offline_time
-    if assignment.state is AssignmentState.REBOOTING and computer.offline_time is not None:
+    if (assignment.state is AssignmentState.REBOOTING or rolls_back_by_a_boot) and computer.offline_time is not None:
         return max(computer.offline_time, (assignment.reported_time or computer.offline_time) + patience)
     return None

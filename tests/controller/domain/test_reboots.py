@@ -247,6 +247,16 @@ def test_rebooting_computer_is_lost_after_the_confirm_timeout():
     assert [type(action) for action in late] == [MarkLost]
 
 
+def test_computer_that_goes_back_by_a_reboot_has_the_same_patience():
+    world = a_world(a_plan(1), 0, confirm_seconds=600)
+    world.tick()
+    world.reports(0, S.ROLLING_BACK, reboot=RebootWish(NOW, wanted=True))
+    world.offline(0)
+
+    assert world.tick(10 * MINUTE - SECOND) == []
+    assert [type(action) for action in world.tick(SECOND)] == [MarkLost]
+
+
 def test_report_keeps_since_when_a_reboot_is_awaited():
     world = a_world(a_plan(1), 0)
     world.now += HOUR

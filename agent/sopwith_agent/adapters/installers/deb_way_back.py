@@ -13,7 +13,7 @@ from sopwith_agent.adapters.installers import dpkg_tool
 from sopwith_agent.adapters.installers.deb_control import Control
 from sopwith_agent.adapters.installers.deb_repack import repack
 from sopwith_agent.adapters.installers.dpkg_tool import Dpkg, PackageState
-from sopwith_agent.adapters.installers.kept_files import copy_staged, verified
+from sopwith_agent.adapters.installers.kept_files import copy_staged, drop_files, package_retention, verified
 from sopwith_agent.domain.errors import StepError, TrustError
 from sopwith_agent.steps.installer_port import InstallWork, WayBack
 from sopwith_agent.steps.ports import StagedFile
@@ -78,13 +78,12 @@ class WayBackRecord:
     packages: tuple[PackageBefore, ...]
 
     def write(self, work: InstallWork) -> None:
-        """Make the record durable, then remove copies that it does not name."""
+        """Make the record durable, then remove copies that need not be kept."""
         document = {"version": self.version, "packages": [asdict(package) for package in self.packages]}
         durable_replace(_record_path(work), canonical_json.encode(document), 0o600)
         for package in self.packages:
-            for path in kept_folder(work).glob(f"{package.package}_*.deb"):
-                if path.name not in (package.file, package.file_new):
-                    path.unlink()
+            copies = kept_folder(work).glob(f"{package.package}_*.deb")
+            drop_files(copies, (package.file, package.file_new), package_retention(work))
 
     @classmethod
     def read(cls, work: InstallWork) -> "WayBackRecord | None":

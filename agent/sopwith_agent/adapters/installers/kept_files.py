@@ -6,10 +6,14 @@ is what is installed) and how the note survives a crash; what is noted is each i
 
 import hashlib
 import os
+import time
+from collections.abc import Collection, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from sopwith_agent.domain.errors import StepError, TrustError
+from sopwith_agent.domain.retention import KeptVersion, Retention, to_drop
 from sopwith_agent.steps.installer_port import InstallWork
 from sopwith_agent.steps.ports import StagedFile
 from sopwith_formats import canonical_json
@@ -46,6 +50,26 @@ def verified(path: Path, sha256: str) -> Path:
             remedy = "find out who changes files in the agent's folder"
             raise TrustError(Symptom.DOWNLOAD_DIGEST_MISMATCH, message, remedy=remedy)
     return path
+
+
+def kept_version(path: Path, *, needed: bool) -> KeptVersion:
+    """Return what `retention` wants to know of a kept file or folder."""
+    status = path.lstat()
+    sizes = (file.lstat().st_size for file in path.rglob("*")) if path.is_dir() else (status.st_size,)
+    return KeptVersion(path.name, sum(sizes), status.st_ctime, needed)
+
+
+def drop_files(kept: Iterable[Path], needed: Collection[str], retention: Retention) -> None:
+    """Remove kept copies of one package that need not stay; `needed` names those that do."""
+    paths = {path.name: path for path in kept}
+    there = [kept_version(path, needed=name in needed) for name, path in paths.items()]
+    for name in to_drop(there, retention, time.time()):
+        paths[name].unlink()
+
+
+def package_retention(work: InstallWork) -> Retention:
+    """Return the bounds of a package's kept copies: among them is the new version's own, for the next way back."""
+    return replace(work.retention, versions=work.retention.versions + 1)
 
 
 def write_note(work: InstallWork, installer: str, note: dict[str, Any]) -> None:

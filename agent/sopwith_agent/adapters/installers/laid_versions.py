@@ -2,19 +2,23 @@
 
 Decides where such a release lies, what counts as ours there, and how the link goes back; how a version's folder is
 filled is the installer's (`archive`, `wheel`). Rules: the link's one atomic rename is the commit point; the folder of
-the version before stays, for it is the way back; only folders that this agent laid are ever removed or replaced, and it
-keeps a list; passing names begin with `.sopwith-` and are swept by the next prepare or rollback.
+the version before stays, for it is the way back, and earlier ones as `retention` says; only folders that this agent
+laid are ever removed or replaced, and it keeps a list; passing names begin with `.sopwith-` and are swept by the next
+prepare or rollback.
 """
 
 import os
 import re
 import shutil
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sopwith_agent.adapters.below_root import below_root
+from sopwith_agent.adapters.installers.kept_files import kept_version
 from sopwith_agent.domain.errors import StepError
+from sopwith_agent.domain.retention import to_drop
 from sopwith_agent.steps.installer_port import InstallWork, OnDisk, WayBack
 from sopwith_formats import canonical_json
 from sopwith_formats.durable import (
@@ -110,12 +114,16 @@ class Laid:
         return cls(record, frozenset(named) - {".", ".."})
 
     def claim(self, work: InstallWork, place: Place) -> None:
-        """Put the new version on the list, unless its folder is somebody else's; remove versions without a use."""
+        """Put the new version on the list, unless its folder is somebody else's; remove what need not be kept."""
         version = work.manifest.version
         new = set() if place.version(version).exists() else {version}
-        kept = self.versions & {work.version_before, version, place.current()}
-        for unused in self.versions - kept:
-            place.discard(place.version(unused))
+        earlier = {one: place.version(one) for one in self.versions - {version} if place.version(one).is_dir()}
+        needed = {work.version_before, place.current()}
+        there = [kept_version(folder, needed=one in needed) for one, folder in earlier.items()]
+        gone = to_drop(there, work.retention, time.time())
+        for unused in gone:
+            place.discard(earlier[unused])
+        kept = (earlier.keys() - set(gone)) | (self.versions & {version})
         make_private_folder(self.record.parent)
         document = {"into": str(place.folder), "laid": sorted(kept | new)}
         durable_replace(self.record, canonical_json.encode(document), 0o600)

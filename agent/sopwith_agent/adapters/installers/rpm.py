@@ -19,7 +19,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from sopwith_agent.adapters.installers import rpm_tool, tools
-from sopwith_agent.adapters.installers.kept_files import copy_staged, read_note, verified, write_note
+from sopwith_agent.adapters.installers.kept_files import (
+    copy_staged,
+    drop_files,
+    package_retention,
+    read_note,
+    verified,
+    write_note,
+)
 from sopwith_agent.adapters.installers.os_failures import classified
 from sopwith_agent.adapters.installers.rpm_tool import Rpm, RpmTool, complaint
 from sopwith_agent.adapters.package_lock import ADMIN_FOLDER, held, rpm_lock_holder
@@ -223,12 +230,11 @@ def _noted(work: InstallWork) -> list[_Change] | None:
 
 
 def _sweep(work: InstallWork, changes: list[_Change]) -> None:
-    """Remove copies that no way back leads to any more."""
+    """Remove copies that need not be kept."""
     for change in changes:
-        for path in _folder(work).glob("*.rpm"):
-            named = path.name.startswith(f"{change.name}-") and _FILE.fullmatch(path.name)
-            if named and named[1] == change.name and path.name not in (change.old_file, change.new_file):
-                path.unlink()
+        named = [(path, _FILE.fullmatch(path.name)) for path in _folder(work).glob(f"{change.name}-*.rpm")]
+        copies = [path for path, match in named if match and match[1] == change.name]
+        drop_files(copies, (change.old_file, change.new_file), package_retention(work))
 
 
 def _folder(work: InstallWork) -> Path:

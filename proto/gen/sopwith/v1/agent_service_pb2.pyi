@@ -391,7 +391,7 @@ class Progress(google.protobuf.message.Message):
 
     @property
     def reboot(self) -> Global___RebootWish:
-        """How it stands with its reboot; set while AWAITING_REBOOT and REBOOTING."""
+        """How it stands with its reboot; set while AWAITING_REBOOT and REBOOTING, and while ROLLING_BACK by a reboot."""
 
     def __init__(
         self,
