@@ -409,6 +409,11 @@ class SimulatedAgent:
         await self._until(lambda: bool(self.leases) and wanted(self.leases[-1]))
         return self.leases[-1]
 
+    async def until_labels(self) -> dict[str, str]:
+        """Wait until the computer was told its labels; return the newest."""
+        await self._until(lambda: bool(self.labels))
+        return self.labels[-1]
+
     async def until_reboot_lease(self, count: int = 1) -> agent_service_pb2.RebootLease:
         """Wait until so many words about its reboot came; return the newest."""
         await self._until(lambda: len(self.reboot_leases) >= count)
