@@ -6,13 +6,13 @@ Nothing here decides anything that a person would see; whoever wants to know wha
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import structlog
 
-from sopwith_agent.adapters import state_folder
+from sopwith_agent.adapters import diagnosis, state_folder
 from sopwith_agent.adapters.clock import SystemClock
 from sopwith_agent.adapters.controller_link import GrpcLink
 from sopwith_agent.adapters.fleet_memory import FileMemory
@@ -21,6 +21,7 @@ from sopwith_agent.adapters.identity_store import IdentityStore
 from sopwith_agent.adapters.installers.by_name import InstallersByName
 from sopwith_agent.adapters.inventory import ComputerInventory
 from sopwith_agent.adapters.journal import FileJournal
+from sopwith_agent.adapters.logind import SleepInhibitor, SleepWatch
 from sopwith_agent.adapters.outbox import FileOutbox
 from sopwith_agent.adapters.own_commands import OwnCommands
 from sopwith_agent.adapters.package_watch import FilePackageWatch, Sign
@@ -34,15 +35,16 @@ from sopwith_agent.adapters.sensors.computer import ComputerSensors
 from sopwith_agent.adapters.sensors.facts import platform_here
 from sopwith_agent.adapters.source_handle import SourceHandle
 from sopwith_agent.adapters.source_ways import Ways
-from sopwith_agent.config import Settings
+from sopwith_agent.config import FILE, Settings, read_settings
 from sopwith_agent.domain.errors import NotDeferrableError
 from sopwith_agent.domain.readiness import Need, Readiness
-from sopwith_agent.session import Session, SessionPorts
+from sopwith_agent.session import Session
 from sopwith_agent.steps.command_port import Moment
 from sopwith_agent.steps.orders import Orders
 from sopwith_agent.steps.people import PeopleDesk
 from sopwith_agent.steps.readiness_meter import Meter
 from sopwith_agent.steps.sensor_port import Question
+from sopwith_agent.steps.session_ports import SessionPorts
 from sopwith_agent.steps.workbench import Workbench
 from sopwith_agent.steps.worker import Worker
 from sopwith_formats.durable import make_private_folder
@@ -100,6 +102,28 @@ def check(state: Path, root: Path, settings: Settings, *, connected: bool) -> Re
     return meter.measure(base.memory.policy, Need())
 
 
+def diagnose(state: Path, root: Path, out: Path, log: Path | None, *, connected: bool) -> list[str]:
+    """Write the bundle for whoever helps; return what is in it."""
+    settings = read_settings(state)
+    base = _base(state, root, settings)
+
+    def measured() -> Any:
+        return asdict(check(state, root, settings, connected=connected))
+
+    return diagnosis.write_bundle(
+        out,
+        root,
+        {
+            "status.json": lambda: status(state),
+            "check.json": measured,
+            "journal.json": lambda: diagnosis.journal_summary(state / "journal" / "assignments"),
+            "versions.json": lambda: {**base.sensors.facts(), "libraries": diagnosis.versions()},
+            "agent.toml": lambda: (state / FILE).read_text(encoding="utf-8", errors="replace"),
+            "log.txt": lambda: diagnosis.log_tail(log),
+        },
+    )
+
+
 def link(state: Path) -> GrpcLink:
     """Return the way to the controller."""
     return GrpcLink(IdentityStore(state / "identity"), SystemClock().now)
@@ -132,7 +156,7 @@ def _base(state: Path, root: Path, settings: Settings) -> _Base:
         FileMemory(state, identity),
         SourceHandle(state / "source", identity, Ways(proxies, settings.mirrors, settings.download_rates)),
         installers,
-        ComputerSensors(root, installers.names(), clock.now, proxies),
+        ComputerSensors(root, installers.names(), clock.now, proxies, user_names=settings.user_names == "facts"),
     )
 
 
@@ -187,6 +211,7 @@ def _session(base: _Base, settings: Settings) -> Session:
         stopping=stopping.is_set,
         people=desk,
         packages=FilePackageWatch(state, base.root, _observations(outbox, clock, computer_id), clock.now),
+        wakefulness=SleepInhibitor(base.root),
     )
     worker = Worker(bench, stopping)
 
@@ -195,6 +220,11 @@ def _session(base: _Base, settings: Settings) -> Session:
         sessions[0].show_status()
 
     desk.answered = answered
+    watch = SleepWatch(
+        base.root,
+        lambda: sessions[0].going_to_sleep(),  # noqa: PLW0108  there is no session yet
+        lambda: sessions[0].woke_up(),  # noqa: PLW0108
+    )
     door = Door(
         run_folder(state),
         Counter(
@@ -233,7 +263,7 @@ def _session(base: _Base, settings: Settings) -> Session:
                 board=board,
                 version=VERSION,
                 receipt_key_pem=identity.receipt_key_pem(),
-                beside=(door.run,),
+                beside=(door.run, watch.run),
             )
         )
     )

@@ -275,10 +275,6 @@ def _parser() -> argparse.ArgumentParser:
     run = _command(commands, "run", _run, "be the agent, until SIGTERM", "sopwith-agent run --state a1 --root r1")
     status = _command(commands, "status", _status, "tell what the agent knows", "sopwith-agent status -o json")
     check = _command(commands, "check", _check, "measure readiness and connectivity now", "sopwith-agent check -o json")
-    for command in (run, check):
-        command.add_argument(
-            "--root", type=_absolute, default=Path("/"), metavar="DIR", help="install below this folder (default: /)"
-        )
     defer = _command(
         commands,
         "defer",
@@ -310,7 +306,21 @@ def _parser() -> argparse.ArgumentParser:
     feedback.add_argument(
         "text", nargs="+", metavar="TEXT", help="your words, at most 2000 characters; no name is sent"
     )
-    for command in (status, check, defer, now, feedback):
+    diagnose = _command(
+        commands,
+        "diagnose",
+        people_commands.diagnose,
+        "write what somebody who helps from afar needs to see",
+        "sopwith-agent diagnose --out pc1.zip",
+    )
+    diagnose.add_argument("--out", type=_absolute, metavar="FILE", help="the bundle (default: named by the time)")
+    diagnose.add_argument("--log", type=_absolute, metavar="FILE", help="the agent's log (default: the journal's)")
+    diagnose.set_defaults(connected=_connected)
+    for command in (run, check, diagnose):
+        command.add_argument(
+            "--root", type=_absolute, default=Path("/"), metavar="DIR", help="install below this folder (default: /)"
+        )
+    for command in (status, check, defer, now, feedback, diagnose):
         command.add_argument("-o", "--output", choices=("text", "json"), default="text", help="form of the output")
     _command(
         commands, "check-config", _check_config, "read agent.toml and say what holds", "sopwith-agent check-config"

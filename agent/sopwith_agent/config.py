@@ -19,6 +19,7 @@ FILE = "agent.toml"
 LOG_LEVELS = ("debug", "info", "warning", "error")
 LOG_FORMATS = ("auto", "json", "console")
 REBOOTS = ("people", "systemctl", "command")
+USER_NAMES = ("none", "facts")
 COMMANDS_MAX = 20
 TIMEOUT_SECONDS_MAX = 86_400
 PLACES_MAX = 20
@@ -29,6 +30,7 @@ TEMPLATE = """\
 
 # log_level = "info"      # debug, info, warning, error
 # log_format = "auto"     # auto: for people on a terminal, else json; or json, console
+# user_names = "none"     # facts: the fleet is told who is logged in; none: how many are, and nothing else
 # reboot = "people"       # people: the agent waits for somebody to reboot; systemctl: it reboots when the SOP lets it;
 #                         # command: so it does, by reboot_command, a list of words without a shell
 # reboot_command = ["/usr/local/sbin/reboot-kindly"]
@@ -59,7 +61,7 @@ _DOWNLOADS = {
 _TIME = re.compile(r"([0-2]\d):([0-5]\d)")
 _MIDNIGHT = 24 * 60
 
-_ALLOWED = {"log_level": LOG_LEVELS, "log_format": LOG_FORMATS, "reboot": REBOOTS}
+_ALLOWED = {"log_level": LOG_LEVELS, "log_format": LOG_FORMATS, "reboot": REBOOTS, "user_names": USER_NAMES}
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,7 @@ class Settings:
 
     log_level: str = "info"
     log_format: str = "auto"
+    user_names: str = "none"
     reboot: str = "people"
     reboot_command: tuple[str, ...] = ()
     drain: tuple[tuple[str, ...], ...] = ()

@@ -61,6 +61,18 @@ def feedback(options: argparse.Namespace) -> int:
     return DONE
 
 
+def diagnose(options: argparse.Namespace) -> int:
+    """Write what somebody who helps from afar needs to see."""
+    from sopwith_agent.bootstrap import diagnose as write
+
+    out: Path = options.out or Path.cwd() / f"sopwith-diagnosis-{datetime.now().astimezone():%Y%m%d-%H%M%S}.zip"
+    held = write(options.state, options.root, out, options.log, connected=options.connected(options.state))
+    if options.output == "json":
+        return _print_json({"file": str(out), "holds": held})
+    print(f"{out}: {', '.join(held)}\nSecrets and the names of people are blotted out; look through it all the same.")
+    return DONE
+
+
 def duration(text: str) -> int:
     """Return the seconds of a written duration; raise argparse's error for anything else."""
     try:

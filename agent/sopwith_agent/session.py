@@ -10,12 +10,12 @@ reads. Stopping finishes or parks the step at hand.
 """
 
 import asyncio
+import concurrent.futures
 import contextlib
 import random
 import secrets
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
 import structlog
@@ -26,46 +26,14 @@ from sopwith_agent.domain.errors import AgentError
 from sopwith_agent.domain.readiness import Need, Readiness
 from sopwith_agent.domain.record import Record
 from sopwith_agent.steps.certificate_care import CertificateCare
-from sopwith_agent.steps.link_port import Link, LinkError, Stream
+from sopwith_agent.steps.link_port import LinkError, Stream
 from sopwith_agent.steps.orders import Orders, RebootLease
-from sopwith_agent.steps.ports import Journal
-from sopwith_agent.steps.readiness_meter import Meter
-from sopwith_agent.steps.session_ports import (
-    Certificates,
-    Deliveries,
-    FleetMemory,
-    Inventory,
-    SetClock,
-    SourceDesk,
-    StatusBoard,
-)
+from sopwith_agent.steps.session_ports import SessionPorts
+from sopwith_agent.steps.slumber import Slumber
 from sopwith_agent.steps.waiting import at_most, steadily, until_one_ends
-from sopwith_agent.steps.worker import Worker
 from sopwith_formats.errors import FormatError
 
 _log = structlog.get_logger()
-
-
-@dataclass(frozen=True)
-class SessionPorts:
-    """Everything that the session talks to."""
-
-    link: Link
-    worker: Worker
-    outbox: Deliveries
-    journal: Journal
-    orders: Orders
-    meter: Meter
-    clock: SetClock
-    certificates: Certificates
-    inventory: Inventory
-    source: SourceDesk
-    memory: FleetMemory
-    board: StatusBoard
-    version: str
-    receipt_key_pem: bytes
-    beside: tuple[Callable[[], Awaitable[None]], ...] = ()
-    """What else runs for as long as the agent does: the door for people, the watch over sleep."""
 
 
 class Session:
@@ -90,6 +58,8 @@ class Session:
         self._acknowledged = asyncio.Event()
         self._lacking: list[int] = []
         self._background: set[asyncio.Task[None]] = set()
+        self._slumber = Slumber()
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     @property
     def connected(self) -> bool:
@@ -130,6 +100,27 @@ class Session:
         """Write the status soon, because something outside of the session changed; from any thread."""
         self._call(self._status_changed.set)
 
+    def going_to_sleep(self) -> None:
+        """Announce sleep; returns when that is said or cannot be. Called in the thread of whoever noticed."""
+        if self._loop is None:
+            return
+        with contextlib.suppress(TimeoutError, concurrent.futures.CancelledError):
+            announced = asyncio.run_coroutine_threadsafe(self._announce_sleep(), self._loop)
+            announced.result(limits.sleep_announce_seconds + 1)
+
+    def woke_up(self) -> None:
+        """Dial at once, and look at everything whose time came meanwhile; from any thread."""
+        self._call(self._slumber.end)
+        self._call(self._dial_now.set)
+        self._call(self._measure_now.set)
+        self._ports.worker.wake()
+
+    async def _announce_sleep(self) -> None:
+        self._slumber.begin()
+        if self._connected:
+            self._say(m.GoingToSleep())
+            await at_most(limits.sleep_announce_seconds, self._slumber.announced)
+
     def measured(self, readiness: Readiness) -> None:
         """Carry a measurement to the controller; called in the measuring thread."""
         self._call(self._say, m.ReadinessMeasured(readiness))
@@ -146,7 +137,7 @@ class Session:
             with contextlib.suppress(RuntimeError):  # the loop is closed already: the agent is ending
                 loop.call_soon_threadsafe(function, *arguments)
 
-        self._call = call
+        self._call, self._loop = call, loop
         self._ports.outbox.changed = lambda: call(self._something_to_say.set)
         self._ports.outbox.passing = lambda message: call(self._say, message)
         self._ports.worker.moved = lambda record: call(self._on_moved, record)
@@ -167,6 +158,7 @@ class Session:
         failures = 0
         while True:
             self._welcomed, self._pause_hint_seconds = False, 0
+            await self._slumber.over()
             try:
                 await self._converse()
                 self._note_connection("The controller closed the stream.")
@@ -175,7 +167,8 @@ class Session:
                 self._care.look.set()
             failures = 0 if self._welcomed else failures + 1
             self._dial_now.clear()
-            await at_most(self._pause(failures), self._dial_now)
+            if not self._slumber.asleep:
+                await at_most(self._pause(failures), self._dial_now)
 
     def _pause(self, failures: int) -> float:
         ceiling = min(limits.redial_cap_seconds, limits.redial_first_seconds * 2 ** min(failures, 16))
@@ -194,7 +187,7 @@ class Session:
             if not isinstance(first, m.Welcome):
                 raise LinkError("The controller closed the stream before it welcomed this computer.")
             await self._on_welcome(first)
-            await until_one_ends(self._speak(stream), self._listen(incoming), self._beat())
+            await until_one_ends(self._speak(stream), self._listen(incoming), self._beat(), self._slumber.passed())
 
     async def _hello(self) -> m.Hello:
         ports = self._ports
@@ -251,7 +244,11 @@ class Session:
         while True:
             self._something_to_say.clear()
             while not self._queue.empty():
-                await stream.send(self._queue.get_nowait())
+                message = self._queue.get_nowait()
+                await stream.send(message)
+                if isinstance(message, m.GoingToSleep):
+                    await stream.finish()
+                    return await asyncio.sleep(limits.sleep_farewell_seconds)
             while messages := await asyncio.to_thread(self._ports.outbox.after, sent):
                 for message in messages:
                     await stream.send(message)

@@ -1,6 +1,8 @@
 """Real message buses for tests: dbus-daemon on a socket below a root, and servers of the test's own on it."""
 
+import os
 import queue
+import select
 import shutil
 import subprocess
 import tempfile
@@ -12,6 +14,7 @@ from typing import Any
 
 from jeepney import HeaderFields, Message, MessageType, new_error, new_method_return, new_signal
 from jeepney.bus_messages import message_bus
+from jeepney.fds import FileDescriptor
 from jeepney.io.blocking import DBusConnection, Proxy, open_dbus_connection
 from jeepney.low_level import MessageFlag
 from jeepney.wrappers import DBusAddress
@@ -142,3 +145,43 @@ class NotificationServer(BusServer):
     def dismiss(self) -> None:
         """Close the newest notification as a person does."""
         self.emit("NotificationClosed", "uu", (self.newest, 2))
+
+
+class Logind(BusServer):
+    """Gives locks as files, and sees them close."""
+
+    name = "org.freedesktop.login1"
+    path = "/org/freedesktop/login1"
+    interface = "org.freedesktop.login1.Manager"
+
+    def __init__(self, address: str) -> None:
+        self._given: FileDescriptor | None = None
+        self.locks: dict[str, int] = {}
+        """By mode the end of a pipe that tells whether the other one is still held."""
+        super().__init__(address)
+
+    def answer(self, method: str, body: Any) -> tuple[str, tuple[Any, ...]] | None:
+        if method != "Inhibit":
+            return None
+        reader, writer = os.pipe()
+        self.locks[body[3]] = reader
+        self._given = FileDescriptor(writer)
+        return "h", (self._given,)
+
+    def _take(self, message: Message) -> None:
+        super()._take(message)
+        if self._given is not None:
+            self._given.close()  # the caller has it now
+            self._given = None
+
+    def is_held(self, mode: str) -> bool:
+        ready, _, _ = select.select([self.locks[mode]], [], [], 0)
+        return not ready
+
+    def until_released(self, mode: str) -> bool:
+        """Wait until the lock is gone, however it went."""
+        ready, _, _ = select.select([self.locks[mode]], [], [], 20)
+        return bool(ready)
+
+    def prepare_for_sleep(self, *, begins: bool) -> None:
+        self.emit("PrepareForSleep", "b", (begins,))

@@ -313,6 +313,25 @@ class FakeCommands:
         return Said(1, texts.pop(0) if texts else "")
 
 
+class FakeWakefulness:
+    """Remembers whether the computer is kept awake, and each time that this changed."""
+
+    def __init__(self) -> None:
+        self.held = False
+        self.changes: list[bool] = []
+
+    def hold(self, why: str) -> str:
+        if not self.held:
+            self.held = True
+            self.changes.append(True)
+        return "held"
+
+    def release(self) -> None:
+        if self.held:
+            self.held = False
+            self.changes.append(False)
+
+
 class FakeWarrantKeys:
     """Believes the signature `good`."""
 

@@ -18,7 +18,8 @@ from sopwith_agent.adapters.identity_store import IdentityStore
 from sopwith_agent.adapters.inventory import ComputerInventory
 from sopwith_agent.adapters.state_folder import FileBoard, read_status
 from sopwith_agent.domain.messages import Body, SourceNamed
-from sopwith_agent.session import Session, SessionPorts
+from sopwith_agent.session import Session
+from sopwith_agent.steps.session_ports import SessionPorts
 from sopwith_formats.agent_policy import AgentPolicy
 from sopwith_formats.receipt import read_receipt
 from tests.agent.fake_controller import FakeController

@@ -36,6 +36,7 @@ from tests.agent.fakes import (
     FakePower,
     FakeSensors,
     FakeSource,
+    FakeWakefulness,
     FakeWarrantKeys,
     hello,
 )
@@ -59,6 +60,7 @@ class Workshop:
         self.keys = FakeWarrantKeys()
         self.held_policies = FakeHeldPolicies()
         self.announcer = FakeAnnouncer()
+        self.wakefulness = FakeWakefulness()
         self.connected = True
         self.measured: list[Readiness] = []
         self.tell_readiness = self.measured.append
@@ -93,6 +95,7 @@ class Workshop:
             register=self.register,
             power=self.power,
             people=self.people,
+            wakefulness=self.wakefulness,
             commands=self.commands,
             orders=self.orders,
             warrant_keys=self.keys,

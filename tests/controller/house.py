@@ -304,6 +304,12 @@ class SimulatedAgent:
             self.call.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
+    async def fall_asleep(self) -> None:
+        """Announce sleep, say no more, and wait until the controller has ended the stream."""
+        self._outgoing.put_nowait(agent_service_pb2.AgentMessage(going_to_sleep=agent_service_pb2.GoingToSleep()))
+        self._outgoing.put_nowait(None)
+        await self.ended()
+
     async def ended(self) -> grpc.StatusCode:
         """Wait until the controller ended the stream; return how."""
         assert self._task is not None

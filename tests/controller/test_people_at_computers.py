@@ -1,11 +1,13 @@
 """Deferrals, feedback, labels and sleep on a running controller, with computers that speak the real wire."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from sopwith.v1 import agent_service_pb2 as wire
-from sopwith.v1 import fleet_service_pb2, rollout_service_pb2
+from sopwith.v1 import fleet_service_pb2, incident_service_pb2, rollout_pb2, rollout_service_pb2
+from sopwith_formats.sop_policy import WaveRule
 from tests.controller.house import House
 
 
@@ -118,3 +120,49 @@ async def test_computers_are_told_their_labels_at_once(house: House):
     await operator.fleet.LabelComputer(request)
 
     assert await agent.until_labels() == {"site": "berlin", "do-not-disturb": "yes"}
+
+
+async def _is_kept_asleep(house: House) -> bool:
+    """Tell what a controller that starts now would find in its tables."""
+    async with house.parts.database.read() as unit:
+        [computer] = await unit.computers.many(["c-pc1"])
+    return bool(computer.asleep)
+
+
+async def test_closed_lid_is_asleep_and_not_lost_also_after_a_restart_of_the_controller(house: House):
+    operator = await house.person("operator", "operator")
+    agent = await house.computer("pc1")
+    await agent.connect()
+
+    await agent.fall_asleep()
+
+    async with asyncio.timeout(10):
+        while not await _is_kept_asleep(house):  # noqa: ASYNC110  it is written behind the stream
+            await asyncio.sleep(0.02)
+    [shown] = (await operator.fleet.ListComputers(fleet_service_pb2.ListComputersRequest())).computers
+    assert (shown.connected, shown.asleep) == (False, True)
+
+    await agent.connect()
+    [shown] = (await operator.fleet.ListComputers(fleet_service_pb2.ListComputersRequest())).computers
+    assert (shown.connected, shown.asleep) == (True, False)
+
+
+async def test_computer_that_sleeps_before_its_turn_moves_to_the_tail_and_is_updated_when_it_wakes(house: House):
+    operator = await house.person("operator", "operator")
+    sleeper, other = await house.computer("pc1"), await house.computer("pc2")
+    await sleeper.connect()
+    await other.connect()
+    await sleeper.fall_asleep()
+
+    rollout = await operator.started("1", waves=(WaveRule("all", "100%", 0),))
+    await operator.until_ended(rollout, 1)
+    shown = await operator.rollout(rollout)
+    [why] = (await operator.rollouts.ExplainRollout(rollout_service_pb2.ExplainRolloutRequest(id=rollout))).explanations
+    await sleeper.connect()
+    done = await operator.until(rollout, "COMPLETED")
+
+    assert shown.state == rollout_pb2.ROLLOUT_STATE_RUNNING
+    assert (why.computer, why.waits_for, why.wave) == ("pc1", "asleep", "tail")
+    assert done.counts.succeeded == 2
+    incidents = await operator.incidents.ListIncidents(incident_service_pb2.ListIncidentsRequest())
+    assert list(incidents.incidents) == []

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sopwith_controller.desk.demo_release import write_release
-from tests.agent.buses import NotificationServer, bus_at, short_folder
+from tests.agent.buses import Logind, NotificationServer, bus_at, short_folder
 from tests.agent.logins import log_in, log_in_by_record
 from tests.system.fleet import AUTHORITY, MANAGER, OPERATOR, OWNER, Fleet, link_version
 
@@ -54,6 +54,13 @@ def people(fleet: Fleet, name: str) -> list[dict[str, Any]]:
     return told
 
 
+def names_nobody(fleet: Fleet, name: str) -> bool:
+    """Tell whether the person's name stands nowhere: state folder, outbox, logs, and what the controller keeps."""
+    files = [path for path in (fleet.folder / name).rglob("*") if path.is_file()]
+    files += [fleet.folder / f"{name}.log", fleet.folder / "controller.log", *(fleet.folder / "c").glob("sopwith.db*")]
+    return not any(b"anna-katharina" in path.read_bytes() for path in files)
+
+
 def rollout(fleet: Fleet, name: str, version: str) -> str:
     return fleet.start(
         f"rollout: {name}-{version}\nrelease: lamp@{version}\nsop: SU-SOP-001\naudience: owner={name}\n"
@@ -64,7 +71,7 @@ def rollout(fleet: Fleet, name: str, version: str) -> str:
 @pytest.mark.needs_tool("dbus-daemon")
 def test_person_puts_an_update_off_on_the_desktop_and_lets_it_begin_by_hand(people_fleet: Fleet) -> None:
     fleet, root = people_fleet, people_fleet.folder / "lap1-root"
-    log_in(root, "1", os.geteuid())
+    log_in(root, "1", os.geteuid(), user="anna-katharina")
     with bus_at(root / f"run/user/{os.geteuid()}/bus") as address:
         desktop = NotificationServer(address)
         fleet.computers("lap1", labels=("kind=laptop", "owner=lap1"))
@@ -81,6 +88,7 @@ def test_person_puts_an_update_off_on_the_desktop_and_lets_it_begin_by_hand(peop
         done = fleet.finish(started)
         desktop.close()
 
+    assert names_nobody(fleet, "lap1")
     assert why["explanations"][0]["waits_for"] == "deferral"
     assert "The update lamp 1 is put off until" in status
     assert done["counts"]["succeeded"] == 1
@@ -136,6 +144,38 @@ def test_computer_that_nobody_uses_is_updated_at_once(people_fleet: Fleet) -> No
 
     assert done["counts"]["succeeded"] == 1
     assert typed(fleet, "lap3", "defer", expect=(1,)).err.startswith("sopwith-agent: Nothing waits")
+
+
+@pytest.mark.needs_tool("dbus-daemon")
+def test_closed_lid_is_asleep_and_not_lost_and_the_lid_is_held_while_it_installs(people_fleet: Fleet) -> None:
+    fleet, root = people_fleet, people_fleet.folder / "lap4-root"
+    with bus_at(root / "run/dbus/system_bus_socket") as address:
+        logind = Logind(address)
+        fleet.computers("lap4", labels=("kind=laptop", "owner=lap4"))
+        assert logind.called("Inhibit")[3] == "delay"
+
+        logind.prepare_for_sleep(begins=True)
+        fleet.until("sleep", lambda: presence(fleet, "lap4") == (False, True))
+        assert logind.until_released("delay")
+        logind.prepare_for_sleep(begins=False)
+        fleet.until("waking", lambda: presence(fleet, "lap4") == (True, False))
+        assert logind.called("Inhibit")[3] == "delay"
+
+        done = fleet.finish(rollout(fleet, "lap4", "1"))
+        what, _who, why, mode = logind.called("Inhibit")
+        assert logind.until_released("block")
+        logind.close()
+
+    assert done["counts"]["succeeded"] == 1
+    assert (what, mode) == ("sleep:shutdown:handle-lid-switch", "block")
+    assert "lamp" in why
+    assert not [one for one in fleet.json("incident", "list") if one["symptom"] == "LOST_CONTACT"]
+
+
+def presence(fleet: Fleet, name: str) -> tuple[bool, bool]:
+    """Return whether a computer is connected, and whether it sleeps."""
+    [found] = [one for one in fleet.json("computer", "list") if one["name"] == name]
+    return found["connected"], found["asleep"]
 
 
 def _receipts(fleet: Fleet, name: str) -> list[dict[str, Any]]:

@@ -164,6 +164,11 @@ class _GrpcStream:
         with _remote_cut():
             await self._call.write(to_wire(message))
 
+    async def finish(self) -> None:
+        """Say that nothing more will be said."""
+        with _remote_cut():
+            await self._call.done_writing()
+
     async def received(self) -> AsyncIterator[Incoming]:
         """Give what the controller says, until the stream ends."""
         while True:

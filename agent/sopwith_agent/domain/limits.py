@@ -64,6 +64,14 @@ notice_outdated_seconds = 300
 """A notice whose time passed this long ago, while nothing could start, is given anew."""
 notice_look_seconds = 60
 """How often an agent looks whether people are still there, while it waits for them."""
+slumber_max_seconds = 120
+"""Awake for so long after it announced sleep, a computer dials again, whether or not anybody told of its waking."""
+sleep_announce_seconds = 3
+"""How long sleep is delayed for its announcement; logind grants five seconds where nobody changed that."""
+sleep_farewell_seconds = 2
+"""How long the controller has to end a stream on which sleep was announced."""
+sleep_watch_retry_seconds = 60
+bus_call_seconds = 5
 door_guests_max = 8
 """How many callers `sopwith-agent defer` and the like are served at a time."""
 door_request_max_bytes = 16 * 2**10

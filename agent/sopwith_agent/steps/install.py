@@ -29,6 +29,8 @@ def install(record: Record, bench: Workbench) -> Done:
     record = record.step("prepare_install", bench.clock.now(), "done", f"way back: {way_back.kind}; {way_back.detail}")
     record = replace(record, way_back=way_back.kind, healthy_before=_health_before(manifest, bench))
     record = _snapshot(record, manifest, bench)
+    held = bench.wakefulness.hold(f"installs {record.warrant.release}")
+    record = record.step("keep_awake", bench.clock.now(), "asked", held)
     bench.journal.save(record)
     bench.outbox.started(started_record(record, bench))
 

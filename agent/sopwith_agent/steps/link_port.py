@@ -27,6 +27,10 @@ class Stream(Protocol):
         """Say something; returns when it is on its way."""
         ...
 
+    async def finish(self) -> None:
+        """Say that nothing more will be said; the controller then ends the stream."""
+        ...
+
     def received(self) -> AsyncIterator[Incoming]:
         """Give what the controller says, until the stream ends."""
         ...

@@ -1,9 +1,10 @@
-"""What the session needs from the agent beside the way to the controller.
+"""What the session needs from the agent, and all of it together (`SessionPorts`).
 
 Methods are synchronous and may touch the disk; the session calls them in threads.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -17,7 +18,11 @@ from sopwith_agent.domain.messages import (
     Welcome,
 )
 from sopwith_agent.domain.record import Record
-from sopwith_agent.steps.ports import Clock
+from sopwith_agent.steps.link_port import Link
+from sopwith_agent.steps.orders import Orders
+from sopwith_agent.steps.ports import Clock, Journal
+from sopwith_agent.steps.readiness_meter import Meter
+from sopwith_agent.steps.worker import Worker
 from sopwith_formats.agent_policy import AgentPolicy
 
 
@@ -148,3 +153,25 @@ class StatusBoard(Protocol):
     def publish(self, *, connected: bool, address: str, unfinished: Sequence[Record]) -> None:
         """Write what is so now."""
         ...
+
+
+@dataclass(frozen=True)
+class SessionPorts:
+    """Everything that the session talks to."""
+
+    link: Link
+    worker: Worker
+    outbox: Deliveries
+    journal: Journal
+    orders: Orders
+    meter: Meter
+    clock: SetClock
+    certificates: Certificates
+    inventory: Inventory
+    source: SourceDesk
+    memory: FleetMemory
+    board: StatusBoard
+    version: str
+    receipt_key_pem: bytes
+    beside: tuple[Callable[[], Awaitable[None]], ...] = ()
+    """What else runs for as long as the agent does: the door for people, the watch over sleep."""

@@ -35,6 +35,7 @@ from sopwith_agent.steps.ports import (
     WarrantKeys,
 )
 from sopwith_agent.steps.unit import UnitInstaller
+from sopwith_agent.steps.wakefulness_port import Wakefulness
 from sopwith_formats.agent_policy import AgentPolicy, read_agent_policy
 from sopwith_formats.errors import FormatError
 from sopwith_formats.manifest import Artifact, Manifest, read_manifest
@@ -95,6 +96,7 @@ class Workbench:
     register: Register
     power: Power
     people: People
+    wakefulness: Wakefulness
     commands: Commands
     orders: Orders
     warrant_keys: WarrantKeys

@@ -28,6 +28,8 @@ from sopwith_formats.vocabulary import BEFORE_INSTALLING, AssignmentState
 from sopwith_formats.warrant import Warrant, read_warrant
 
 _log = structlog.get_logger()
+_KEEPS_AWAKE = frozenset({AssignmentState.INSTALLING, AssignmentState.CONFIRMING, AssignmentState.ROLLING_BACK})
+"""From INSTALLING to CONFIRMING; who waits for a reboot may sleep, and a reboot must not be held up."""
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -245,6 +247,8 @@ class Worker:
     def _advance(self, job: _Job) -> None:
         assignment_id = job.record.warrant.assignment_id
         state = job.record.state
+        if state in _KEEPS_AWAKE:
+            self._bench.wakefulness.hold(f"changes {job.record.warrant.release}")
         try:
             advance = self._runner.resume(job.record) if job.from_disk else self._runner.advance(job.record)
         except (JournalError, OSError) as error:
@@ -252,6 +256,7 @@ class Worker:
             self._reload(job, assignment_id)
             return
         self._keep(job, assignment_id, advance, stayed=advance.record.state is state and not job.from_disk)
+        self._let_sleep()
 
     def _keep(self, job: _Job, assignment_id: str, advance: Advance, *, stayed: bool) -> None:
         record = advance.record
@@ -271,6 +276,11 @@ class Worker:
             else:
                 ceiling = 2.0 ** min(job.pauses, 16) if stayed else pause
                 job.due = self._bench.clock.monotonic() + min(pause, ceiling)
+
+    def _let_sleep(self) -> None:
+        """Let the computer sleep once nothing on it is half done."""
+        if not any(job.record.state in _KEEPS_AWAKE for job in self._jobs.values()):
+            self._bench.wakefulness.release()
 
     def _reload(self, job: _Job, assignment_id: str) -> None:
         """Go on later from what the disk says, not from memory."""

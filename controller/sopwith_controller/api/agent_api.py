@@ -123,7 +123,6 @@ class AgentApi(agent_service_pb2_grpc.AgentServiceServicer):
                 presence.touch(stream.computer_id)
                 if message.WhichOneof("content") == "going_to_sleep":
                     presence.went_to_sleep(stream.computer_id)
-                    continue
                 if message.WhichOneof("content") == "sop_held":
                     held = message.sop_held
                     self._tools.sop_held(stream.computer_id, held.id, held.revision, held.policy_sha256)

@@ -22,6 +22,7 @@ from sopwith_controller.services.agent_reports import (
     ReadinessReported,
     ReceiptReported,
     Report,
+    SleepReported,
     SourceReported,
     UnreadableReported,
 )
@@ -147,6 +148,7 @@ _READERS: dict[str, Callable[[agent_service_pb2.AgentMessage], Content]] = {
     "source_designated": _source,
     "deferral": _deferral,
     "feedback": _feedback,
+    "going_to_sleep": lambda _message: SleepReported(),
 }
 
 

@@ -85,6 +85,11 @@ class FeedbackReported:
 
 
 @dataclass(frozen=True)
+class SleepReported:
+    """The computer goes to sleep; its next Hello ends that."""
+
+
+@dataclass(frozen=True)
 class UnreadableReported:
     """A reliable message that breaks its format; it is recorded as refused, so that the computer can go on."""
 
@@ -99,6 +104,7 @@ Content = (
     | SourceReported
     | DeferralReported
     | FeedbackReported
+    | SleepReported
     | UnreadableReported
 )
 
@@ -110,6 +116,7 @@ KINDS: dict[type, str] = {
     SourceReported: "source",
     DeferralReported: "deferral",
     FeedbackReported: "feedback",
+    SleepReported: "sleep",
     UnreadableReported: "unreadable",
 }
 

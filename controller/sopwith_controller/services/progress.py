@@ -31,6 +31,7 @@ from sopwith_controller.services.agent_reports import (
     ReadinessReported,
     ReceiptReported,
     Report,
+    SleepReported,
     SourceReported,
     UnreadableReported,
 )
@@ -215,17 +216,25 @@ class _Batch:
             self._put(replace(computer, facts=content.facts, facts_time=self._now, installed=dict(content.installed)))
         elif isinstance(content, SourceReported):
             await self._source(computer, content)
-        elif isinstance(content, (DeferralReported, FeedbackReported)):
+        elif isinstance(content, (DeferralReported, FeedbackReported, SleepReported)):
             await self._people_said(computer, content)
         elif isinstance(content, UnreadableReported):
             raise FormatError(content.reason)
 
-    async def _people_said(self, computer: Computer, content: DeferralReported | FeedbackReported) -> None:
+    async def _people_said(
+        self, computer: Computer, content: DeferralReported | FeedbackReported | SleepReported
+    ) -> None:
+        """Carry out what comes of people at the computer: their words, and that they closed its lid."""
+        if isinstance(content, SleepReported):
+            self._put(replace(computer, asleep=True))
+            return
         if isinstance(content, FeedbackReported):
             about = self._assignments.get(content.assignment_id)
             own = about if about is not None and about.computer_id == computer.id else None
             await self._people.feedback(computer, content, own)
             return
+        if content.assignment_id not in self._assignments and await self._recovered():
+            return  # as with progress
         before = self._own(computer, content.assignment_id)
         after = await self._people.deferral(before, content)
         if after is not before:

@@ -35,7 +35,15 @@ from sopwith_formats.receipt import PREFIX as RECEIPT_PREFIX
 from sopwith_formats.receipt import Receipt, read_receipt
 from sopwith_formats.vocabulary import AssignmentState
 from sopwith_formats.warrant import PREFIX, Warrant
-from tests.agent.fakes import FakeClock, FakeCommands, FakeHeldPolicies, FakePeople, FakePower, FakeSensors
+from tests.agent.fakes import (
+    FakeClock,
+    FakeCommands,
+    FakeHeldPolicies,
+    FakePeople,
+    FakePower,
+    FakeSensors,
+    FakeWakefulness,
+)
 
 ROUNDS_MAX = 60
 """Of a worker that pauses up to a minute between rounds; an assignment that takes longer is in a loop."""
@@ -78,6 +86,7 @@ class Computer:
             register=self.register,
             power=FakePower(),
             people=FakePeople(),
+            wakefulness=FakeWakefulness(),
             commands=FakeCommands(),
             orders=self.orders,
             warrant_keys=self.identity,

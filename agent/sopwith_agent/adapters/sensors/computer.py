@@ -25,7 +25,7 @@ from sopwith_agent.adapters.sensors.pending_reboot import pending_reboot
 from sopwith_agent.adapters.sensors.pending_updates import PendingUpdates
 from sopwith_agent.adapters.sensors.power import power
 from sopwith_agent.adapters.sensors.source_reach import source_reach
-from sopwith_agent.adapters.sensors.user_sessions import user_sessions
+from sopwith_agent.adapters.sensors.user_sessions import logged_in_names, user_sessions
 from sopwith_agent.domain.errors import StepError
 from sopwith_agent.domain.measurements import Measurements
 from sopwith_agent.steps.sensor_port import Question
@@ -42,10 +42,13 @@ class ComputerSensors:
         installers: Iterable[str],
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         proxies: ProxyChoice | None = None,
+        *,
+        user_names: bool = False,
     ) -> None:
         self._root = root
         self._installers = tuple(installers)
         self._now = now
+        self._user_names = user_names
         self._proxies = proxies or ProxyChoice()
         self._pending_updates = PendingUpdates(root)
 
@@ -71,8 +74,10 @@ class ComputerSensors:
         )
 
     def facts(self) -> dict[str, Any]:
-        """Return the inventory."""
-        return {**facts(self._root, self._installers), **self._pending_updates.facts()}
+        """Return the inventory; who is logged in only where the computer's own settings say so."""
+        names = _answer(lambda: logged_in_names(self._root)) if self._user_names else None
+        told = {} if names is None else {"users": names}
+        return {**facts(self._root, self._installers), **self._pending_updates.facts(), **told}
 
 
 def _answer(ask: Callable[[], _Answer]) -> _Answer | None:
