@@ -36,6 +36,8 @@ class FakeController(pb_grpc.AgentServiceServicer):
         self.frozen = False
         self.newest_receipt: tuple[int, str] | None = None
         """What Welcome says of the newest signed record; None says nothing."""
+        self.clock_ahead = timedelta(0)
+        """By how much the time is off that a Welcome tells."""
         self.heartbeat_seconds = 30
         self.refuses: tuple[grpc.StatusCode, str] | None = None
         self.renewals = 0
@@ -140,7 +142,7 @@ class FakeController(pb_grpc.AgentServiceServicer):
             version="0.1.0",
             frozen=self.frozen,
         )
-        welcome.controller_time.FromDatetime(self.now())
+        welcome.controller_time.FromDatetime(self.now() + self.clock_ahead)
         if self.newest_receipt is not None:
             welcome.newest_receipt.number, welcome.newest_receipt.payload_sha256 = self.newest_receipt
         yield pb.ControllerMessage(welcome=welcome)

@@ -199,6 +199,25 @@ async def test_measure_request_is_answered_with_its_id(controller: FakeControlle
     await controller.until(lambda: any(report.request_id == "q-7" for report in controller.readiness()))
 
 
+async def test_leave_to_start_is_void_once_the_controllers_clock_was_set(
+    controller: FakeController, computer: Computer
+) -> None:
+    computer.start()
+    await controller.send_warrant(computer.shop.warrant(computer.shop.publish("2"), start_until_time=None))
+    await controller.until(lambda: controller.progress()[-1:] == ["STAGED"])
+    await controller.stop()
+    tomorrow = datetime.now(UTC) + timedelta(days=1)
+    controller.clock_ahead = timedelta(days=1)
+    computer.shop.orders.lease("a-1", tomorrow + timedelta(minutes=5))
+    computer.shop.orders.freeze(active=True, reason="until the controller is back")
+
+    await controller.start()
+    await controller.until(lambda: len(controller.hellos) == 2)
+    await controller.until(lambda: not computer.shop.orders.frozen)
+
+    assert computer.shop.orders.try_start("a-1", tomorrow) == "the controller's clock was set"
+
+
 async def test_heartbeats_come_as_often_as_the_welcome_asks(controller: FakeController, computer: Computer) -> None:
     controller.heartbeat_seconds = 1
     computer.start()

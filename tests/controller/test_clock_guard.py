@@ -1,5 +1,6 @@
 """A running controller whose clock jumps: nothing starts, nothing ends, and it goes on when the time is right again."""
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -57,7 +58,9 @@ async def test_a_jump_holds_a_running_rollout_until_the_clock_returns(house: Hou
     assert await _freezes(house) == []
     assert [incident.symptom for incident in incidents] == ["CLOCK_SKEWED"]
     for agent in agents:
+        await agent.ended()
         agent.works = True
+        await agent.connect()
         for warrant in agent.warrants:
             agent.work(warrant)
     assert (await operator.until(rollout_id, "COMPLETED")).counts.succeeded == 2
@@ -76,6 +79,8 @@ async def test_nothing_is_started_until_a_person_confirms_the_time(house: House)
         (freeze,) = await _freezes(house)
         await owner.fleet.EndFreeze(fleet_service_pb2.EndFreezeRequest(id=freeze.id, reason="the time is right"))
         confirmed = await house.parts.clock_guard.trusted()
+        await agent.ended()
+        await agent.connect()
         async with house.parts.database.read() as unit:
             (approved,) = await unit.rollouts.all()
         await operator.rollouts.StartRollout(
@@ -115,6 +120,27 @@ async def test_a_computer_that_dials_during_a_hold_is_told_that_nothing_starts(h
     assert during is not None
     assert agent.welcome is not None
     assert (during.frozen, agent.welcome.frozen) == (True, False)
+
+
+async def test_who_knows_a_time_that_does_not_hold_dials_again_and_learns_it(house: House):
+    owner = await house.person("owner", "owner")
+    before, during = [await house.computer(name) for name in ("pc1", "pc2")]
+    await before.connect()
+
+    with clock_set_by(house, timedelta(hours=2)):
+        await house.parts.clock_guard.trusted()
+        await during.connect()
+        held = house.parts.presence.streams()
+        (freeze,) = await _freezes(house)
+        await owner.fleet.EndFreeze(fleet_service_pb2.EndFreezeRequest(id=freeze.id, reason="the time is right"))
+        await house.parts.clock_guard.trusted()
+        await asyncio.gather(before.ended(), during.ended())
+        await before.connect()
+        told = before.welcome
+
+    assert held == 2
+    assert told is not None
+    assert told.controller_time.ToDatetime(UTC) > datetime.now(UTC) + timedelta(hours=1, minutes=55)
 
 
 @pytest.mark.parametrize("restarted", [False, True])

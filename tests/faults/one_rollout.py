@@ -31,8 +31,8 @@ from tests.simulation.controller import Premises, SimulatedController
 from tests.simulation.database import CommitFault, ControllerDied
 from tests.simulation.ending import check_everything
 from tests.simulation.faults import Faults
+from tests.simulation.gate_keepers import OTTO
 from tests.simulation.network import Link
-from tests.simulation.people import OTTO
 from tests.simulation.promises import Promise
 from tests.simulation.world import World
 

@@ -150,14 +150,18 @@ class Agent:
                 if known.ended:
                     self.end(self.disk.repeat(warrant.assignment_id, warrant.generation))
                 else:
-                    self.orders.first_lease(warrant.assignment_id, warrant.start_until_time, mark)
+                    self._first_lease(warrant, mark)
                     self.wake()
                 continue
             now = self.machine.wall_now()
             record = Record(payload.decode(), "", AssignmentState.PENDING, now, now)
             self.disk.journal[warrant.assignment_id] = record
-            self.orders.first_lease(warrant.assignment_id, warrant.start_until_time, mark)
+            self._first_lease(warrant, mark)
             self.jobs[warrant.assignment_id] = Job(record, 0)
+
+    def _first_lease(self, warrant: Warrant, mark: int) -> None:
+        despite = bool(warrant.despite_freeze)
+        self.orders.first_lease(warrant.assignment_id, warrant.start_until_time, mark, despite_freeze=despite)
 
     def _due(self) -> Job | None:
         if self._awake:
@@ -253,6 +257,8 @@ class Agent:
     def _hear(self, message: Any) -> None:
         if isinstance(message, messages.Welcome):
             self._welcomed, self.welcomed_time = True, self.machine.clock.now()
+            if self.machine.learn_time(message.controller_time):
+                self.orders.hold_all("the controller's clock was set")
             self.orders.freeze(active=message.frozen, reason="a freeze is in force" if message.frozen else "")
             self._forget(message.acknowledged)
             for report in self.disk.waiting:
@@ -279,7 +285,8 @@ class Agent:
             self.orders.freeze(active=message.active, reason=message.reason)
         elif self._knows(message.assignment_id):
             if isinstance(message, messages.LeaseRenewal):
-                self.orders.lease(message.assignment_id, message.start_until, message.reason)
+                despite = bool(message.despite_freeze)
+                self.orders.lease(message.assignment_id, message.start_until, message.reason, despite_freeze=despite)
             elif isinstance(message, messages.RebootLease):
                 lease = RebootLease(message.reboot_until, message.reason)
                 self.orders.reboot_lease(message.assignment_id, lease)

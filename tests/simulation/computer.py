@@ -27,6 +27,8 @@ from tests.simulation.virtual_time import VirtualClock, VirtualLoop
 OFF_AT_LEAST_SECONDS = 60.0
 """Longer than a dead stream is taken for a live one, so that nobody is a clone of itself."""
 SKEW_MAX_SECONDS = 1.0
+TIME_SET_BEYOND = timedelta(minutes=5)
+"""The agent's own bound, beyond which the controller's clock counts as set."""
 AT_FIRST = 3
 """So many computers at least are there from the beginning."""
 _OBSTACLES = (Symptom.LOAD_HIGH, Symptom.DISK_FULL, Symptom.POWER_LOW, Symptom.PACKAGE_LOCK_HELD)
@@ -71,6 +73,10 @@ class SimulatedComputer:
         self._obstacle = nature.choice(_OBSTACLES)
         self._awake = asyncio.Event()
         self._awake.set()
+        self._going_on = asyncio.Event()
+        self._going_on.set()
+        self._fleet_ahead = timedelta(0)
+        """The controller's time as its last Welcome told it, beside the real one."""
         self._when_answered: Callable[[], None] | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -93,6 +99,7 @@ class SimulatedComputer:
             (rates.sleep, self._sleep_well),
             (rates.not_ready, self._get_busy),
             (rates.wall_clock_jump, self._jump),
+            (rates.hang, self._hang),
         ):
             if mean:
                 self._tasks.append(self.loop.create_task(self._again(mean, event)))
@@ -102,6 +109,7 @@ class SimulatedComputer:
         for task in self._tasks:
             task.cancel()
         self._not_ready_until = 0.0
+        self._going_on.set()
         self._wake_up()
         if self.agent is None:
             self._come_back()
@@ -112,7 +120,13 @@ class SimulatedComputer:
 
     def fleet_now(self) -> datetime:
         """Return the controller's time as well as it is known here."""
-        return self.clock.now() + self._skew
+        return self.clock.now() + self._skew + self._fleet_ahead
+
+    def learn_time(self, controller_time: datetime) -> bool:
+        """Take the controller's time from a Welcome; tell whether its clock was set since the last one."""
+        ahead, before = controller_time - self.clock.now(), self._fleet_ahead
+        self._fleet_ahead = ahead
+        return abs(ahead - before) > TIME_SET_BEYOND
 
     def wall_now(self) -> datetime:
         """Return what its own clock says, whoever set it."""
@@ -153,6 +167,7 @@ class SimulatedComputer:
         """Let time pass, and the machine's sleep with it."""
         await asyncio.sleep(seconds)
         await self._awake.wait()
+        await self._going_on.wait()
 
     def is_bad(self, warrant: Warrant) -> bool:
         """Tell whether the release is unhealthy here; only releases whose version ends in "bad" can be."""
@@ -234,6 +249,13 @@ class SimulatedComputer:
     def _jump(self) -> None:
         self._wall_shift = timedelta(seconds=round(self.faults.between(-1.0, 1.0) * 86400.0))
 
+    def _hang(self) -> None:
+        """Let its agent do nothing any more while its stream stands, for a while or until it is killed."""
+        if self._going_on.is_set():
+            self._going_on.clear()
+            seconds = self.faults.random.choice((900.0, 7200.0, 8 * 3600.0))
+            self.loop.call_later(self.faults.between(0.5, 1.0) * seconds, self._going_on.set)
+
     def _get_busy(self) -> None:
         seconds = self.faults.between(60.0, self.faults.random.choice((300.0, 3600.0)))
         self._not_ready_until = self.loop.time() + seconds
@@ -246,6 +268,7 @@ class SimulatedComputer:
 
     def _kill(self, *, controller_knows: bool) -> None:
         agent, self.agent = self.agent, None
+        self._going_on.set()
         if agent is not None:
             link = agent.link
             agent.kill()

@@ -22,13 +22,15 @@ from sopwith_controller.services.access import Access
 from sopwith_controller.services.advance import Advance
 from sopwith_controller.services.advancing import Advancing
 from sopwith_controller.services.agent_reports import Report
+from sopwith_controller.services.clock_guard import ClockGuard
 from sopwith_controller.services.computers import Fleet
+from sopwith_controller.services.deviations import Deviations
 from sopwith_controller.services.dispatch import Dispatch
 from sopwith_controller.services.freezes import Freezes
 from sopwith_controller.services.incidents import Incidents
 from sopwith_controller.services.newcomers import Newcomers
 from sopwith_controller.services.planning import Planner
-from sopwith_controller.services.ports import Ids, SourceStore
+from sopwith_controller.services.ports import Clock, Ids, SourceStore
 from sopwith_controller.services.progress import Progress
 from sopwith_controller.services.rollout_records import RolloutRecords
 from sopwith_controller.services.rollout_retry import RolloutRetry
@@ -37,13 +39,21 @@ from sopwith_controller.services.rollouts import Rollouts, RolloutTools
 from sopwith_controller.services.views import Views
 from sopwith_formats.receipt import PREFIX
 from tests.simulation import messages
-from tests.simulation.database import CommitFault, ControllerDied, DatabaseOfOneLife, WatchedDatabase
+from tests.simulation.clocks import SteadyClock
+from tests.simulation.database import (
+    CommitFault,
+    ControllerDied,
+    DatabaseOfOneLife,
+    DiskRefusedError,
+    WatchedDatabase,
+)
 from tests.simulation.network import Link
 from tests.simulation.streams import Streams
-from tests.simulation.virtual_time import VirtualClock, VirtualLoop, VirtualTimers
+from tests.simulation.virtual_time import VirtualLoop, VirtualTimers
 
 HEARTBEAT = timedelta(seconds=30)
 FLUSH_EVERY = timedelta(minutes=5)
+DEVIATIONS_EVERY = timedelta(minutes=1)
 LINKS_LOOKED_AT = 64
 """Dead links are forgotten when there are more of them than of living ones, and than this."""
 
@@ -53,7 +63,7 @@ class Premises:
     """What every life of the controller finds: tables, time, keys, and who hears of trouble."""
 
     loop: VirtualLoop
-    clock: VirtualClock
+    clock: Clock
     database: WatchedDatabase
     ids: Ids
     source: SourceStore
@@ -63,6 +73,8 @@ class Premises:
     slowness: Callable[[], float]
     """How many seconds a unit of work that writes takes."""
     trouble: Callable[[BaseException], None]
+    listening: Callable[[], None]
+    """Called when a controller takes streams."""
 
 
 class SimulatedController:
@@ -70,6 +82,8 @@ class SimulatedController:
 
     def __init__(self, premises: Premises) -> None:
         self.alive = True
+        self.listens = False
+        """Nobody gets a stream before the clock was looked at."""
         self._premises = premises
         self._tasks: set[asyncio.Task[Any]] = set()
         self._links: list[Link] = []
@@ -77,20 +91,46 @@ class SimulatedController:
         clock, ids = premises.clock, premises.ids
         database = DatabaseOfOneLife(premises.database, lambda: self.alive, premises.commit_fault, premises.slowness)
         self.database = database
-        self.timers = VirtualTimers(premises.loop, self.run)
+        self.timers = VirtualTimers(premises.loop, clock, self.run)
         self.streams = Streams(clock, premises.loop)
         self.access = Access(database)
         self.access.on_cut(lambda *cut: self.streams.cut_now(cut[0]))
         records = RolloutRecords()
         self.incidents = Incidents(database, clock, ids, records, timers=self.timers, wake=lambda: None)
         views = Views(self.streams, records, HEARTBEAT)
-        advance = Advance(database, clock, self.streams, views=views, records=records, incidents=self.incidents)
+        self.guard = ClockGuard(
+            database,
+            clock,
+            SteadyClock(premises.loop),
+            ids,
+            self.incidents,
+            gateway=self.streams,
+            changed=lambda: self.advancing.poke_all(),  # noqa: PLW0108  it is made below
+        )
+        self.timers.run_only_while(self._trusted)
+        advance = Advance(
+            database,
+            clock,
+            self.streams,
+            views=views,
+            records=records,
+            incidents=self.incidents,
+            trusted=self.guard.agrees,
+        )
         self.advancing = Advancing(advance, database, clock, self.timers, self._rollout_advanced)
         self.freezes = Freezes(database, clock, ids, self.streams, timers=self.timers, changed=self.advancing.poke_all)
         self.arrivals = Arrivals(Dispatch(database, clock, self.streams, records, self.incidents))
         tools = RolloutTools(
-            database, clock, ids, Planner(premises.source, clock), records, self.incidents, self._rollout_changed
+            database,
+            clock,
+            ids,
+            Planner(premises.source, clock),
+            records,
+            self.incidents,
+            self._rollout_changed,
+            self.guard.trusted,
         )
+        self.deviations = Deviations(database, clock, ids, tools.planner, changed=self.advancing.poke_all)
         self.newcomers = Newcomers(tools, self.streams, self.timers)
         self.rollouts = Rollouts(tools)
         self.rollout_start = RolloutStart(tools, self.streams)
@@ -112,11 +152,16 @@ class SimulatedController:
         """Begin to serve, in the order of the house's own start."""
         await self.access.load()
         self.writer.start()
+        await self.guard.begin()
+        self.listens = True
+        self._premises.listening()
+        self.run(self.guard.watch())
         await self.advancing.start()
         await self.newcomers.start()
         await self.freezes.resume_watching()
         await self.incidents.climb()
         self.timers.every("last seen", FLUSH_EVERY, self._flush)
+        self.timers.every("deviations", DEVIATIONS_EVERY, self.deviations.expire_due)
         for task in (self.writer._task, self.advancing._task):
             if task is not None:
                 self._keep(task)
@@ -173,7 +218,8 @@ class SimulatedController:
         except Exception:
             link.cut()
             raise
-        self.streams.welcome(link, messages.Welcome(found.computer.acknowledged_sequence, frozen))
+        now = self._premises.clock.now()
+        self.streams.welcome(link, messages.Welcome(found.computer.acknowledged_sequence, frozen, now))
         self.advancing.poke(*found.rollouts)
         self.newcomers.notice([link.computer_id])
 
@@ -181,6 +227,13 @@ class SimulatedController:
         if self.alive:
             self.streams.close(link)
             self.run(self.advancing.poke_of([link.computer_id]))
+
+    async def _trusted(self) -> bool:
+        """Tell whether the time of day may be acted upon; not while nobody can write down that it may not."""
+        try:
+            return await self.guard.trusted()
+        except DiskRefusedError:
+            return False
 
     async def _flush(self) -> None:
         async with self.database.write() as unit:

@@ -37,6 +37,10 @@ class Rates:
     """Share of downloads that take up to half an hour."""
     wall_clock_jump: float
     """Between two jumps of one computer's own clock."""
+    controller_clock_jump: float
+    """Between two jumps of the controller's clock."""
+    hang: float
+    """Between two times in which one computer's agent hangs, with a stream that stands."""
     download_failed: float
     disk_full: float
     install_failed: float
@@ -75,6 +79,8 @@ class Faults:
             message_twice=dice.choice((0.0, 0.02, 0.2)),
             download_slow=dice.choice((0.0, 0.0, 0.05)),
             wall_clock_jump=_mean(rough, 3 * HOUR),
+            controller_clock_jump=dice.choice((0.0, 0.0, 0.7 * HOUR, 2.5 * HOUR)),
+            hang=dice.choice((0.0, 0.0, 6 * HOUR, 30 * HOUR)),
             download_failed=0.02 * rough,
             disk_full=0.02 * rough,
             install_failed=0.01 * rough,

@@ -10,6 +10,7 @@ from decimal import Decimal
 
 from sopwith_controller.domain.assignment import occupies
 from sopwith_controller.domain.openings import opening
+from sopwith_controller.domain.plan import Plan
 from sopwith_controller.domain.rollout import TRANSITIONS
 from sopwith_controller.domain.rollout_entities import Assignment, Rollout, RolloutState
 from sopwith_formats.log_entry import LogRow
@@ -47,6 +48,8 @@ class Invariants:
         offering: dict[str, str] = {}
         for old, new in changed:
             if old is not None:
+                if watched.doubted():
+                    self._check_doubted(old, new)
                 self._check_assignment(old, new, now)
                 if old.state is AssignmentState.PENDING and new.offered_time is not None and not new.ended:
                     offering[new.rollout_id] = new.id
@@ -108,13 +111,13 @@ class Invariants:
         rollout, plan = watched.before("rollouts", new.rollout_id), watched.plan(new.rollout_id)
         computer = watched.before("computers", new.computer_id)
         group, zone = plan.groups_of_members.get(computer.id, ""), computer.facts.get("time_zone", "")
-        watched.reboot_leases[new.id] = max(lease, watched.reboot_leases.get(new.id, lease))
+        watched.granted(watched.reboot_leases, new.id, lease)
         facts = (
             (rollout.state in {RolloutState.RUNNING, RolloutState.ABORTING}, f"while its rollout was {rollout.state}"),
-            (not watched.freezes(now, before=True), "in a freeze"),
+            (not self._frozen(rollout, now), "in a freeze"),
             (lease <= now + LEASE, "longer than a lease lasts"),
             (rollout.deadline_time is None or lease <= rollout.deadline_time, "beyond the deadline"),
-            (opening(plan, group, zone, now).open, "outside its window"),
+            (self._is_open(rollout, plan, group, zone, now), "outside its window"),
         )
         for holds, text in facts:
             if not holds:
@@ -122,16 +125,14 @@ class Invariants:
 
     def _check_lease(self, old: Assignment, new: Assignment, lease: datetime, now: datetime) -> None:
         watched = self._watched
-        rollout, plan = watched.before("rollouts", new.rollout_id), watched.plan(new.rollout_id)
+        rollout = watched.before("rollouts", new.rollout_id)
         computer = watched.before("computers", new.computer_id)
-        group = plan.groups_of_members.get(computer.id, "")
-        watched.leases[new.id] = max(lease, watched.leases.get(new.id, lease))
+        watched.granted(watched.leases, new.id, lease)
+        self._check_gates(rollout, new, lease, now)
         facts = (
             (rollout.state is RolloutState.RUNNING, f"while its rollout was {rollout.state}"),
-            (not watched.freezes(now, before=True), "in a freeze"),
             (lease <= now + LEASE, "longer than a lease lasts"),
             (rollout.deadline_time is None or lease <= rollout.deadline_time, "beyond the deadline"),
-            (opening(plan, group, computer.facts.get("time_zone", ""), now).open, "outside its window"),
             (watched.rollout(rollout.id).waves[new.wave].opened_time is not None, "before its wave opened"),
         )
         for holds, text in facts:
@@ -144,8 +145,47 @@ class Invariants:
                     self._broken(Promise.ALONE, text)
         if old.state is AssignmentState.PENDING:
             verdict, measured = computer.readiness.verdict, computer.readiness.measured_time
-            if verdict != "READY" or measured is None or now - measured > FRESH:
+            if verdict != "READY" or measured is None or watched.real_now() - watched.measured[computer.id] > FRESH:
                 self._broken(Promise.READY, f"{new.id} was offered to a computer that is {verdict or 'not measured'}")
+
+    def _frozen(self, rollout: Rollout, now: datetime) -> bool:
+        """Tell whether a freeze held a rollout before this commit."""
+        watched = self._watched
+        return bool(watched.freezes(now, before=True)) and not watched.deviated("freeze", rollout, now, before=True)
+
+    def _is_open(self, rollout: Rollout, plan: Plan, group: str, zone: str, now: datetime) -> bool:
+        """Tell whether a computer's window was open, by itself or by a deviation."""
+        if opening(plan, group, zone, now).open:
+            return True
+        waits_for_start = opening(plan, group, zone, now).start_time is not None
+        return not waits_for_start and self._watched.deviated("window", rollout, now, before=True) is not None
+
+    def _check_gates(self, rollout: Rollout, new: Assignment, lease: datetime, now: datetime) -> None:
+        """Check freezes, window and approvals at the moment in which a lease is granted."""
+        watched, plan = self._watched, self._watched.plan(new.rollout_id)
+        computer = watched.before("computers", new.computer_id)
+        group, zone = plan.groups_of_members.get(computer.id, ""), computer.facts.get("time_zone", "")
+        asked_for = {one.gate for one in watched.tables.get("deviations", {}).values() if one.rollout_id == rollout.id}
+        for gate, shut, text in (
+            ("freeze", self._frozen(rollout, now), "in a freeze"),
+            ("window", not self._is_open(rollout, plan, group, zone, now), "outside its window"),
+        ):
+            if shut:
+                promise = Promise.DEVIATION if gate in asked_for else Promise.LEASE
+                self._broken(promise, f"{new.id} got a lease until {lease} {text}, and no deviation in force opens it")
+        begins = [one.start_time for one in watched.coming(now)]
+        if begins and lease > min(begins) and watched.deviated("freeze", rollout, now, before=True) is None:
+            self._broken(Promise.CALENDAR, f"{new.id} got a lease until {lease} into a freeze of {min(begins)}")
+        if rollout.change_class == "normal" and (rollout.id, rollout.plan_sha256) not in self._truth.approved:
+            self._broken(Promise.APPROVAL, f"{new.id} got a lease, and no second person approved {rollout.plan_sha256}")
+
+    def _check_doubted(self, old: Assignment, new: Assignment) -> None:
+        """Check that nothing starts and nothing ends by a time that must not be believed."""
+        lease, before = new.start_until_time, old.start_until_time
+        if lease is not None and (before is None or lease > before):
+            self._broken(Promise.CLOCK, f"{new.id} got a lease until {lease} by a clock that is off")
+        if new.ended and not old.ended and not new.receipt_sha256:
+            self._broken(Promise.CLOCK, f"{new.id} ended {new.outcome} by a clock that is off")
 
     def _check_rollout(self, old: Rollout, new: Rollout, now: datetime) -> None:
         watched = self._watched
@@ -154,7 +194,7 @@ class Invariants:
         if new.state is RolloutState.RUNNING:
             watched.stopped.pop(new.id, None)
         elif old.state is RolloutState.RUNNING:
-            watched.stopped[new.id] = now
+            watched.stopped[new.id] = watched.real_now()
         if new.counted_from != old.counted_from:
             watched.crossed.pop(new.id, None)
         self._check_waves(old, new, now)
@@ -166,6 +206,8 @@ class Invariants:
             if was.opened_time is None and is_now.opened_time is not None:
                 if any(new.waves[index].passed_time is None for index in range(wave)):
                     self._broken(Promise.WAVES, f"{new.id} opened wave {wave} before all waves before it had passed")
+                if self._watched.doubted():
+                    self._broken(Promise.CLOCK, f"{new.id} opened wave {wave} by a clock that is off")
                 if old.state is not RolloutState.RUNNING:
                     self._broken(Promise.WAVES, f"{new.id} opened wave {wave} while {old.state}")
             if was.passed_time is None and is_now.passed_time is not None:

@@ -24,6 +24,7 @@ class Welcome:
 
     acknowledged: int
     frozen: bool
+    controller_time: datetime
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,8 @@ class LeaseRenewal:
     assignment_id: str
     start_until: datetime | None
     reason: str
+    despite_freeze: str = ""
+    """Id of the deviation by which no freeze holds it; empty: none."""
 
 
 @dataclass(frozen=True)

@@ -13,23 +13,36 @@ from typing import TYPE_CHECKING, Any
 from sopwith_controller.domain.entities import ComputerState
 from sopwith_controller.domain.errors import SopwithError
 from sopwith_controller.domain.rollout import ACTIVE_STATES
-from sopwith_controller.domain.rollout_entities import Rollout, RolloutState
-from sopwith_controller.services.access import Caller
+from sopwith_controller.domain.rollout_entities import CATCH_UP, Rollout, RolloutState
+from sopwith_controller.services.clock_guard import NAME
 from sopwith_formats.rollout_spec import ErrorThresholdSpec, RolloutSpec
 from sopwith_formats.sop_policy import DisruptionBudget, WaveRule, Window
 from tests.simulation.database import ControllerDied, DiskRefusedError
 from tests.simulation.faults import HOUR
+from tests.simulation.gate_keepers import ANNA, OTTO, WHY, GateKeepers
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
-OTTO = Caller("person", "p-otto", "otto", frozenset({"owner", "operator", "it_manager"}))
 RESUMES_MAX = 8
+WHIMS = {
+    "pause": 10,
+    "freeze": 6,
+    "quarantine": 4,
+    "schedule": 3,
+    "calendar": 3,
+    "deviate": 5,
+    "retire": 1,
+    "abort": 1,
+    "withdraw": 1,
+}
+"""What people do without need, and how often, one beside the other."""
+SOMEBODY_CANNOT_WAIT = 0.4
+"""In this share of the freezes somebody asks for a deviation for a rollout."""
 RETRIES = 0.5
 """In this share of the runs people retry a rollout that has ended."""
 FEW = 30
 """Fleets of this size may be updated two by two and end in a day."""
-WHY = "as the dice fell"
 
 
 class People:
@@ -39,12 +52,13 @@ class People:
         self._world = world
         self._faults = world.faults
         dice = self._faults.random
-        self.busy = dice.choice((0.0, 0.0, 0.5 * HOUR, 1.5 * HOUR))
+        self.busy = dice.choice((0.0, 0.0, 0.15 * HOUR, 0.5 * HOUR, 1.5 * HOUR))
         """Mean time between two whims; 0: they only do what is needed."""
         self._retries = dice.random() < RETRIES
         self._retried: set[str] = set()
         self._resumes: dict[str, int] = {}
         self.acts = 0
+        self.gates = GateKeepers(world, self._try)
 
     async def work(self, specs: list[RolloutSpec]) -> None:
         """Start the rollouts one after the other, then look after them until they have ended."""
@@ -82,6 +96,31 @@ class People:
             await asyncio.sleep(self._faults.pause(self.busy) or 0.0)
             await self._whim()
 
+    async def confirm_time(self) -> None:
+        """End the controller's own freeze, if there is one: the time that its clock tells now is the right one."""
+        for _ in range(200):
+            held = [one for one in self._world.tables.get("freezes", {}).values() if one.started_by == NAME]
+            if all(one.end_time is not None for one in held) and not self._world.time.holds:
+                return
+            for freeze in held:
+                if freeze.end_time is None:
+                    await self._end_freeze(freeze.id)
+            await asyncio.sleep(self._faults.between(5.0, 30.0))
+
+    async def _end_freeze(self, freeze_id: str) -> None:
+        await self._try(lambda c: c.freezes.end(OTTO, freeze_id, WHY))
+
+    def _is_over(self, freeze_id: str) -> bool:
+        freeze = self._world.tables["freezes"][freeze_id]
+        return freeze.end_time is not None and freeze.end_time <= self._world.wall.now()
+
+    async def _approve(self, rollout_id: str) -> None:
+        """Let a second person sign the plan as it stands."""
+        rollout = self._world.rollout(rollout_id)
+        signed = self.gates.sign(rollout)
+        self._world.truth.approved.add((rollout.id, rollout.plan_sha256))
+        await self._try(lambda c: c.rollouts.approve(ANNA, rollout.id, rollout.plan_sha256, signed))
+
     async def _launch(self, spec: RolloutSpec, request_id: str) -> None:
         """Create, submit and start; try again for an hour, as a person would whose controller restarts meanwhile."""
         text = spec.to_json().decode()
@@ -95,6 +134,9 @@ class People:
         """Bring a draft as far as it goes; True when it runs."""
         if self._world.rollout(rollout_id).state is RolloutState.DRAFT:
             await self._try(lambda c: c.rollouts.submit(OTTO, rollout_id))
+        if self._world.rollout(rollout_id).state is RolloutState.IN_REVIEW:
+            await asyncio.sleep(self._faults.between(10.0, 1800.0))
+            await self._approve(rollout_id)
         if self._world.rollout(rollout_id).state is RolloutState.APPROVED:
             await self._try(lambda c: c.rollout_start.start(replace(OTTO, request_id=request_id), rollout_id, WHY))
         return self._world.rollout(rollout_id).state in ACTIVE_STATES
@@ -105,7 +147,9 @@ class People:
             await self._look_after(rollout)
 
     async def _look_after(self, rollout: Rollout) -> None:
-        if rollout.state is RolloutState.PAUSED:
+        if rollout.state is RolloutState.IN_REVIEW and rollout.origin == CATCH_UP:
+            await self._approve(rollout.id)
+        elif rollout.state is RolloutState.PAUSED:
             await self._try(lambda c: c.rollouts.resume(OTTO, rollout.id, WHY))
         elif rollout.state is RolloutState.SUSPENDED:
             resumes = self._resumes[rollout.id] = self._resumes.get(rollout.id, 0) + 1
@@ -126,8 +170,10 @@ class People:
         if not running:
             return
         rollout = dice.choice(running)
-        whim = dice.choices(("pause", "freeze", "quarantine", "retire", "abort", "withdraw"), (10, 6, 4, 1, 1, 1))[0]
-        if whim == "pause":
+        whim = dice.choices(tuple(WHIMS), tuple(WHIMS.values()))[0]
+        if whim in {"schedule", "calendar", "deviate"}:
+            await getattr(self.gates, whim)(rollout)
+        elif whim == "pause":
             await self._try(lambda c: c.rollouts.pause(OTTO, rollout.id, WHY))
         elif whim == "abort":
             await self._try(lambda c: c.rollouts.abort(OTTO, rollout.id, WHY))
@@ -139,21 +185,24 @@ class People:
         elif whim == "withdraw":
             await self._try(lambda c: self._world.withdraw(c, rollout.release))
         else:
-            await self._freeze()
+            await self._freeze(rollout)
 
     async def _hold_apart(self, name: str) -> None:
         if await self._try(lambda c: c.fleet.quarantine(OTTO, name, WHY, release=False)) is not None:
             await asyncio.sleep(self._faults.between(60.0, 3600.0))
             await self._let_back(name)
 
-    async def _freeze(self) -> None:
-        end = self._world.clock.now() + timedelta(seconds=round(self._faults.between(60.0, 3600.0)))
+    async def _freeze(self, rollout: Rollout) -> None:
+        end = self._world.wall.now() + timedelta(seconds=round(self._faults.between(60.0, 3600.0)))
         by_itself = self._faults.random.random() < 0.5
         frozen = await self._try(lambda c: c.freezes.start(OTTO, WHY, end if by_itself else None))
+        if frozen is not None and self._faults.random.random() < SOMEBODY_CANNOT_WAIT:
+            self._world.loop.create_task(self.gates.deviate(rollout))
         if frozen is not None and not by_itself:
             await asyncio.sleep(self._faults.between(60.0, 3600.0))
             for _ in range(100):
-                if await self._try(lambda c: c.freezes.end(OTTO, "", WHY)) is not None:
+                ended = await self._try(lambda c: c.freezes.end(OTTO, frozen.id, WHY))
+                if ended is not None or self._is_over(frozen.id):
                     return
                 await asyncio.sleep(30.0)
 

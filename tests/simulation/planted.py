@@ -9,14 +9,28 @@ from typing import Any
 
 from sopwith_agent.domain.assignment import TABLE, Event
 from sopwith_agent.steps.orders import Orders
-from sopwith_controller.domain import assignment, endings, offers, planner, standing, survey, tick_state, wave_progress
+from sopwith_controller.domain import (
+    approvals,
+    assignment,
+    deviation,
+    endings,
+    offers,
+    planner,
+    standing,
+    survey,
+    tick_state,
+    wave_progress,
+)
 from sopwith_controller.domain import rollout as machine
+from sopwith_controller.domain.deviation import DeviationState
 from sopwith_controller.domain.rollout_entities import RolloutState
 from sopwith_controller.domain.survey import Survey
 from sopwith_controller.services import progress, receipts
+from sopwith_controller.services.clock_guard import ClockGuard
 from sopwith_controller.services.views import Views
 from sopwith_formats.log_entry import FIRST_PREVIOUS, row_of
 from sopwith_formats.vocabulary import AssignmentState, Outcome
+from tests.fakes.repositories import FakeFreezes
 from tests.simulation.promises import Promise
 from tests.simulation.streams import Streams
 
@@ -148,6 +162,34 @@ def _never_acknowledge(patch: Patch) -> None:
     patch.setattr(Streams, "acknowledge", lambda *_: None)
 
 
+def _believe_the_clock(patch: Patch) -> None:
+    patch.setattr(ClockGuard, "agrees", lambda _: True)
+
+
+def _nobody_needs_approval(patch: Patch) -> None:
+    patch.setattr(approvals, "approvers_needed", lambda *_: 0)
+
+
+def _asking_is_enough(patch: Patch) -> None:
+    in_force = deviation.in_force
+
+    def asked_for(one: Any, now: Any) -> bool:
+        return in_force(replace(one, state=DeviationState.APPROVED, approver="anna"), now)
+
+    patch.setattr(deviation, "in_force", asked_for)
+
+
+def _no_look_ahead(patch: Patch) -> None:
+    async def nothing(*_: Any) -> None:
+        return None
+
+    patch.setattr(FakeFreezes, "next_start", nothing)
+
+
+def _nobody_stalls(patch: Patch) -> None:
+    patch.setattr(survey, "stalls_at", lambda *_: None)
+
+
 MISTAKES = {
     Promise.ONE_OUTCOME: Mistake(_end_without_an_entry),
     Promise.STEPS: Mistake(_complete_to_another_state),
@@ -171,4 +213,9 @@ MISTAKES = {
     Promise.INSTALLED: Mistake(_nothing_new_is_installed),
     Promise.LOG: Mistake(_break_the_chain),
     Promise.TOLD: Mistake(_never_acknowledge),
+    Promise.CLOCK: Mistake(_believe_the_clock, seed=2),
+    Promise.APPROVAL: Mistake(_nobody_needs_approval),
+    Promise.DEVIATION: Mistake(_asking_is_enough, seed=18),
+    Promise.CALENDAR: Mistake(_no_look_ahead, seed=2),
+    Promise.STALLED: Mistake(_nobody_stalls, seed=2),
 }

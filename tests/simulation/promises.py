@@ -36,6 +36,11 @@ class Promise(StrEnum):
     INSTALLED = "installed"
     LOG = "log"
     TOLD = "told"
+    CLOCK = "clock"
+    APPROVAL = "approval"
+    DEVIATION = "deviation"
+    CALENDAR = "calendar"
+    STALLED = "stalled"
 
 
 SENTENCES = {
@@ -161,13 +166,43 @@ SENTENCES = {
         "the end",
         "Once nothing goes wrong any more, every computer finishes and tells everything within three hours.",
     ),
+    Promise.CLOCK: (
+        "every commit",
+        (
+            "While the controller's clock is off by more than five minutes and nobody has confirmed the new time, no "
+            "lease is granted, no wave opens, and nothing ends but by a computer's receipt; the hold ends by itself "
+            "only when the clock has returned."
+        ),
+    ),
+    Promise.APPROVAL: (
+        "every commit",
+        "A change of class normal gets no lease before a second person has signed the digest of its present plan.",
+    ),
+    Promise.DEVIATION: (
+        "every commit",
+        (
+            "A freeze or a closed window lets nobody start but by a deviation for this rollout and plan that a second "
+            "person approved, until it is closed or expires."
+        ),
+    ),
+    Promise.CALENDAR: (
+        "every commit",
+        "No lease reaches into a freeze that was on record, by a person or a calendar, when it was granted.",
+    ),
+    Promise.STALLED: (
+        "every minute",
+        (
+            "A computer in contact that tells nothing for longer than its state may last is marked as stalled five "
+            "minutes later at the latest, while a controller runs that believes its clock."
+        ),
+    ),
 }
 
 HEAD = """# What the simulation holds every run to
 
 `make simulate` runs whole fleets by seeds: the house's own domain, services and agents' tables in one process, with a
 virtual clock. Streams are delayed, cut, noticed late and repeat their reports, agents, computers and controllers die
-at any pause and at any commit, disks fill up or refuse, clocks of computers jump, releases are bad, and people pause,
+at any pause and at any commit, disks fill up or refuse, clocks jump, agents hang, releases are bad, and people pause,
 resume, abort, freeze, withdraw, retry, retire and quarantine as the dice fall. The seed is everything: the same seed
 gives the same run, to the last message. What a broken promise prints is enough to see it again: `make simulate SEED=n
 SEEDS=1 COMPUTERS=m`.

@@ -5,7 +5,7 @@ it.
 """
 
 import collections
-from datetime import datetime
+from datetime import UTC, datetime
 
 from sopwith_controller.domain.rollout_entities import RolloutState
 from sopwith_controller.services.agent_reports import ReceiptReported, Report
@@ -74,11 +74,16 @@ class Starts:
             for computer_id, here in self._truth.installing.items()
             for assignment_id, rollout_id in here.items()
             if rollout_id == start.rollout_id
-            and (assignment_id == start.assignment_id or may_start(table[assignment_id], now))
+            and (assignment_id == start.assignment_id or may_start(table[assignment_id], self._watched.now()))
         ]
 
     def _check_stops(self, start: Start, now: datetime) -> None:
-        reasons = [(self._watched.frozen[freeze.id], f"freeze {freeze.id}") for freeze in self._watched.freezes(now)]
+        watched, wall = self._watched, self._watched.now()
+        rollout = watched.rollout(start.rollout_id)
+        reasons = []
+        if watched.deviated("freeze", rollout, wall) is None:
+            shut = watched.shut_again.get(rollout.id, datetime.min.replace(tzinfo=UTC))
+            reasons = [(max(shut, watched.frozen[one.id]), f"freeze {one.id}") for one in watched.freezes(wall)]
         stopped = self._watched.stopped.get(start.rollout_id)
         if stopped is not None:
             reasons.append((stopped, "its rollout was stopped"))

@@ -56,6 +56,11 @@ class Streams:
         self.touch(link)
         return True
 
+    def hears(self, computer_id: str) -> bool:
+        """Tell whether a stream of this computer stands, really and in this controller's knowledge."""
+        seen = self._seen.get(computer_id)
+        return seen is not None and seen.link is not None and seen.link.alive
+
     def welcome(self, link: Link, welcome: messages.Welcome) -> None:
         """Send the first message, and after it what was queued meanwhile."""
         seen = self._seen[link.computer_id]
@@ -140,7 +145,7 @@ class Streams:
         *,
         despite_freeze: str = "",
     ) -> None:
-        self._send(computer_id, messages.LeaseRenewal(assignment_id, start_until, reason))
+        self._send(computer_id, messages.LeaseRenewal(assignment_id, start_until, reason, despite_freeze))
 
     async def lease_reboot(
         self,
@@ -178,6 +183,11 @@ class Streams:
 
     async def designate_source(self) -> None:
         raise AssertionError("no source is designated in a simulation")
+
+    async def redial_all(self, reason: str) -> None:
+        for seen in self._seen.values():
+            if seen.link is not None:
+                seen.link.cut()
 
     async def cut(self, subject_id: str, reason: str) -> None:
         self.cut_now(subject_id)

@@ -33,6 +33,8 @@ class Truth:
     commits: dict[tuple[str, int], int] = field(default_factory=dict)
     outcomes: dict[tuple[str, int], str] = field(default_factory=dict)
     """By assignment and generation."""
+    approved: set[tuple[str, str]] = field(default_factory=set)
+    """Rollout and digest of each plan that a second person signed."""
     proven: set[tuple[str, int]] = field(default_factory=set)
     """Those whose version was read back and whose health checks passed."""
     acknowledged: list[tuple[str, bytes]] = field(default_factory=list)

@@ -14,6 +14,9 @@ from contextvars import Context
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVarTuple
 
+from sopwith_controller.adapters.scheduler import HELD_AGAIN_AFTER
+from sopwith_controller.services.ports import Clock
+
 START = datetime(2026, 11, 23, 6, 0, tzinfo=UTC)
 CLOCK_RESOLUTION_SECONDS = 1e-6
 _Arguments = TypeVarTuple("_Arguments")
@@ -83,30 +86,61 @@ class VirtualClock:
 
 
 class VirtualTimers:
-    """Implements the `Timers` port for one life of a controller; `run` starts a task that dies with it."""
+    """Implements the `Timers` port for one life of a controller; `run` starts a task that dies with it.
 
-    def __init__(self, loop: VirtualLoop, run: Callable[[Coroutine[Any, Any, None]], object]) -> None:
+    Dates are the controller's clock's, which may be set; intervals are the loop's. As with the house's own scheduler
+    work waits while the time of day may not be acted upon.
+    """
+
+    def __init__(self, loop: VirtualLoop, clock: Clock, run: Callable[[Coroutine[Any, Any, None]], object]) -> None:
         self._loop = loop
+        self._clock = clock
         self._run = run
+        self._dates: dict[str, tuple[datetime, Callable[[], Awaitable[None]]]] = {}
         self._handles: dict[str, asyncio.TimerHandle] = {}
+        self._trusted: Callable[[], Awaitable[bool]] | None = None
+
+    def run_only_while(self, trusted: Callable[[], Awaitable[bool]]) -> None:
+        """Ask before any work whether the time of day may be acted upon."""
+        self._trusted = trusted
 
     def at(self, name: str, time: datetime, work: Callable[[], Awaitable[None]]) -> None:
-        self._set(name, (time - START).total_seconds(), lambda: self._start(work))
+        self._dates[name] = (time, work)
+        self._wait(name)
 
     def every(self, name: str, interval: timedelta, work: Callable[[], Awaitable[None]]) -> None:
         seconds = interval.total_seconds()
 
         def again() -> None:
             self._set(name, self._loop.time() + seconds, again)
-            self._start(work)
+            self._run(self._if_trusted(work, lambda: None))
 
         self._set(name, self._loop.time() + seconds, again)
+
+    def clock_was_set(self) -> None:
+        """Wait for every date as the clock tells it now."""
+        for name in list(self._dates):
+            self._wait(name)
 
     def stop(self) -> None:
         """Forget every timer."""
         for handle in self._handles.values():
             handle.cancel()
         self._handles.clear()
+        self._dates.clear()
+
+    def _wait(self, name: str) -> None:
+        time, work = self._dates[name]
+
+        def due() -> None:
+            del self._dates[name], self._handles[name]
+            self._run(self._if_trusted(work, lambda: self._try_later(name, work)))
+
+        self._set(name, self._loop.time() + max(0.0, (time - self._clock.now()).total_seconds()), due)
+
+    def _try_later(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
+        if name not in self._dates:
+            self.at(name, self._clock.now() + HELD_AGAIN_AFTER, work)
 
     def _set(self, name: str, when: float, fire: Callable[[], None]) -> None:
         before = self._handles.pop(name, None)
@@ -114,8 +148,8 @@ class VirtualTimers:
             before.cancel()
         self._handles[name] = self._loop.call_at(max(when, self._loop.time()), fire)
 
-    def _start(self, work: Callable[[], Awaitable[None]]) -> None:
-        async def once() -> None:
+    async def _if_trusted(self, work: Callable[[], Awaitable[None]], otherwise: Callable[[], None]) -> None:
+        if self._trusted is None or await self._trusted():
             await work()
-
-        self._run(once())
+        else:
+            otherwise()

@@ -12,6 +12,7 @@ from typing import Any
 from sopwith_controller.domain.plan import Plan, read_plan
 from sopwith_controller.domain.rollout_entities import Assignment, Rollout
 from sopwith_formats.vocabulary import BEFORE_INSTALLING, AssignmentState, Outcome
+from tests.simulation.clocks import ControllerClock
 from tests.simulation.database import Changes, Tables
 from tests.simulation.promises import Promise
 
@@ -27,17 +28,21 @@ Broken = Callable[[Promise, str], None]
 class Watched:
     """One run's tables, as the promises need them."""
 
-    def __init__(self, now: Callable[[], datetime]) -> None:
-        self.now = now
+    def __init__(self, wall: ControllerClock, real_now: Callable[[], datetime], doubted: Callable[[], bool]) -> None:
+        """Judge by the controller's clock what the tables say, by the real time what happens on the computers."""
+        self.now, self.real_now, self.doubted = wall.now, real_now, doubted
+        self._real = wall.real
         self.tables: Tables = {}
         self.leases: dict[str, datetime] = {}
-        """Assignment to the latest start that was ever granted."""
+        """Assignment to the latest start that was ever granted, as real time."""
         self.reboot_leases: dict[str, datetime] = {}
         """The same of reboots."""
         self.stopped: dict[str, datetime] = {}
-        """Rollout to the time since which it does not run."""
+        """Rollout to the real time since which it does not run."""
         self.frozen: dict[str, datetime] = {}
-        """Freeze to the time of its commit."""
+        """Freeze to the real time of its commit, or of its beginning if that came later."""
+        self.measured: dict[str, datetime] = {}
+        """Computer to the real time of its newest readiness on record."""
         self.crossed: dict[str, frozenset[str]] = {}
         """Rollout whose threshold is crossed to the assignments that were in flight then."""
         self._plans: dict[str, tuple[str, Plan]] = {}
@@ -45,14 +50,22 @@ class Watched:
         self._of_computer: dict[str, list[str]] = collections.defaultdict(list)
         self._active: dict[str, dict[str, None]] = collections.defaultdict(dict)
         self._before: dict[tuple[str, Any], Any] = {}
+        self.shut_again: dict[str, datetime] = {}
+        """Rollout to the real time since which its deviation from freezes was closed."""
 
     def follow(self, tables: Tables, changes: Changes) -> None:
         """Take a commit in."""
         self.tables = tables
         self._before = {(name, _id(old)): old for name, rows in changes.items() for old, _ in rows if old is not None}
         for old, new in changes.get("freezes", ()):
-            if old is None:
-                self.frozen[new.id] = self.now()
+            if old is None or (old.start_time != new.start_time and old.start_time > self.now()):
+                self.frozen[new.id] = max(self.real_now(), self._real(new.start_time))
+        for old, new in changes.get("deviations", ()):
+            if new.gate == "freeze" and old is not None and old.state == "APPROVED" != new.state:
+                self.shut_again[new.rollout_id] = min(self.real_now(), self._real(new.expires_time))
+        for old, new in changes.get("computers", ()):
+            if old is None or old.readiness.measured_time != new.readiness.measured_time:
+                self.measured[new.id] = self.real_now()
         for old, new in changes.get("assignments", ()):
             if old is None:
                 self._of_rollout[new.rollout_id].append(new.id)
@@ -61,6 +74,11 @@ class Watched:
                 self._active[new.rollout_id].pop(new.id, None)
             else:
                 self._active[new.rollout_id][new.id] = None
+
+    def granted(self, leases: dict[str, datetime], assignment_id: str, lease: datetime) -> None:
+        """Note until when an assignment may start, or reboot, really."""
+        until = self._real(lease)
+        leases[assignment_id] = max(until, leases.get(assignment_id, until))
 
     def before(self, name: str, key: str) -> Any:
         """Return a row as it was before the last commit."""
@@ -99,6 +117,33 @@ class Watched:
         if before:
             rows = {key: self._before.get(("freezes", key), row) for key, row in rows.items()}
         return [one for one in rows.values() if one.start_time <= now and (one.end_time is None or now < one.end_time)]
+
+    def coming(self, now: datetime) -> list[Any]:
+        """Return the freezes that were on record before the last commit and begin later."""
+        rows = self.tables.get("freezes", {})
+        known = [self._before.get(("freezes", key), row) for key, row in rows.items()]
+        return [
+            one for one in known if one.start_time > now and (one.end_time is None or one.end_time > one.start_time)
+        ]
+
+    def deviated(self, gate: str, rollout: Rollout, now: datetime, *, before: bool = False) -> datetime | None:
+        """Return until when, by the controller's clock, a second person's deviation opens a gate; None: it is shut."""
+        rows = self.tables.get("deviations", {})
+        if before:
+            rows = {key: self._before.get(("deviations", key), row) for key, row in rows.items()}
+        until = [
+            one.expires_time
+            for one in rows.values()
+            if (one.gate, one.rollout_id, one.plan_sha256) == (gate, rollout.id, rollout.plan_sha256)
+            and one.state == "APPROVED"
+            and one.approver not in {"", one.requester}
+            and now < one.expires_time
+        ]
+        return max(until, default=None)
+
+    def real(self, told: datetime) -> datetime:
+        """Return when a time of the controller's clock really is."""
+        return self._real(told)
 
     def wrong(self, rollout: Rollout, plan: Plan, assignments: Iterator[Assignment]) -> str:
         """Say which error threshold of percent and count is crossed; empty: none."""

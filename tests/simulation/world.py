@@ -8,20 +8,21 @@ computers give the same run, to the last message.
 import asyncio
 import collections
 import contextlib
-import itertools
 import random
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, cast
 
-from sopwith_certs.signing import new_key, public_key_pem
+from sopwith_certs.signing import public_key_pem
 from sopwith_controller.domain.entities import Computer, ComputerState, Release, ReleaseState, SopState
 from sopwith_controller.domain.rollout import ACTIVE_STATES
 from sopwith_controller.domain.rollout_entities import Rollout
+from sopwith_controller.services.clock_guard import NAME
 from sopwith_controller.services.ports import SourceStore, SourceView
 from sopwith_formats.rollout_spec import RolloutSpec
 from tests import builders
 from tests.controller.domain.builders import a_manifest, a_policy
+from tests.simulation.clocks import ClockStory, ControllerClock
 from tests.simulation.computer import SimulatedComputer
 from tests.simulation.controller import Premises, SimulatedController
 from tests.simulation.database import (
@@ -34,10 +35,13 @@ from tests.simulation.database import (
 )
 from tests.simulation.ending import check_everything
 from tests.simulation.faults import Faults
+from tests.simulation.gate_keepers import ANNAS_PEM
 from tests.simulation.invariants import Invariants
+from tests.simulation.keys import key_of
 from tests.simulation.network import Link
 from tests.simulation.people import People, specs_for
 from tests.simulation.promises import Promise
+from tests.simulation.stalls import Stalls
 from tests.simulation.starts import Starts
 from tests.simulation.trace import Trace
 from tests.simulation.truth import Truth
@@ -46,6 +50,9 @@ from tests.simulation.watched import Watched
 
 ENDED_WITHIN = timedelta(minutes=30)
 """How long after its deadline a rollout may still follow installs of computers that are in contact."""
+FOLLOWED_WITHIN = timedelta(minutes=3)
+"""How long a controller may take to notice that, after it started or its clock was believed again."""
+CHANGE_CLASSES = ("standard", "standard", "normal")
 SITES = ("berlin", "hamburg", "köln")
 TOLD_WITHIN_SECONDS = 3 * 3600.0
 """How long after the faults every computer has to have told its truth."""
@@ -100,23 +107,27 @@ class World:
         random.seed(seed)  # the agent's back-off rolls the module's dice
         self.seed, self.loop = seed, VirtualLoop()
         self.clock, self.faults, self.truth = VirtualClock(self.loop), Faults(seed), Truth()
+        self.wall = ControllerClock(self.clock)
+        self.time = ClockStory(self, self.wall, self._clock_was_set)
         self._blind_to = blind_to
         self.broken: list[str] = []
         self._ended = asyncio.Event()
         self.trace = Trace(self.loop.time)
-        watched = Watched(self.clock.now)
+        watched = Watched(self.wall, self.clock.now, lambda: self.time.holds)
         self._invariants = Invariants(watched, self.truth, self.note_broken)
         self._starts = Starts(watched, self.truth, self.note_broken)
-        self.database = WatchedDatabase(self.clock, self._committed)
+        self.database = WatchedDatabase(self.wall, self._committed)
         self.controller: SimulatedController | None = None
-        self._lives = itertools.count(1)
+        self._over: dict[str, datetime] = {}
+        """Rollout to when it was first seen unended beyond its deadline, by a clock that is believed."""
         self.controllers = 0
         self.people = People(self)
-        keys = [new_key() for _ in range(computers)]
+        self._stalls = Stalls(self)
+        keys = [key_of(f"{seed} {number}") for number in range(computers)]
         pems = [public_key_pem(key.public_key()).decode() for key in keys]
         self._premises = Premises(
             loop=self.loop,
-            clock=self.clock,
+            clock=self.wall,
             database=self.database,
             ids=CountedIds(),
             source=cast("SourceStore", DesignatedSource()),
@@ -124,6 +135,7 @@ class World:
             commit_fault=self._commit_fault,
             slowness=self.faults.slowness,
             trouble=self._trouble,
+            listening=self.listening,
         )
         self.computers = [
             SimulatedComputer(
@@ -169,6 +181,11 @@ class World:
         for old, new in changes.get("assignments", ()):
             if old is None or (old.state, old.start_until_time) != (new.state, new.start_until_time):
                 self.trace.note(f"{new.id} on {new.computer} {new.state} {new.start_until_time or ''}")
+        for old, new in changes.get("freezes", ()):
+            if new.started_by == NAME and new.end_time is not None and (old is None or old.end_time is None):
+                wrong = self.time.ended(new)
+                if wrong:
+                    self.note_broken(Promise.CLOCK, wrong)
         self._invariants.committed(tables, changes)
 
     def run(self) -> RunResult:
@@ -218,11 +235,12 @@ class World:
                 self.loop.create_task(self._enrol_later(number, computer))
         self.loop.create_task(self._crashes())
         self.loop.create_task(self.people.whims())
+        self.loop.create_task(self.time.run())
         await asyncio.sleep(60.0)
         work = self.loop.create_task(self.people.work(specs))
         while not work.done():
             await asyncio.sleep(60.0)
-            self._check_deadlines()
+            self._check_every_minute()
         await work
         await self._tell_the_truth()
         for promise, text in check_everything(self.tables, self.truth, self.computers):
@@ -245,10 +263,18 @@ class World:
             computer.enrolled = computer.id in self.tables["computers"]
         computer.begin()
 
+    def _check_every_minute(self) -> None:
+        for text in self._stalls.overdue():
+            self.note_broken(Promise.STALLED, text)
+        self._check_deadlines()
+
     def _check_deadlines(self) -> None:
         for rollout in self.rollouts():
             deadline = rollout.deadline_time
-            if deadline and rollout.state in ACTIVE_STATES and self.clock.now() > deadline + ENDED_WITHIN:
+            over = deadline is not None and self.wall.now() > deadline + ENDED_WITHIN
+            if not over or rollout.state not in ACTIVE_STATES or self.time.holds:
+                self._over.pop(rollout.id, None)
+            elif self.clock.now() - self._over.setdefault(rollout.id, self.clock.now()) > FOLLOWED_WITHIN:
                 unended = [
                     f"{one.computer} {one.state}"
                     for one in self.tables["assignments"].values()
@@ -260,6 +286,8 @@ class World:
     async def _tell_the_truth(self) -> None:
         """End all faults and wait until every computer has finished and told everything."""
         self.faults.heal()
+        await self.time.settle()
+        await self.people.confirm_time()
         self.computers = [computer for computer in self.computers if computer.enrolled]
         for computer in self.computers:
             computer.heal()
@@ -268,7 +296,7 @@ class World:
             await asyncio.sleep(60.0)
             waited += 60.0
             await self.people.look_after_everything()
-            self._check_deadlines()
+            self._check_every_minute()
             if self._is_quiet():
                 await asyncio.sleep(60.0)
                 if self._is_quiet():
@@ -300,8 +328,7 @@ class World:
         self.trace.note(f"controller {self.controllers} starts")
         controller = SimulatedController(self._premises)
         self.controller = controller
-        for computer in self.computers:
-            computer.may_dial()
+        self.time.starts(self.tables)
         try:
             await controller.start()
         except (ControllerDied, DiskRefusedError):
@@ -336,11 +363,20 @@ class World:
             self.note_broken(Promise.CALM, f"{type(error).__name__}: {error}")
 
     def _dial(self, computer: SimulatedComputer, nonce: str) -> Link | None:
-        if self.controller is None:
+        if self.controller is None or not self.controller.listens:
             return None
         link = Link(computer.id, nonce, self.faults, self.loop)
         self.controller.accept(link)
         return link
+
+    def listening(self) -> None:
+        """Let the computers dial that wait for that: a controller listens."""
+        for computer in self.computers:
+            computer.may_dial()
+
+    def _clock_was_set(self) -> None:
+        if self.controller is not None:
+            self.controller.timers.clock_was_set()
 
     async def withdraw(self, controller: SimulatedController, release: str) -> None:
         """Withdraw a release, as the use case of releases does."""
@@ -354,10 +390,11 @@ class World:
 
     async def _furnish(self, specs: list[RolloutSpec]) -> None:
         """Write down organization, SOP, releases and computers."""
-        policy, now = a_policy(), self.clock.now()
+        policy, now = a_policy(), self.wall.now()
         async with self.database.write() as unit:
             await unit.put_settings(builders.settings())
             await unit.people.put(builders.person("otto", roles=("owner", "operator", "it_manager")))
+            await unit.people.put(builders.person("anna", roles=("it_manager",), public_key_pem=ANNAS_PEM))
             await unit.sops.put(
                 builders.sop_revision(
                     state=SopState.EFFECTIVE,
@@ -368,7 +405,7 @@ class World:
                 )
             )
             for spec in specs:
-                await unit.releases.put(_release(spec.release, now))
+                await unit.releases.put(_release(spec.release, now, self.faults.random.choice(CHANGE_CLASSES)))
             for number, computer in enumerate(self.computers):
                 if computer.enrolled:
                     await unit.computers.put(_record_of(number, computer))
@@ -384,9 +421,9 @@ def _record_of(number: int, computer: SimulatedComputer) -> Computer:
     )
 
 
-def _release(release: str, now: datetime) -> Release:
+def _release(release: str, now: datetime, change_class: str) -> Release:
     name, _, version = release.partition("@")
-    manifest: Any = a_manifest(name=name, version=version)
+    manifest: Any = a_manifest(name=name, version=version, change_class=change_class)
     return Release(
         name=name,
         version=version,

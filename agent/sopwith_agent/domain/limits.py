@@ -8,6 +8,8 @@ can that take, how much can it fill".
 redial_first_seconds = 1
 """Upper end of the first full-jitter pause after a stream broke."""
 redial_cap_seconds = 60
+controller_clock_set_beyond_seconds = 300
+"""A Welcome whose time is further off than this from the known one says that the controller's clock was set."""
 open_timeout_seconds = 20
 """From dialling to Welcome; a stream that does not open by then is given up and dialled anew."""
 probe_timeout_seconds = 5

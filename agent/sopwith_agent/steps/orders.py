@@ -88,6 +88,14 @@ class Orders:
                 return "the leave to reboot has run out; the controller renews it over the live stream"
             return ""
 
+    def hold_all(self, reason: str) -> None:
+        """Take back every leave to start or to reboot: the time that they were given by does not hold any more."""
+        with self._lock:
+            self._leases = dict.fromkeys(self._leases)
+            self._reasons = dict.fromkeys(self._leases, reason)
+            self._reboots = {key: RebootLease(None, reason) for key in self._reboots}
+            self._save()
+
     def mark(self, assignment_id: str) -> int:
         """Return how often the assignment's lease was set: what a warrant is compared with when it was verified."""
         with self._lock:

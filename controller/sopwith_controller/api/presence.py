@@ -196,10 +196,13 @@ class PresenceRegister:
 
     def drain(self) -> None:
         """Tell every computer that the controller goes away for a moment, and end the streams."""
+        self._end_all("the controller stops")
+
+    def _end_all(self, reason: str) -> None:
         self.broadcast(Message(drain=agent_service_pb2.Drain(reconnect_after_seconds=DRAIN_SECONDS)))
         for seen in self._seen.values():
             if seen.stream is not None:
-                seen.stream.end("the controller stops")
+                seen.stream.end(reason)
 
     def streams(self) -> int:
         """Return how many streams are held."""
@@ -317,6 +320,10 @@ class PresenceRegister:
     def has_source(self, computer_id: str) -> None:
         """Note that a computer accepted the designation."""
         self._seen[computer_id].without_source = False
+
+    async def redial_all(self, reason: str) -> None:
+        """End every stream; the computers dial again within a second or so."""
+        self._end_all(reason)
 
     async def cut(self, subject_id: str, reason: str) -> None:
         """Cut the live stream of a computer at once."""

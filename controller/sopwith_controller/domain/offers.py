@@ -116,7 +116,8 @@ def _renew(state: TickState, assignment: Assignment, computer: ComputerView) -> 
     if held is not None and assignment.stalled_time is not None:
         state.at(held if held > state.now else held + WORD_UNDER_WAY)
         return
-    if held is None or (held - state.now < RENEW_WITHIN and until > held):
+    beyond = held is not None and held > state.now + LEASE  # the controller's clock was set back since
+    if held is None or beyond or (held - state.now < RENEW_WITHIN and until > held):
         state.actions.append(RenewLease(assignment.id, assignment.computer_id, until))
         held = until
     state.at(held - RENEW_WITHIN)

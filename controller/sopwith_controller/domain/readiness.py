@@ -12,6 +12,8 @@ from sopwith_controller.domain.entities import Readiness, Reason
 
 READY, NOT_READY, EXCUSED = "READY", "NOT_READY", "EXCUSED"
 FRESH_FOR = timedelta(minutes=15)
+CLOCKS_APART = timedelta(minutes=5)
+"""How far a time service may steer the clock back without a word (`clock_guard`)."""
 ANSWER_WITHIN = timedelta(seconds=30)
 """How long a computer that was asked to measure may take; then it counts as not ready."""
 
@@ -33,8 +35,8 @@ def fold(checks: Sequence[dict[str, str]], *, measured_time: datetime, excused: 
 
 
 def is_fresh(readiness: Readiness, now: datetime) -> bool:
-    """Tell whether it was measured at most 15 minutes ago."""
-    return readiness.measured_time is not None and now - readiness.measured_time <= FRESH_FOR
+    """Tell whether it was measured at most 15 minutes ago; a time to come is one of a clock that was set back since."""
+    return readiness.measured_time is not None and -CLOCKS_APART <= now - readiness.measured_time <= FRESH_FOR
 
 
 def is_ready(readiness: Readiness, now: datetime) -> bool:

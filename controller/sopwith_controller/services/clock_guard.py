@@ -6,6 +6,8 @@ This module looks, records and tells; whether the clock jumped is decided by `do
   held no rollout is advanced, none is started, and no timed work runs, so that no deadline of the wrong time counts.
 - It ends when the clock agrees with the last trusted reading again, or when a person ends the freeze (`sopwith freeze
   end`): that confirms the new time, and deadlines count by it from then on.
+- When it ends every computer dials again: one that dialled meanwhile was told a wrong time, and if a person confirmed
+  another time all of them know the old one. Leases are judged by the time that a computer knows.
 - However often the clock is set while it is held, the freeze is in force by it, for whoever dials.
 - The freeze outlives a restart; then only a person ends it, because nobody knows any more what the time should be.
 """
@@ -138,6 +140,7 @@ class ClockGuard:
                     _draft(LogKind.FREEZE_ENDED, freeze, "the controller's clock has returned; its freeze ended")
                 )
                 await unit.commit()
+        await self._gateway.redial_all("the controller's clock was set; the Welcome tells the time")
         self._freeze_id, self._trusted = "", now
         _log.info("clock_trusted", returned=returned)
         async with self._database.read() as unit:

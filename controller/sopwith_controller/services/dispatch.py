@@ -16,6 +16,7 @@ from sopwith_controller.domain.deviation import Deviation
 from sopwith_controller.domain.entities import Computer, ComputerState
 from sopwith_controller.domain.errors import NotFoundError, SopwithError
 from sopwith_controller.domain.maintenance import MaintenanceGroups
+from sopwith_controller.domain.offers import LEASE
 from sopwith_controller.domain.rollout_entities import Assignment
 from sopwith_controller.services.agent_reports import Arrival
 from sopwith_controller.services.computers import change_state
@@ -178,7 +179,7 @@ class Dispatch:
             if assignment.id in journal and assignment.state in BEFORE_INSTALLING:
                 lease = assignment.start_until_time
                 freeze = (await self._deviations(unit, assignment.rollout_id, now)).get("freeze")
-                yield assignment.id, lease if lease is not None and lease > now else None, freeze.id if freeze else ""
+                yield assignment.id, _in_force(lease, now), freeze.id if freeze else ""
 
     async def _reboots(
         self, unit: UnitOfWork, assignments: Sequence[Assignment]
@@ -188,7 +189,7 @@ class Dispatch:
             if assignment.state is AssignmentState.AWAITING_REBOOT:
                 lease = assignment.reboot_until_time
                 freeze = (await self._deviations(unit, assignment.rollout_id, now)).get("freeze")
-                yield assignment.id, lease if lease is not None and lease > now else None, freeze.id if freeze else ""
+                yield assignment.id, _in_force(lease, now), freeze.id if freeze else ""
 
     async def _deviations(self, unit: UnitOfWork, rollout_id: str, now: datetime) -> dict[str, Deviation]:
         if not await unit.deviations.unended():
@@ -224,8 +225,13 @@ class Dispatch:
             deviations = await self._deviations(unit, rollout.id, now)
             basis = await warrant_basis(unit, rollout, self._records.plan(rollout), policy, deviations)
             lease = assignment.start_until_time
-            start_until = lease if lease is not None and lease > now else None
+            start_until = _in_force(lease, now)
             found = MaintenanceGroups(policy).of(computer.labels, computer.facts)
             group = found[0].name if found else ""
             warrants.append(write_warrant(basis, assignment, group=group, start_until=start_until, now=now))
         return warrants
+
+
+def _in_force(lease: datetime | None, now: datetime) -> datetime | None:
+    """Return a lease that has not run out, and that the present clock can have given."""
+    return lease if lease is not None and now < lease <= now + LEASE else None

@@ -239,6 +239,10 @@ class AgentGateway(Protocol):
         """Tell a connected computer what people say about it now."""
         ...
 
+    async def redial_all(self, reason: str) -> None:
+        """Let every connected computer dial again, so that it learns anew what a Welcome tells: the time, above all."""
+        ...
+
     async def cut(self, subject_id: str, reason: str) -> None:
         """Cut the live streams of a computer or person at once."""
         ...

@@ -50,6 +50,16 @@ def test_lease_is_renewed_when_half_of_it_is_gone():
     assert renewed == [RenewLease("a0", "c0", world.now + LEASE)]
 
 
+def test_a_lease_of_a_clock_that_was_set_back_since_is_given_anew():
+    world = World(a_plan(1))
+    world.tick()
+
+    renewed = world.tick(-2 * HOUR)
+
+    assert renewed == [RenewLease("a0", "c0", NOW - 2 * HOUR + LEASE)]
+    assert world.tick() == []
+
+
 def test_computer_without_a_stream_gets_no_new_lease():
     world = World(a_plan(1))
     world.tick()

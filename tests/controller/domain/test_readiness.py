@@ -78,3 +78,11 @@ def test_nobody_is_offline_for_a_silence_in_which_the_controller_was_away(last_s
     )
 
     assert found == expected
+
+
+def test_a_measurement_of_a_time_to_come_counts_for_nothing_once_the_clock_was_set_back():
+    steered, set_back = (Readiness("READY", measured_time=NOW + minutes * MINUTE) for minutes in (4, 6))
+
+    assert readiness.is_ready(steered, NOW)
+    assert not readiness.is_ready(set_back, NOW)
+    assert readiness.needs_measuring(set_back, NOW)

@@ -67,7 +67,7 @@ def ticks_of(
     clock = VirtualClock(loop)
 
     async def told() -> None:
-        timers = VirtualTimers(loop, loop.create_task)
+        timers = VirtualTimers(loop, clock, loop.create_task)
         advancing = Advancing(advance, FakeDatabase(clock), clock, timers, lambda *_: None)  # type: ignore[arg-type]
         await advancing.start()
         await story(advancing)
