@@ -41,7 +41,7 @@ def tracing() -> None:
 def killed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[World, FolderDisk]]:
     folder = tmp_path_factory.mktemp("killed")
     disk = FolderDisk(folder)
-    with served_world(disk.path, folder / "www") as world:
+    with served_world(disk.path, folder / "www", World) as world:
         yield world, disk
 
 
@@ -51,7 +51,7 @@ def cut_off(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[World, I
     refusal = loop_refusal(folder / "probe")
     if refusal:
         pytest.skip(refusal)
-    with loop_image(folder / "disk") as disk, served_world(disk.path, folder / "www") as world:
+    with loop_image(folder / "disk") as disk, served_world(disk.path, folder / "www", World) as world:
         yield world, disk
 
 

@@ -5,6 +5,7 @@ there was one. Options: --step PART of a name, --only kill or power, --at-most N
 """
 
 import argparse
+import shutil
 import sys
 import tempfile
 import time
@@ -13,8 +14,9 @@ from pathlib import Path
 from tests.faults.crash.disks import Disk, FolderDisk, loop_image, loop_refusal
 from tests.faults.crash.harness import every, some, sweep
 from tests.faults.crash.killer import can_trace
-from tests.faults.crash.steps import STEPS
-from tests.faults.crash.world import served_world
+from tests.faults.crash.package_world import PackageWorld
+from tests.faults.crash.steps import PACKAGE_STEPS, STEPS, Step
+from tests.faults.crash.world import World, served_world
 
 
 def main() -> int:
@@ -50,10 +52,25 @@ def _say(text: str) -> None:
 
 def _sweep(disk: Disk, www: Path, options: argparse.Namespace) -> int:
     points = violations = 0
-    with served_world(disk.path, www) as world:
-        for step in STEPS:
-            if options.step not in step.name:
-                continue
+    kinds: list[tuple[type[World], tuple[Step, ...]]] = [(World, STEPS)]
+    if shutil.which("dpkg-deb"):
+        kinds.append((PackageWorld, PACKAGE_STEPS))
+    for kind, steps in kinds:
+        chosen = [step for step in steps if options.step in step.name]
+        if chosen:
+            of_kind = _sweep_all(chosen, kind, disk, www, options)
+            points, violations = points + of_kind[0], violations + of_kind[1]
+    _say(f"  {'together':24} {points:5} points {violations:4} violations")
+    return violations
+
+
+def _sweep_all(
+    steps: list[Step], kind: type[World], disk: Disk, www: Path, options: argparse.Namespace
+) -> tuple[int, int]:
+    """Return points and violations of these steps."""
+    points = violations = 0
+    with served_world(disk.path, www, kind) as world:
+        for step in steps:
             began = time.monotonic()
             counts = sweep(step, world, disk, some(options.at_most) if options.at_most else every)
             points, violations = points + counts.points, violations + len(counts.violations)
@@ -63,8 +80,7 @@ def _sweep(disk: Disk, www: Path, options: argparse.Namespace) -> int:
             )
             for violation in counts.violations:
                 _say(f"    {violation}")
-    _say(f"  {'together':24} {points:5} points {violations:4} violations")
-    return violations
+    return points, violations
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
+from typing import TypeVar
 
 from sopwith_agent.adapters import tuf_source  # noqa: F401  loaded late by the agent; forks find it loaded
 from sopwith_agent.adapters.identity_store import IdentityStore, Trust
@@ -41,6 +42,8 @@ class World:
     folder: Path
     served: Path
     base: str
+    passing: frozenset[str] = frozenset()
+    """What may run besides versions until the agent has recovered: what a package tool was cut off in."""
     repository: SourceRepository = field(default_factory=SourceRepository)
     warrant_key: signing.PrivateKey = field(default_factory=signing.new_key)
     manifests: dict[str, Manifest] = field(default_factory=dict)
@@ -123,6 +126,11 @@ class World:
         assert found == self._tree(version), f"lamp {version} is not whole"
         return version
 
+    def left_behind(self) -> list[str]:
+        """Return what no computer should have after an update."""
+        into = self.folder / "root/opt/lamp"
+        return [path.name for path in into.iterdir() if path.name not in {"current", "1", GOOD, SICK}]
+
     def _tree(self, version: str) -> dict[str, str]:
         return {
             "bin": "folder",
@@ -157,8 +165,11 @@ def program_of(version: str) -> bytes:
     return f"#!/bin/sh\necho lamp {version}\nexit {int(version == SICK)}\n".encode()
 
 
+AnyWorld = TypeVar("AnyWorld", bound=World)
+
+
 @contextlib.contextmanager
-def served_world(folder: Path, www: Path) -> Iterator[World]:
+def served_world(folder: Path, www: Path, kind: type[AnyWorld]) -> Iterator[AnyWorld]:
     """Give a world whose computer lies in a folder, its source served from a process of its own."""
     www.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "tests.faults.crash.served_folder", str(www)]
@@ -167,7 +178,7 @@ def served_world(folder: Path, www: Path) -> Iterator[World]:
     assert server.stdin is not None
     try:
         port = int(server.stdout.readline())
-        yield World(folder, www, f"http://127.0.0.1:{port}")
+        yield kind(folder, www, f"http://127.0.0.1:{port}")
     finally:
         server.stdin.close()
         server.wait(10)
