@@ -1,10 +1,12 @@
 """`make crash`: every step of the agent killed at every call that matters, then once more with the power cut.
 
 Prints, per step, how many points were tried and how many of them broke the model, and every violation; ends with 1 when
-there was one. Options: --step PART of a name, --only kill or power, --at-most N points per step.
+there was one. Options: --step PART of a name, --only kill or power, --at-most N points per step,
+--twice SEED.
 """
 
 import argparse
+import random
 import shutil
 import sys
 import tempfile
@@ -25,6 +27,7 @@ def main() -> int:
     parser.add_argument("--step", default="", help="only steps whose name holds this")
     parser.add_argument("--only", choices=("kill", "power"), help="only one of the two deaths")
     parser.add_argument("--at-most", type=int, help="points per step, spread evenly")
+    parser.add_argument("--twice", type=int, metavar="SEED", help="let the restarted agent die again, anywhere")
     options = parser.parse_args()
     refusal = can_trace()
     if refusal:
@@ -69,10 +72,11 @@ def _sweep_all(
 ) -> tuple[int, int]:
     """Return points and violations of these steps."""
     points = violations = 0
+    again = None if options.twice is None else random.Random(options.twice)  # noqa: S311  a seed that can be given again
     with served_world(disk.path, www, kind) as world:
         for step in steps:
             began = time.monotonic()
-            counts = sweep(step, world, disk, some(options.at_most) if options.at_most else every)
+            counts = sweep(step, world, disk, some(options.at_most) if options.at_most else every, again=again)
             points, violations = points + counts.points, violations + len(counts.violations)
             seconds = time.monotonic() - began
             _say(

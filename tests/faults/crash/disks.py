@@ -65,32 +65,31 @@ class ImageDisk:
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "computer"
-        self._images = [folder / "base.img", folder / "now.img", folder / "cut.img"]
+        self._base = folder / "base.img"
+        self._now, self._next = folder / "now.img", folder / "next.img"
         self._mounted = False
 
     def lay(self, fill: Callable[[], None]) -> None:
-        base, _, _ = self._images
         self.close()
         self.path.mkdir(parents=True, exist_ok=True)
-        base.unlink(missing_ok=True)
-        with base.open("wb") as file:
+        self._base.unlink(missing_ok=True)
+        with self._base.open("wb") as file:
             file.truncate(_SIZE_BYTES)
-        _command("mkfs.ext4", "-q", "-F", "-b", "1024", "-J", "size=4", "-E", "nodiscard", str(base))
-        self._mount(base)
+        _command("mkfs.ext4", "-q", "-F", "-b", "1024", "-J", "size=4", "-E", "nodiscard", str(self._base))
+        self._mount(self._base)
         fill()
         self.close()
 
     def begin(self) -> None:
-        base, now, _ = self._images
         self.close()
-        _copy_at_one_moment(base, now)
-        self._mount(now)
+        _copy_at_one_moment(self._base, self._now)
+        self._mount(self._now)
 
     def cut(self) -> None:
-        _, now, cut = self._images
-        _copy_at_one_moment(now, cut)
+        _copy_at_one_moment(self._now, self._next)
         self.close()
-        self._mount(cut)
+        self._now, self._next = self._next, self._now
+        self._mount(self._now)
 
     def close(self) -> None:
         if self._mounted:

@@ -4,7 +4,8 @@ Decides which points are tried and how a violation is told; what may be is the s
 not kill has come through (its calls differ a little from run to run) and is judged like one that died at its end.
 """
 
-from collections.abc import Callable, Iterable
+import random
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from tests.faults.crash.disks import Disk
@@ -46,8 +47,19 @@ def some(at_most: int, offset: int = 0) -> Choice:
     return choose
 
 
-def sweep(step: Step, world: World, disk: Disk, choose: Choice = every, *, until_found: bool = False) -> Counts:
-    """Kill the step at each chosen point, and cut the power at its end; `until_found` ends with the first violation."""
+def sweep(
+    step: Step,
+    world: World,
+    disk: Disk,
+    choose: Choice = every,
+    *,
+    until_found: bool = False,
+    again: random.Random | None = None,
+) -> Counts:
+    """Kill the step at each chosen point, and cut the power at its end.
+
+    `until_found` ends with the first violation. With `again` the restarted agent dies once more, anywhere.
+    """
     counts = Counts(step.name)
 
     def lay() -> None:
@@ -58,25 +70,29 @@ def sweep(step: Step, world: World, disk: Disk, choose: Choice = every, *, until
     disk.begin()
     points = points_of(lambda promise: step.act(world, promise))
     for point in [*choose(points), None]:
-        _try(step, world, disk, point, counts)
+        _try(step, world, disk, [point, again.choice(points)] if again and points else [point], counts)
         if until_found and counts.violations:
             break
     return counts
 
 
-def _try(step: Step, world: World, disk: Disk, point: Point | None, counts: Counts) -> None:
-    """One death, or with no point the power that fails right after the step's end."""
+def _try(step: Step, world: World, disk: Disk, deaths: Sequence[Point | None], counts: Counts) -> None:
+    """One death after the other; no point is the power that fails right after the step's end."""
     disk.begin()
     if step.name == "refresh":
         world.serve(world.newer)
-    died = run(lambda promise: step.act(world, promise), point)
-    disk.cut()
+    promises: tuple[str, ...] = ()
     counts.points += 1
-    counts.came_through += point is not None and not died.killed
+    at = ", then ".join(str(point or "its end") for point in deaths)
     try:
-        run(lambda _promise: step.judge(world, died.promises))
+        for point in deaths:
+            died = run(lambda promise: step.act(world, promise), point)
+            disk.cut()
+            promises += died.promises
+            counts.came_through += point is not None and not died.killed
+        run(lambda _promise: step.judge(world, promises))
     except HarnessError as violation:
-        counts.violations.append(f"{step.name} at {point or 'its end'}: {_last_line(str(violation))}")
+        counts.violations.append(f"{step.name} at {at}: {_last_line(str(violation))}")
 
 
 def _last_line(text: str) -> str:
