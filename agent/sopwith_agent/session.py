@@ -16,7 +16,6 @@ import random
 import secrets
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine
-from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
@@ -27,6 +26,7 @@ from sopwith_agent.domain.errors import AgentError
 from sopwith_agent.domain.readiness import Need, Readiness
 from sopwith_agent.domain.record import Record
 from sopwith_agent.steps.certificate_care import CertificateCare
+from sopwith_agent.steps.controller_time import CLOCK_WAS_SET, was_set
 from sopwith_agent.steps.link_port import LinkError, Stream
 from sopwith_agent.steps.orders import Orders, RebootLease
 from sopwith_agent.steps.session_ports import SessionPorts
@@ -211,8 +211,8 @@ class Session:
 
     async def _on_welcome(self, welcome: m.Welcome) -> None:
         ports = self._ports
-        if welcome.controller_time is not None:
-            await self._learn_time(welcome.controller_time)
+        if was_set(ports.clock, welcome.controller_time):
+            await self._obey(lambda: ports.orders.hold_all(CLOCK_WAS_SET))
         wished = welcome.heartbeat_seconds or limits.heartbeat_default_seconds
         self._heartbeat_seconds = max(1, min(wished, limits.heartbeat_cap_seconds))
         self._lacking = []
@@ -229,14 +229,6 @@ class Session:
         self._measure_now.set()
         self._care.look.set()
         ports.worker.wake()
-
-    async def _learn_time(self, controller_time: datetime) -> None:
-        """Take the controller's time; where its clock was set since, leave that was given by the old time is void."""
-        ports = self._ports
-        before = ports.clock.fleet_now()
-        ports.clock.set_fleet_time(controller_time)
-        if abs(controller_time - before) > timedelta(seconds=limits.controller_clock_set_beyond_seconds):
-            await self._obey(lambda: ports.orders.hold_all("the controller's clock was set"))
 
     async def _speak(self, stream: Stream) -> None:
         """Send what is passing, then what the outbox holds, in order; one task, because a stream has one writer.

@@ -58,14 +58,15 @@ class ClockStory:
         self._world = world
         self._clock = clock
         self._was_set = was_set
-        self._believed = timedelta(0)
+        self.believed = timedelta(0)
+        """By how much the clock was off when it was last right, or confirmed."""
         self._jumping = asyncio.Lock()
         self.jumps = 0
 
     @property
     def holds(self) -> bool:
         """Tell whether the controller must act on nothing that its clock says."""
-        return abs(self._clock.shift - self._believed) > TOLERANCE
+        return abs(self._clock.shift - self.believed) > TOLERANCE
 
     async def run(self) -> None:
         """Let the clock jump now and then."""
@@ -89,13 +90,13 @@ class ClockStory:
         log = tables.get("update_log", {})
         newest = parse_time(log[len(log) - 1].time) if log else self._clock.now()
         if not held and newest - self._clock.now() <= TOLERANCE:
-            self._believed = self._clock.shift
+            self.believed = self._clock.shift
 
     def ended(self, freeze: Any) -> str:
         """Take in the end of the controller's own freeze; return what is wrong with it, empty: nothing."""
         if freeze.ended_by == NAME:
             return f"{freeze.id} ended by itself while the clock is off" if self.holds else ""
-        self._believed = self._clock.shift
+        self.believed = self._clock.shift
         return ""
 
     async def _jump(self) -> None:

@@ -74,11 +74,11 @@ class Starts:
             for computer_id, here in self._truth.installing.items()
             for assignment_id, rollout_id in here.items()
             if rollout_id == start.rollout_id
-            and (assignment_id == start.assignment_id or may_start(table[assignment_id], self._watched.now()))
+            and (assignment_id == start.assignment_id or may_start(table[assignment_id], self._watched.believed_now()))
         ]
 
     def _check_stops(self, start: Start, now: datetime) -> None:
-        watched, wall = self._watched, self._watched.now()
+        watched, wall = self._watched, self._watched.believed_now()
         rollout = watched.rollout(start.rollout_id)
         reasons = []
         if watched.deviated("freeze", rollout, wall) is None:

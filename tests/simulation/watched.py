@@ -12,7 +12,7 @@ from typing import Any
 from sopwith_controller.domain.plan import Plan, read_plan
 from sopwith_controller.domain.rollout_entities import Assignment, Rollout
 from sopwith_formats.vocabulary import BEFORE_INSTALLING, AssignmentState, Outcome
-from tests.simulation.clocks import ControllerClock
+from tests.simulation.clocks import ClockStory, ControllerClock
 from tests.simulation.database import Changes, Tables
 from tests.simulation.promises import Promise
 
@@ -28,10 +28,10 @@ Broken = Callable[[Promise, str], None]
 class Watched:
     """One run's tables, as the promises need them."""
 
-    def __init__(self, wall: ControllerClock, real_now: Callable[[], datetime], doubted: Callable[[], bool]) -> None:
+    def __init__(self, wall: ControllerClock, real_now: Callable[[], datetime], time: ClockStory) -> None:
         """Judge by the controller's clock what the tables say, by the real time what happens on the computers."""
-        self.now, self.real_now, self.doubted = wall.now, real_now, doubted
-        self._real = wall.real
+        self.now, self.real_now = wall.now, real_now
+        self._real, self._time = wall.real, time
         self.tables: Tables = {}
         self.leases: dict[str, datetime] = {}
         """Assignment to the latest start that was ever granted, as real time."""
@@ -52,6 +52,14 @@ class Watched:
         self._before: dict[tuple[str, Any], Any] = {}
         self.shut_again: dict[str, datetime] = {}
         """Rollout to the real time since which its deviation from freezes was closed."""
+
+    def doubted(self) -> bool:
+        """Tell whether the controller's clock is off and nobody has confirmed what it tells."""
+        return self._time.holds
+
+    def believed_now(self) -> datetime:
+        """Return the time by which the tables were written that may be believed."""
+        return self.real_now() + self._time.believed
 
     def follow(self, tables: Tables, changes: Changes) -> None:
         """Take a commit in."""

@@ -113,7 +113,7 @@ class World:
         self.broken: list[str] = []
         self._ended = asyncio.Event()
         self.trace = Trace(self.loop.time)
-        watched = Watched(self.wall, self.clock.now, lambda: self.time.holds)
+        watched = Watched(self.wall, self.clock.now, self.time)
         self._invariants = Invariants(watched, self.truth, self.note_broken)
         self._starts = Starts(watched, self.truth, self.note_broken)
         self.database = WatchedDatabase(self.wall, self._committed)
