@@ -1,6 +1,6 @@
 # Sopwith: every command of the house. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format proto proto-check lock simulate crash clock-changes clauses fuzz bench docs docs-check build system-tools clean
+.PHONY: help demo test check format proto proto-check lock simulate crash clock-changes self-updates clauses fuzz bench docs docs-check build system-tools clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -10,6 +10,7 @@ SEED ?= 1
 SEEDS ?= 50
 COMPUTERS ?= 50
 DOCUMENTS ?= 1000
+COUNT ?= 20
 JOBS ?= 0
 
 help: ## List the targets
@@ -103,6 +104,9 @@ clock-changes: .venv/.developed ## Try windows on every day of every clock, 2026
 clauses: .venv/.developed ## Run the tests that show the SOP's clauses, and record what they say
 	$(BIN)/python -m tests.clauses.results $(TEST_OPTIONS)
 	$(BIN)/python -m tests.clauses.page --write
+
+self-updates: .venv/.developed ## Ship a broken agent to twenty computers, and look that each runs the old one again
+	SOPWITH_SELF_UPDATES=$(COUNT) $(BIN)/python -m pytest -q --timeout 3600 tests/system/test_self_update.py
 
 fuzz: .venv/.developed ## Lint mutated SOPs: SEED= DOCUMENTS=
 	$(BIN)/python -m tests.formats.mutated_sops --seed $(SEED) --documents $(DOCUMENTS)

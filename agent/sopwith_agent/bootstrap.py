@@ -3,6 +3,8 @@
 Nothing here decides anything that a person would see; whoever wants to know what the agent is made of reads this page.
 """
 
+import os
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -35,6 +37,7 @@ from sopwith_agent.adapters.sensors.computer import ComputerSensors
 from sopwith_agent.adapters.sensors.facts import platform_here
 from sopwith_agent.adapters.source_handle import SourceHandle
 from sopwith_agent.adapters.source_ways import Ways
+from sopwith_agent.adapters.trial_file import FileTrials
 from sopwith_agent.config import FILE, Settings, read_settings
 from sopwith_agent.domain.errors import NotDeferrableError
 from sopwith_agent.domain.readiness import Need, Readiness
@@ -85,14 +88,17 @@ class _Base:
 
 
 @contextmanager
-def running_agent(state: Path, root: Path, settings: Settings) -> Iterator[Session]:
+def running_agent(state: Path, root: Path, settings: Settings) -> Iterator[tuple[Session, FileTrials]]:
     """Give a session that is ready to run, alone on its state folder; raise SettingsError when it cannot be."""
     IdentityStore(state / "identity").trust()  # named before the folder is made or locked: most often it is missing
     with state_folder.held(state):
         state_folder.clear_leftovers(state)
         base = _base(state, root, settings)
         root.mkdir(parents=True, exist_ok=True)
-        yield _session(base, settings)
+        trials = FileTrials(state / "kept", root, stop=lambda: os.kill(os.getpid(), signal.SIGTERM))
+        session = _session(base, settings, trials)
+        trials.connected = lambda: session.connected
+        yield session, trials
 
 
 def check(state: Path, root: Path, settings: Settings, *, connected: bool) -> Readiness:
@@ -160,7 +166,7 @@ def _base(state: Path, root: Path, settings: Settings) -> _Base:
     )
 
 
-def _session(base: _Base, settings: Settings) -> Session:
+def _session(base: _Base, settings: Settings, trials: FileTrials) -> Session:
     state, identity, clock = base.state, base.identity, base.clock
     computer_id = identity.computer_id()
     for name in ("staging", "kept"):
@@ -202,6 +208,7 @@ def _session(base: _Base, settings: Settings) -> Session:
         warrant_keys=identity,
         approval_proof=identity,
         held_policies=base.memory,
+        trials=trials,
         platform=platform_here(base.root),
         computer_id=lambda: computer_id,
         computer_name=lambda: base.memory.name,

@@ -76,30 +76,76 @@ def _run(options: argparse.Namespace) -> int:
 
     settings = read_settings(options.state)
     set_up_logging(settings.log_level, settings.log_format)
+    from sopwith_agent.adapters import trial_file
+
+    if trial_file.watched(options.state / "kept", options.root):
+        return _watch(options)
     import asyncio
 
     from sopwith_agent.bootstrap import running_agent
 
-    with running_agent(options.state, options.root, settings) as session:
+    with running_agent(options.state, options.root, settings) as (session, trials):
         asyncio.Runner().run(_until_stopped(session))
         # Threads that still wait for a slow disk or a package tool must not hold the process: the journal knows more.
         sys.stdout.flush()
         sys.stderr.flush()
+        if trials.handing_over and trial_file.TRIED_VARIABLE not in os.environ:
+            program = Path(os.environ[trial_file.HOME_VARIABLE]) / trial_file.PROGRAM
+            os.execv(program, [str(program), *_run_again(options)])  # noqa: S606  becomes the watcher, in its place
         os._exit(DONE)
+
+
+def _watch(options: argparse.Namespace) -> int:
+    """Watch a new version of the agent, and become the one that shall run."""
+    from sopwith_agent.adapters import supervisor
+    from sopwith_agent.adapters.service_manager import notify
+
+    notify("READY=1")
+    watcher = supervisor.Supervisor(options.state / "kept", _run_again(options), lambda: notify("WATCHDOG=1"))
+    try:
+        program = watcher.watch()
+    except supervisor.StoppedError:
+        return DONE
+    sys.stdout.flush()
+    return os.execve(program, [str(program), *_run_again(options)], supervisor.environment_for(program))  # noqa: S606
+
+
+def _run_again(options: argparse.Namespace) -> list[str]:
+    return ["run", "--state", str(options.state), "--root", str(options.root)]
 
 
 async def _until_stopped(session: Any) -> None:
     import asyncio
     import signal
 
-    from sopwith_agent.adapters.service_manager import notify
+    from sopwith_agent.adapters.service_manager import notify, watchdog_seconds
 
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    await session.run(stop, lambda: notify("READY=1"))
+
+    told: list[asyncio.Task[None]] = []
+
+    def ready() -> None:
+        notify("READY=1")
+        if every := watchdog_seconds():
+            told.append(asyncio.create_task(_tell_watchdog(every)))
+
+    await session.run(stop, ready)
     notify("STOPPING=1")
+
+
+async def _tell_watchdog(every_seconds: float) -> None:
+    """Tell the service manager that all is well: said by the loop, and only while the worker's thread lives."""
+    import asyncio
+    import threading
+
+    from sopwith_agent.adapters.service_manager import notify
+
+    while any(thread.name == "worker" for thread in threading.enumerate()):
+        notify("WATCHDOG=1")
+        await asyncio.sleep(every_seconds)
 
 
 def _status(options: argparse.Namespace) -> int:

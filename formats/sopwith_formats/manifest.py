@@ -12,7 +12,11 @@ from sopwith_formats import canonical_json
 from sopwith_formats.errors import FormatError
 
 FORMAT = 1
-INSTALLERS = ("deb", "apt", "rpm", "archive", "wheel", "script")
+INSTALLERS = ("deb", "apt", "rpm", "archive", "wheel", "script", "agent")
+AGENT = "agent"
+"""The installer of the agent itself."""
+AGENT_RELEASE = "sopwith-agent"
+"""The one release name under which the agent may come, so that everybody sees what such a rollout is."""
 OTHER_INSTALLER = re.compile(r"[a-z][a-z0-9-]{0,62}(\.[a-z][a-z0-9-]{0,62}){1,4}")
 """A third party's installer: its name begins with its maker's, as example.flatpak."""
 ARTIFACTS_MAX = 1000
@@ -93,6 +97,11 @@ class Manifest:
     """Run before the install; one that refuses stops it."""
 
     @property
+    def updates_agent(self) -> bool:
+        """Tell whether the release is the agent itself."""
+        return any(artifact.installer == AGENT for artifact in self.artifacts)
+
+    @property
     def release(self) -> str:
         """Return name@version."""
         return f"{self.name}@{self.version}"
@@ -167,12 +176,29 @@ def check_manifest(manifest: Manifest) -> None:
         _size(artifact.length, f"{where}.length")
         if not re.fullmatch(r"[0-9a-f]{64}", artifact.sha256):
             raise FormatError("is no sha256 digest", where=f"{where}.sha256")
+    if manifest.updates_agent:
+        _check_agent(manifest)
+    _check_health(manifest)
+    for moment in COMMANDS:
+        _check_commands(getattr(manifest, moment), moment)
+
+
+def _check_health(manifest: Manifest) -> None:
     for index, check in enumerate(manifest.health_checks):
         if sum(map(bool, (check.exec, check.http, check.service))) != 1:
             raise FormatError("needs exactly one of exec, http, service", where=f"health_checks[{index}]")
         _words(check.exec, f"health_checks[{index}].exec")
-    for moment in COMMANDS:
-        _check_commands(getattr(manifest, moment), moment)
+
+
+def _check_agent(manifest: Manifest) -> None:
+    if manifest.name != AGENT_RELEASE:
+        remedy = f"write release: {AGENT_RELEASE}"
+        raise FormatError(f"is {manifest.name}, and the agent has a name of its own", where="release", remedy=remedy)
+    if any(artifact.installer != AGENT for artifact in manifest.artifacts):
+        remedy = "publish the other files as a release of their own"
+        raise FormatError("mix the agent with other files", where="artifacts", remedy=remedy)
+    if manifest.reboot != "never":
+        raise FormatError("is asked for, and a new agent is not tried across one", where="reboot", remedy="remove it")
 
 
 def _check_commands(commands: tuple[Command, ...], moment: str) -> None:

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field
 
 from sopwith_formats import manifest as signed
-from sopwith_formats.document_values import Size, Word
+from sopwith_formats.document_values import Duration, Size, Word
 from sopwith_formats.documents import StrictModel
 from sopwith_formats.errors import FormatError
 
@@ -39,6 +39,7 @@ _ALLOWED = {
     "rpm": ("package",),
     "wheel": (*_LAID, "python", "distribution"),
     "script": ("arguments", "rollback", "version_file", "version_exec", "memory_max"),
+    "agent": ("confirm_within", "unpacked_size_max"),
 }
 _LINK = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _PACKAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._-]{0,127}")
@@ -88,6 +89,7 @@ class OptionsPart(StrictModel):
     version_file: _Path | None = None
     version_exec: Annotated[list[Word], Field(min_length=1, max_length=100)] | None = None
     memory_max: Size | None = None
+    confirm_within: Annotated[Duration, Field(ge=5, le=3600)] | None = None
     settings: dict[str, str | int | bool | list[str]] | None = Field(default=None, max_length=100)
 
     def record(self, installer: str) -> dict[str, Any]:

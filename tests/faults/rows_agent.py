@@ -101,8 +101,20 @@ AGENT = Section(
         Row(
             50,
             "the agent updates itself and dies at any step, or its new version cannot start",
-            "the old agent runs again",
-            gap="comes with the agent's self-update; its own tests name this case",
+            "the old agent runs again and says why; only a connected, confirmed version stays",
+            within(
+                "agent/test_self_update",
+                "install_killed_at_any_point_is_old_or_tried_and_goes_on",
+                "rollback_killed_at_any_point_ends_at_old",
+                "watcher_killed_at_any_point_takes_a_confirmed_version_over",
+                "watcher_killed_at_any_point_takes_a_crashing_version_back",
+            )
+            + within(
+                "system/test_self_update",
+                "version_that_crashes_at_start_is_taken_back_everywhere_and_says_why",
+                "version_that_cannot_connect_is_taken_back_in_time",
+                "canary_is_forced_and_saves_everybody_else",
+            ),
         ),
         Row(
             51,

@@ -14,3 +14,11 @@ def notify(state: str) -> None:
         address = "\0" + address[1:]
     with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
         sender.sendto(state.encode(), address)
+
+
+def watchdog_seconds() -> float | None:
+    """Return how often the service manager wants to hear that all is well, None where it does not ask this process."""
+    wanted, asked = os.environ.get("WATCHDOG_USEC", ""), os.environ.get("WATCHDOG_PID", str(os.getpid()))
+    if not wanted.isdigit() or not int(wanted) or asked != str(os.getpid()):
+        return None
+    return int(wanted) / 2 / 1_000_000

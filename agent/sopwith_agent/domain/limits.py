@@ -110,3 +110,18 @@ package_log_at_once_bytes = 16 * 2**20
 package_query_seconds = 120
 package_query_max_bytes = 16 * 2**20
 package_state_max_bytes = 8 * 2**20
+
+# The trial of a new agent version.
+trial_starts_max = 3
+"""How often a new version is started before the old one works again."""
+trial_within_seconds = 300
+"""How long a new version may take to connect and be confirmed, when its release does not say."""
+trial_look_seconds = 0.2
+trial_pause_seconds = 0.5
+"""Between two starts."""
+trial_end_seconds = 12
+"""A new version that is asked to end is killed after this."""
+trial_output_max_bytes = 256 * 2**10
+"""What is kept of the new version's standard error."""
+preflight_seconds = 60
+"""How long a new version may take to say its own version before it is tried."""

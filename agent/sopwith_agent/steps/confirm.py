@@ -15,6 +15,7 @@ from sopwith_agent.domain.record import Record
 from sopwith_agent.steps.command_port import Moment
 from sopwith_agent.steps.health_port import HealthReport
 from sopwith_agent.steps.reboot import count_boot
+from sopwith_agent.steps.self_update import confirm_agent
 from sopwith_agent.steps.workbench import Done, Wait, Workbench
 from sopwith_formats.manifest import Manifest, read_manifest
 from sopwith_formats.vocabulary import Symptom
@@ -23,6 +24,8 @@ from sopwith_formats.vocabulary import Symptom
 def confirm(record: Record, bench: Workbench) -> Done | Wait:
     """Return HEALTHY, or UNHEALTHY with VERSION_MISMATCH or HEALTH_CHECK_FAILED; wait when asked to stop."""
     manifest = read_manifest(record.manifest_json.encode())
+    if manifest.updates_agent:
+        return confirm_agent(record, manifest, bench)
     record = count_boot(record, bench)
     bench.journal.save(record)
     if record.boots > limits.boots_max:

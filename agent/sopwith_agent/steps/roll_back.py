@@ -15,6 +15,7 @@ from sopwith_agent.domain.errors import StepError
 from sopwith_agent.domain.record import Record
 from sopwith_agent.steps.confirm import describe
 from sopwith_agent.steps.reboot import give_back, reboot_back
+from sopwith_agent.steps.self_update import gives_way
 from sopwith_agent.steps.troubleshooting import back_off_seconds
 from sopwith_agent.steps.workbench import Done, Wait, Workbench
 from sopwith_formats.manifest import Manifest, read_manifest
@@ -24,6 +25,10 @@ from sopwith_formats.vocabulary import Symptom
 def roll_back(record: Record, bench: Workbench) -> Done | Wait:
     """Return RESTORED, RESTORE_FAILED when the tries are spent, or wait before the next try."""
     manifest = read_manifest(record.manifest_json.encode())
+    return gives_way(record, manifest, bench) or _take_back(record, manifest, bench)
+
+
+def _take_back(record: Record, manifest: Manifest, bench: Workbench) -> Done | Wait:
     now = bench.clock.now()
     if record.way_back_boot_id == bench.clock.boot_id():
         return _restored(record, manifest, bench)

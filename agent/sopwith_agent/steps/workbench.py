@@ -34,6 +34,7 @@ from sopwith_agent.steps.ports import (
     StagedFile,
     WarrantKeys,
 )
+from sopwith_agent.steps.trial_port import NoTrials, Trials
 from sopwith_agent.steps.unit import UnitInstaller
 from sopwith_agent.steps.wakefulness_port import Wakefulness
 from sopwith_formats.agent_policy import AgentPolicy, read_agent_policy
@@ -112,6 +113,7 @@ class Workbench:
     stopping: Callable[[], bool]
     """Tells whether the agent is asked to end: long steps park."""
     packages: PackageWatch = field(default_factory=NoPackageWatch)
+    trials: Trials = field(default_factory=NoTrials)
 
     def policy(self, warrant: Warrant) -> AgentPolicy:
         """Return the SOP's word to this computer; raise TrustError for a policy that this agent cannot keep."""

@@ -23,6 +23,7 @@ from sopwith_controller.api.briefing import Briefing
 from sopwith_controller.api.event_writer import EventWriter
 from sopwith_controller.api.interceptors import caller
 from sopwith_controller.api.presence import PresenceRegister, Stream
+from sopwith_controller.domain.agent_versions import refusal_of, served
 from sopwith_controller.domain.errors import InvalidInputError, TrustError
 from sopwith_controller.services.access import Access, Caller
 from sopwith_controller.services.advancing import Advancing
@@ -30,11 +31,13 @@ from sopwith_controller.services.dispatch import Dispatch, Reconciliation
 from sopwith_controller.services.enrolment import Enrolment
 from sopwith_controller.services.newcomers import Newcomers
 from sopwith_controller.services.witnesses import Recovered, Witnesses
+from sopwith_formats.version import VERSION
 
 HELLO_WITHIN_SECONDS = 10.0
 RECONNECT_AFTER_SECONDS = 1
 
 _log = structlog.get_logger()
+_ANOTHER_AGENT = "install an agent of the controller's own minor version, or of the one before"
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,9 @@ class AgentApi(agent_service_pb2_grpc.AgentServiceServicer):
         """Hold one computer's stream."""
         who, tools = caller(context), self._tools
         hello = await _first(request_iterator)
+        if not served(VERSION, hello.version):
+            _log.warning("agent_version_refused", computer=who.name, version=hello.version)
+            raise InvalidInputError(refusal_of(VERSION, hello.version), remedy=_ANOTHER_AGENT)
         stream = tools.presence.open(who.id, hello.process_nonce, without_source=not hello.source_root_sha256)
         if stream is None:
             await self._hold_apart(who)

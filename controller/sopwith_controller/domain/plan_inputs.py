@@ -16,6 +16,7 @@ from sopwith_controller.domain.projection import Projection
 from sopwith_formats.manifest import Manifest
 from sopwith_formats.rollout_spec import RolloutSpec
 from sopwith_formats.sop_policy import SopPolicy
+from sopwith_formats.version import VERSION
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,8 @@ class PlanInputs:
     """Scopes of the other SOPs in force, by their ids."""
     freezes: Sequence[Freeze] = ()
     """Every one on record, earliest first: also those that are over, and those that are known ahead."""
+    controller_version: str = VERSION
+    """Of the controller that makes the plan."""
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,13 @@ section 5):
 - A value outside the SOP's bounds is refused (`sop_bounds`).
 - The change class is the strictest of SOP, release and profile; `emergency: true` is the one door for urgency and
   skips window and prior approval.
+- A release of the agent itself begins with one computer, and one error stops it, whatever was asked (`agent_versions`).
 """
 
 from collections.abc import Sequence
 from decimal import ROUND_CEILING, Decimal
 
+from sopwith_controller.domain.agent_versions import check_release, strict, with_canary
 from sopwith_controller.domain.approvals import EMERGENCY, change_class_of, rule_of
 from sopwith_controller.domain.audience import choose, in_order
 from sopwith_controller.domain.entities import Computer
@@ -37,13 +39,14 @@ _ALL = Decimal(100)
 def make_plan(inputs: PlanInputs) -> Planning:
     """Return the plan of a rollout file; raise InvalidInputError for what cannot be read or carried out."""
     chosen, exclusions, refusals = choose(inputs)
-    rules = _wave_rules(inputs)
+    rules = _wave_rules(inputs, len(chosen))
     members, groups, claimed_twice = members_of(inputs, in_order(inputs, chosen))
     plan = _plan(inputs, members, groups, place(rules, len(members)))
     shown, refused = _in_time(inputs, plan, chosen)
     materials = materials_of(inputs, plan)
-    refusals += [*claimed_twice, *check_bounds(inputs.spec, inputs.policy, rules)]
+    refusals += [*claimed_twice, *check_bounds(inputs.spec, inputs.policy, _asked_rules(inputs))]
     refusals += [*check_fits_window(plan, inputs.estimates), *refused, *check_way_back(inputs)]
+    refusals += check_release(inputs.manifest, inputs.controller_version)
     refusals += [
         Refusal("sop_step_order", "IV", f"{item.name} is missing: {item.message}")
         for item in materials
@@ -110,7 +113,14 @@ def member_waves(plan: Plan) -> tuple[int, ...]:
     return tuple(index for index, wave in enumerate(plan.waves) for _ in range(wave.size))
 
 
-def _wave_rules(inputs: PlanInputs) -> tuple[WaveRule, ...]:
+def _wave_rules(inputs: PlanInputs, audience: int) -> tuple[WaveRule, ...]:
+    rules = _asked_rules(inputs)
+    if not inputs.manifest.updates_agent:
+        return rules
+    return with_canary(rules, resolve(rules[0].size, audience), inputs.policy.waves.soak_min_seconds)
+
+
+def _asked_rules(inputs: PlanInputs) -> tuple[WaveRule, ...]:
     if inputs.spec.waves:
         return inputs.spec.waves
     if inputs.spec.emergency:
@@ -130,6 +140,12 @@ def _plan(
         )
     else:
         concurrency = max(1, resolve(spec.max_concurrency, len(members)))
+    thresholds = PlanThresholds(
+        success=spec.success_threshold or _percent(policy.safety.success_threshold.default),
+        error_percent=errors.percent or _percent(defaults.percent.default),
+        error_count=int(defaults.count.default) if errors.count is None else errors.count,
+        lost=int(defaults.lost.default) if errors.lost is None else errors.lost,
+    )
     return Plan(
         rollout=spec.rollout,
         release=inputs.release.release,
@@ -141,12 +157,7 @@ def _plan(
         audience=spec.audience,
         members=members,
         waves=waves,
-        thresholds=PlanThresholds(
-            success=spec.success_threshold or _percent(policy.safety.success_threshold.default),
-            error_percent=errors.percent or _percent(defaults.percent.default),
-            error_count=int(defaults.count.default) if errors.count is None else errors.count,
-            lost=int(defaults.lost.default) if errors.lost is None else errors.lost,
-        ),
+        thresholds=strict(thresholds) if inputs.manifest.updates_agent else thresholds,
         max_concurrency=concurrency,
         ready_quorum=max(0, resolve(_or(spec.ready_quorum, policy.limits.ready_quorum.default), len(members))),
         attempts_max=int(_or(spec.attempts_max, policy.limits.attempts_max.default)),

@@ -76,7 +76,7 @@ class ArchiveInstaller:
             place = _place(work.manifest, work.artifacts, work.root)
             place.check_link()
             laid = Laid.read(work, place, self.name)
-            _check_folder(work, place, laid, _inspect(work))
+            check_folder(work, place, laid, look_into(work, _size_max(work)))
             place.sweep()
             laid.claim(work, place)
             return way_back(work, place)
@@ -88,7 +88,7 @@ class ArchiveInstaller:
         if place.current() == version:
             return  # switched before a crash; committing again would count twice
         with classified("unpacking the archive"):
-            _lay(work, place)
+            lay(work, place, _size_max(work))
         on_commit()
         with classified("switching the link", changed=True):
             durable_symlink(version, place.link)
@@ -125,19 +125,21 @@ def _place(manifest: Manifest, artifacts: tuple[Artifact, ...], root: Path) -> P
     return Place.of(root, options)
 
 
-def _limits(work: InstallWork) -> Limits:
-    options = _read_options(work.manifest, work.artifacts[0])
-    return Limits(options["unpacked_size_max"], time.monotonic() + work.timeout_seconds)
+def _size_max(work: InstallWork) -> int:
+    return int(_read_options(work.manifest, work.artifacts[0])["unpacked_size_max"])
 
 
-def _inspect(work: InstallWork) -> Contents:
+def look_into(work: InstallWork, unpacked_size_max: int) -> Contents:
+    """Return what the one archive of an install holds; refuse one that breaks the rules."""
     staged = work.staged(work.artifacts[0])
     with staged.path.open("rb") as file:
-        return look_through(file, staged, _limits(work))
+        return look_through(file, staged, Limits(unpacked_size_max, time.monotonic() + work.timeout_seconds))
 
 
-def _lay(work: InstallWork, place: Place) -> None:
-    staged, limits = work.staged(work.artifacts[0]), _limits(work)
+def lay(work: InstallWork, place: Place, unpacked_size_max: int) -> None:
+    """Unpack the archive to its version's folder, which gets its name when it is whole."""
+    staged = work.staged(work.artifacts[0])
+    limits = Limits(unpacked_size_max, time.monotonic() + work.timeout_seconds)
     target = place.version(work.manifest.version)
     with staged.path.open("rb") as file:
         contents = look_through(file, staged, limits)
@@ -155,7 +157,8 @@ def _lay(work: InstallWork, place: Place) -> None:
             raise
 
 
-def _check_folder(work: InstallWork, place: Place, laid: Laid, contents: Contents) -> None:
+def check_folder(work: InstallWork, place: Place, laid: Laid, contents: Contents) -> None:
+    """Refuse a version's folder that is there with another content and that this agent did not lay."""
     folder = place.version(work.manifest.version)
     if os.path.lexists(folder) and work.manifest.version not in laid.versions and not holds(folder, contents):
         raise StepError(

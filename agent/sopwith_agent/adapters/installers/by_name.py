@@ -64,6 +64,12 @@ def _apt() -> Installer:
     return AptInstaller()
 
 
+def _agent() -> Installer:
+    from sopwith_agent.adapters.installers.agent import AgentInstaller
+
+    return AgentInstaller()
+
+
 _OWN: dict[str, Callable[[], Installer]] = {
     "archive": _archive,
     "deb": _deb,
@@ -71,6 +77,7 @@ _OWN: dict[str, Callable[[], Installer]] = {
     "rpm": _rpm,
     "script": _script,
     "wheel": _wheel,
+    "agent": _agent,
 }
 
 

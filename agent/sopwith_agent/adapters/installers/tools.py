@@ -15,6 +15,7 @@ NEEDED: dict[str, tuple[str, ...]] = {
     "rpm": ("rpm",),
     "wheel": ("python3",),
     "script": (),
+    "agent": (),
 }
 
 
