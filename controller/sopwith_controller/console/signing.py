@@ -50,13 +50,21 @@ class Signing(Protocol):
         ...
 
 
+class Renderer(Protocol):
+    """Makes a page of a revision, given its SOP's history."""
+
+    def __call__(self, revision: SopRevision, history: Sequence[SopRevision], *, evaluation: bool) -> str:
+        """Return the whole page."""
+        ...
+
+
 class SigningRoutes:
     """The routes over one use case; `render` returns a revision as a page, given its SOP's history."""
 
     def __init__(
         self,
         signing: Signing,
-        render: Callable[[SopRevision, Sequence[SopRevision]], str],
+        render: Renderer,
         *,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -81,7 +89,8 @@ class SigningRoutes:
     async def document(self, request: Request) -> Response:
         """Show the document."""
         offer = await self._signing.offer(_secret(request))
-        return _html(await asyncio.to_thread(self._render, offer.revision, offer.history))
+        page = await asyncio.to_thread(self._render, offer.revision, offer.history, evaluation=offer.evaluation)
+        return _html(page)
 
     async def exact_document(self, request: Request) -> Response:
         """Hand out the document's exact bytes."""

@@ -1,5 +1,6 @@
 """Entries of the update log, and warnings before the source's signatures end."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -42,3 +43,12 @@ def test_end_of_a_role_is_announced_at_its_bounds(role: str, left: timedelta, st
     for warning in warnings:
         assert words in warning.text(NOW)
         assert warning.key.startswith(f"{role}/3/")
+
+
+def test_record_of_an_evaluation_says_so_once():
+    draft = LogDraft(kind=LogKind.SOP_SIGNED, message="owner signed it")
+    stamped = entry_of(draft, 1, NOW, evaluation=True)
+
+    assert stamped.message == "EVALUATION: owner signed it"
+    assert entry_of(replace(draft, message=stamped.message), 1, NOW, evaluation=True).message == stamped.message
+    assert entry_of(draft, 1, NOW).message == "owner signed it"
