@@ -10,14 +10,19 @@ from pathlib import Path
 import pytest
 from tuf.api.metadata import TargetFile
 
+from sopwith_agent.adapters.identity_store import IdentityStore, Trust
 from sopwith_agent.adapters.source_download import Downloader, Mirror
 from sopwith_agent.adapters.source_folder import SourceFolder
+from sopwith_agent.adapters.source_handle import SourceHandle
 from sopwith_agent.adapters.source_metadata import SourceMetadata
 from sopwith_agent.adapters.source_transport import Transport
 from sopwith_agent.adapters.source_watch import TransferLimits
 from sopwith_agent.adapters.source_ways import Brake, Ways
+from sopwith_agent.adapters.tuf_source import TufSource
 from sopwith_agent.domain.bandwidth import RateRule
 from sopwith_agent.domain.errors import StepError
+from sopwith_agent.domain.messages import SourceNamed
+from sopwith_certs import signing
 from sopwith_formats.vocabulary import Symptom
 from tests.faults.answers import send, serve_honestly
 from tests.faults.hostile_source import HostileServer, SourceRepository, serving
@@ -175,6 +180,20 @@ def test_download_that_is_called_off_at_a_mirror_goes_nowhere_else(source: Place
     assert source.server.requests == []
 
 
+def test_mirror_serves_files_and_never_metadata(tmp_path: Path):
+    with serving(SourceRepository()) as server, serving(SourceRepository()) as other:
+        source, mirror = Place(server), Place(other)
+        tuf = TufSource(tmp_path / "source", limits=LIMITS, ways=Ways(mirrors=(mirror.server.files_url,)))
+        tuf.designate(server.repository.files["/metadata/1.root.json"], server.metadata_url, server.files_url)
+
+        staged = tuf.download(NAME, tmp_path / "staging", silent, lambda: False)
+        tuf.close()
+
+    assert staged.path.read_bytes() == CONTENT
+    assert [path for path, _ in other.requests] == [mirror.path]
+    assert source.path not in [path for path, _ in server.requests]
+
+
 # Captive portals.
 
 PORTAL = b"<html><body>Welcome to the hotel. Log in.</body></html>"
@@ -264,3 +283,21 @@ def test_limited_download_is_slow_on_the_wire_and_still_whole(source: Place, tmp
     assert (tmp_path / "hello.deb").read_bytes() == CONTENT
     assert seconds >= 0.9 * len(CONTENT) / 400_000
     assert len(rates) > 3
+
+
+@pytest.mark.parametrize(("rules", "told"), [((), True), ((RateRule(10_000_000),), False)])
+def test_braked_download_says_nothing_about_the_link(source: Place, tmp_path: Path, rules, told: bool):
+    identity = IdentityStore(tmp_path / "identity")
+    identity.keep_enrolling_key(signing.new_key())
+    identity.keep_trust(Trust("127.0.0.1:1", "example", "127.0.0.1", 1, "", "Example", "pc1"))
+    handle = SourceHandle(tmp_path / "source", identity, Ways(rates=rules))
+    root = source.server.repository.files["/metadata/1.root.json"]
+    big = os.urandom(2 * 2**20)
+    source.server.repository.add_target("big/1/big.deb", big)
+    source.server.repository.publish()
+    assert handle.designate(SourceNamed(root, source.server.metadata_url, source.server.files_url))["accepted"]
+
+    handle.download("big/1/big.deb", tmp_path / "staging", silent, lambda: False)
+    handle._source().close()
+
+    assert (handle.throughput() is not None) is told

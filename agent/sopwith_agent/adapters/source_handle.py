@@ -99,8 +99,10 @@ class SourceHandle:
     ) -> StagedFile:
         """Fetch one target into a folder, resuming, and remember how fast it came."""
         meter = Throughput(progress, time.monotonic)
+        held_back = self._ways.rate() is not None
         staged = self._source().download(target, into, meter.progressed, cancelled)
-        self._throughput = meter.bytes_per_second() or self._throughput
+        if not held_back:  # what was braked on purpose says nothing about the link
+            self._throughput = meter.bytes_per_second() or self._throughput
         return staged
 
     def throughput(self) -> int | None:
