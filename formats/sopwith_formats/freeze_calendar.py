@@ -19,10 +19,11 @@ Decides what of a calendar counts and when it lies; which freezes follow from it
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import takewhile
+from types import MappingProxyType
 from typing import cast
 from zoneinfo import ZoneInfo
 
@@ -97,20 +98,30 @@ class _Moment:
 
 
 def read_freeze_calendar(
-    data: bytes, file: str, *, now: datetime, zone: str = "", ahead: timedelta = AHEAD
+    data: bytes,
+    file: str,
+    *,
+    now: datetime,
+    zone: str = "",
+    ahead: timedelta = AHEAD,
+    other_names: Mapping[str, str] = MappingProxyType({}),
 ) -> tuple[CalendarEvent, ...]:
-    """Return what a calendar names from now on, in order; raise DocumentError with file and line."""
-    return _Reader(file, now, ahead, zone).read(data)
+    """Return what a calendar names from now on, in order; raise DocumentError with file and line.
+
+    `other_names` are IANA zones by names that other programs give them, such as "W. Europe Standard Time".
+    """
+    return _Reader(file, now, ahead, zone, other_names).read(data)
 
 
 class _Reader:
     """Reads one file."""
 
-    def __init__(self, file: str, now: datetime, ahead: timedelta, zone: str) -> None:
+    def __init__(self, file: str, now: datetime, ahead: timedelta, zone: str, other_names: Mapping[str, str]) -> None:
         self._file = file
         self._now = now
         self._until = now + ahead
         self._zone = zone
+        self._other_names = other_names
 
     def read(self, data: bytes) -> tuple[CalendarEvent, ...]:
         events = self._events(self._lines(data))
@@ -307,8 +318,9 @@ class _Reader:
         return _Moment(wall, self._find_zone(line, zone) if zone else None, whole_day=found[2] is None)
 
     def _find_zone(self, line: _Line, written: str) -> ZoneInfo:
-        """Return the zone of an IANA name, which programs may put behind a path of their own."""
-        parts = written.strip("/").split("/")
+        """Return the zone of an IANA name, which programs may put behind a path of their own, or of another name."""
+        name = self._other_names.get(written.strip('"'), written)
+        parts = name.strip("/").split("/")
         for first in range(len(parts)):
             zone = find_zone("/".join(parts[first:]))
             if zone is not None:

@@ -98,7 +98,7 @@ class FakeComputers:
         for one in many:
             before = self._shelf.get(one.id)
             seen = _later(one.last_seen_time, before.last_seen_time if before else None)
-            self._shelf.put(one.id, replace(one, last_seen_time=seen))
+            self._shelf.put(one.id, one if seen == one.last_seen_time else replace(one, last_seen_time=seen))
         self._changes.put([one.id for one in many])
 
     async def touch(self, seen: dict[str, datetime]) -> None:

@@ -5,9 +5,11 @@ from datetime import UTC, datetime
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tzlocal.windows_tz import win_tz
 
 from sopwith_formats.freeze_calendar import EVENTS_MAX, CalendarEvent, read_freeze_calendar
 from sopwith_formats.problems import DocumentError
+from sopwith_formats.time_zones import find_zone
 from sopwith_formats.units import format_time
 
 NOW = datetime(2026, 11, 23, 10, tzinfo=UTC)
@@ -187,3 +189,19 @@ def test_whatever_lies_in_an_event_is_read_or_refused_in_words(text: str):
 
     assert all(event.start < event.end for event in found)
     assert len(found) <= EVENTS_MAX
+
+
+@pytest.mark.parametrize("written", ["W. Europe Standard Time", '"W. Europe Standard Time"'])
+def test_names_that_windows_gives_to_zones_are_read_where_the_caller_knows_them(written: str):
+    data = calendar(f"UID:1\nDTSTART;TZID={written}:20261224T080000\nDURATION:PT1H")
+
+    (event,) = read_freeze_calendar(data, "plant.ics", now=NOW, other_names=win_tz)
+
+    assert event.start == datetime(2026, 12, 24, 7, 0, tzinfo=UTC)
+
+
+def test_every_name_that_windows_gives_is_a_zone_of_ours():
+    unknown = {name: zone for name, zone in win_tz.items() if find_zone(zone) is None}
+
+    assert unknown == {}
+    assert len(win_tz) > 100

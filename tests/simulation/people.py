@@ -39,6 +39,7 @@ WHIMS = {
 """What people do without need, and how often, one beside the other."""
 SOMEBODY_CANNOT_WAIT = 0.4
 """In this share of the freezes somebody asks for a deviation for a rollout."""
+LAUNCHES_TRIED = 300
 RETRIES = 0.5
 """In this share of the runs people retry a rollout that has ended."""
 FEW = 30
@@ -122,9 +123,9 @@ class People:
         await self._try(lambda c: c.rollouts.approve(ANNA, rollout.id, rollout.plan_sha256, signed))
 
     async def _launch(self, spec: RolloutSpec, request_id: str) -> None:
-        """Create, submit and start; try again for an hour, as a person would whose controller restarts meanwhile."""
+        """Create, submit and start; try again for hours: controllers restart, clocks jump, people are away."""
         text = spec.to_json().decode()
-        for _ in range(60):
+        for _ in range(LAUNCHES_TRIED):
             created = await self._try(lambda c: c.rollouts.create(replace(OTTO, request_id=request_id), text))
             if created and await self._begin(created[0].id, f"start-{request_id}"):
                 return

@@ -140,7 +140,10 @@ SENTENCES = {
     ),
     Promise.DEADLINE: (
         "every minute",
-        "Half an hour after its deadline no rollout is unended, whoever is silent.",
+        (
+            "Half an hour after its deadline no rollout is unended, whoever is silent, but for installs of computers "
+            "in contact: each goes on for as long as its state may last without a word, and no longer."
+        ),
     ),
     Promise.CALM: (
         "always",

@@ -33,6 +33,7 @@ from tests.simulation.database import (
     Tables,
     WatchedDatabase,
 )
+from tests.simulation.deadlines import Deadlines
 from tests.simulation.ending import check_everything
 from tests.simulation.faults import Faults
 from tests.simulation.gate_keepers import ANNAS_PEM
@@ -48,10 +49,6 @@ from tests.simulation.truth import Truth
 from tests.simulation.virtual_time import START, VirtualClock, VirtualLoop
 from tests.simulation.watched import Watched
 
-ENDED_WITHIN = timedelta(minutes=30)
-"""How long after its deadline a rollout may still follow installs of computers that are in contact."""
-FOLLOWED_WITHIN = timedelta(minutes=3)
-"""How long a controller may take to notice that, after it started or its clock was believed again."""
 CHANGE_CLASSES = ("standard", "standard", "normal")
 SITES = ("berlin", "hamburg", "köln")
 TOLD_WITHIN_SECONDS = 3 * 3600.0
@@ -118,11 +115,9 @@ class World:
         self._starts = Starts(watched, self.truth, self.note_broken)
         self.database = WatchedDatabase(self.wall, self._committed)
         self.controller: SimulatedController | None = None
-        self._over: dict[str, datetime] = {}
-        """Rollout to when it was first seen unended beyond its deadline, by a clock that is believed."""
         self.controllers = 0
         self.people = People(self)
-        self._stalls = Stalls(self)
+        self._stalls, self._deadlines = Stalls(self), Deadlines(self)
         keys = [key_of(f"{seed} {number}") for number in range(computers)]
         pems = [public_key_pem(key.public_key()).decode() for key in keys]
         self._premises = Premises(
@@ -243,7 +238,9 @@ class World:
             self._check_every_minute()
         await work
         await self._tell_the_truth()
-        for promise, text in check_everything(self.tables, self.truth, self.computers):
+        for promise, text in check_everything(
+            self.tables, self.truth, self.computers, clock_was_set=self.time.jumps > 0
+        ):
             self.note_broken(promise, text)
 
     async def _enrol_later(self, number: int, computer: SimulatedComputer) -> None:
@@ -266,22 +263,8 @@ class World:
     def _check_every_minute(self) -> None:
         for text in self._stalls.overdue():
             self.note_broken(Promise.STALLED, text)
-        self._check_deadlines()
-
-    def _check_deadlines(self) -> None:
-        for rollout in self.rollouts():
-            deadline = rollout.deadline_time
-            over = deadline is not None and self.wall.now() > deadline + ENDED_WITHIN
-            if not over or rollout.state not in ACTIVE_STATES or self.time.holds:
-                self._over.pop(rollout.id, None)
-            elif self.clock.now() - self._over.setdefault(rollout.id, self.clock.now()) > FOLLOWED_WITHIN:
-                unended = [
-                    f"{one.computer} {one.state}"
-                    for one in self.tables["assignments"].values()
-                    if one.rollout_id == rollout.id and not one.ended
-                ]
-                text = f"{rollout.id} is still {rollout.state} after its deadline: {unended[:5]}"
-                self.note_broken(Promise.DEADLINE, text)
+        for text in self._deadlines.overdue():
+            self.note_broken(Promise.DEADLINE, text)
 
     async def _tell_the_truth(self) -> None:
         """End all faults and wait until every computer has finished and told everything."""

@@ -63,12 +63,16 @@ def import_calendar(file: Path, calendar: str, time_zone: str, dry_run: bool, ye
     An import replaces what an earlier one of the same calendar said: new times are added, moved ones changed, those
     that it does not name any more called off.
     """
+    from tzlocal.windows_tz import win_tz
+
     from sopwith_formats.freeze_calendar import read_freeze_calendar
     from sopwith_formats.time_zones import find_zone
 
     if time_zone and find_zone(time_zone) is None:
         raise click.UsageError(f"--time-zone: {time_zone!r} is no time zone; write an IANA name such as Europe/Berlin")
-    events = read_freeze_calendar(file.read_bytes(), str(file), now=datetime.now(UTC), zone=time_zone)
+    now = datetime.now(UTC)
+    # Outlook writes Windows' names of zones; which IANA zones they are says CLDR, in a package that follows it.
+    events = read_freeze_calendar(file.read_bytes(), str(file), now=now, zone=time_zone, other_names=win_tz)
     name = calendar or file.stem
     if not dry_run:
         agree(f"Let the calendar {name} freeze the whole fleet at {len(events)} times?", yes=yes)

@@ -122,7 +122,7 @@ def _view(computer: Computer) -> ComputerView:
         asleep=computer.asleep,
         last_seen_time=computer.last_seen_time,
         # The single checks are for people; they are most of a computer's row.
-        readiness=replace(computer.readiness, checks=()),
+        readiness=replace(computer.readiness, checks=()) if computer.readiness.checks else computer.readiness,
         in_service=computer.state is ComputerState.ACCEPTED,
         out_of_service_reason=computer.state_reason or computer.state,
         benched=why_benched(computer.failures_in_a_row) if is_benched(computer) else "",
