@@ -215,9 +215,7 @@ class Session:
             await self._obey(lambda: ports.orders.hold_all(CLOCK_WAS_SET))
         wished = welcome.heartbeat_seconds or limits.heartbeat_default_seconds
         self._heartbeat_seconds = max(1, min(wished, limits.heartbeat_cap_seconds))
-        self._lacking = []
-        if welcome.newest_receipt is not None:
-            self._lacking = await asyncio.to_thread(ports.outbox.lacking, *welcome.newest_receipt)
+        self._lacking = await asyncio.to_thread(ports.outbox.lacking, welcome.newest_receipt)
         await asyncio.to_thread(ports.outbox.acknowledge, welcome.acknowledged_sequence)
         await asyncio.to_thread(ports.memory.welcomed, welcome)
         await self._obey(lambda: ports.orders.freeze(active=welcome.frozen, reason=_FREEZE if welcome.frozen else ""))
@@ -236,8 +234,6 @@ class Session:
         Signed records that the controller lacks, because it was restored from a backup, come before everything else.
         """
         sent = 0
-        if self._lacking:
-            _log.warning("receipts_sent_again", count=len(self._lacking), first=self._lacking[0])
         for number in self._lacking:
             again = await asyncio.to_thread(self._ports.outbox.again, number)
             if again is not None:

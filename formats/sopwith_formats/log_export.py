@@ -5,6 +5,7 @@ entries, hashes and notes are written as they lie in the store, so that a falsif
 one entry is one line of JSON, readable without Sopwith; reading is bounded and unpacks nothing to the disk.
 """
 
+import base64
 import json
 import zipfile
 import zlib
@@ -16,11 +17,13 @@ from typing import IO, Any, Self
 from sopwith_formats.errors import FormatError
 from sopwith_formats.log_entry import ROW_FIELDS, LogRow
 from sopwith_formats.merkle import TreeNode
+from sopwith_formats.receipt_verification import SignedRecord
 
 ENTRIES = "entries.jsonl"
 NODES = "nodes.txt"
 CHECKPOINTS = "checkpoints.json"
 LOG_KEY = "log_key.txt"
+RECEIPTS = "receipts.jsonl"
 README = "README.txt"
 _LINE_BYTES_MAX = 2**20
 _SMALL_BYTES_MAX = 64 * 2**20
@@ -43,6 +46,11 @@ how it ended.
   The public key that signed them. Compare it with the one that you got by another way: a key that comes with the file
   proves nothing about the file's origin.
 
+{receipts}
+  What computers signed about themselves, one record per line, by computer and number: "payload" is the signed text,
+  "signature" is by the computer's receipt key over the line "sopwith-receipt-v1" with its line end and the payload. The
+  keys stand in the entries RECEIPT_KEY_BOUND and RECEIPT_KEY_CHANGED; other entries cite a record by its digest.
+
 To check everything:  sopwith log verify FILE --log-key KEY
 Without a key the check says whether the file is consistent in itself, not where it comes from.
 """
@@ -54,6 +62,7 @@ class LogExportWriter:
     def __init__(self, file: IO[bytes]) -> None:
         self._zip = zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=6)
         names = {"entries": ENTRIES, "nodes": NODES, "checkpoints": CHECKPOINTS, "log_key": LOG_KEY}
+        names["receipts"] = RECEIPTS
         self._zip.writestr(README, _README_TEXT.format(**names))
         self._member: IO[bytes] | None = None
         self._name = ""
@@ -65,6 +74,19 @@ class LogExportWriter:
     def add_nodes(self, nodes: Iterable[TreeNode]) -> None:
         """Append tree nodes."""
         self._lines(NODES, (f"{node.level} {node.index} {node.digest.hex()}" for node in nodes))
+
+    def add_receipts(self, records: Iterable[SignedRecord]) -> None:
+        """Append signed records."""
+        documents = (
+            {
+                "computer_id": record.computer_id,
+                "number": record.number,
+                "payload": record.payload.decode("utf-8", "backslashreplace"),
+                "signature": base64.b64encode(record.signature).decode(),
+            }
+            for record in records
+        )
+        self._lines(RECEIPTS, (json.dumps(one, ensure_ascii=True, separators=(",", ":")) for one in documents))
 
     def finish(self, checkpoints: Iterable[str], log_key: str) -> None:
         """Write notes and key, and end the file."""
@@ -138,6 +160,22 @@ class LogExport:
         if not isinstance(notes, list) or not all(isinstance(note, str) for note in notes):
             raise FormatError("is no list of notes", where=CHECKPOINTS, remedy=_REMEDY)
         return notes
+
+    def receipts(self) -> Iterator[SignedRecord]:
+        """Return the signed records; none from an export that was made before they were kept."""
+        if RECEIPTS not in self._zip.namelist():
+            return
+        for number, line in self._lines(RECEIPTS):
+            try:
+                document = json.loads(line)
+                yield SignedRecord(
+                    str(document["computer_id"]),
+                    int(document["number"]),
+                    str(document["payload"]).encode(),
+                    base64.b64decode(document["signature"], validate=True),
+                )
+            except (ValueError, KeyError, TypeError, RecursionError) as error:
+                raise FormatError("is no record", where=f"{RECEIPTS}, line {number}", remedy=_REMEDY) from error
 
     def log_key(self) -> str:
         """Return the key that came with the file, empty without one; it proves nothing by itself."""

@@ -190,6 +190,37 @@ def test_recovering_waits_for_the_holder_and_never_ends_it(tmp_path: Path) -> No
     assert time.monotonic() - started >= 1
 
 
+def test_package_on_hold_is_left_alone_until_somebody_lets_it_go(tmp_path: Path) -> None:
+    install(package_work(tmp_path, build_package(tmp_path, "1.0"), version="1.0"))
+    work = package_work(tmp_path, build_package(tmp_path, "2.0"), version="2.0", before="1.0")
+    select = ["dpkg", f"--root={work.root}", "--set-selections"]
+    subprocess.run(select, input=b"hello hold\n", check=True)
+
+    with pytest.raises(StepError, match="on hold") as refused:
+        DEB.prepare(work)
+
+    assert refused.value.symptom is Symptom.DEPENDENCY_CONFLICT
+    assert "apt-mark unhold hello" in refused.value.remedy
+    subprocess.run(select, input=b"hello install\n", check=True)
+    install(work)
+    assert DEB.installed_version(work.manifest, work.artifacts, work.root) == "2.0"
+
+
+def test_configuration_that_an_administrator_changed_stays_over_update_and_rollback(tmp_path: Path) -> None:
+    install(package_work(tmp_path, build_package(tmp_path, "1.0", configuration="a\n"), version="1.0"))
+    new = build_package(tmp_path, "2.0", configuration="b\n")
+    work = package_work(tmp_path, new, version="2.0", before="1.0")
+    configuration = work.root / "etc/hello.conf"
+    configuration.write_text("mine\n")
+
+    install(work)
+    after_update = configuration.read_text()
+    DEB.roll_back(work)
+
+    assert (after_update, configuration.read_text()) == ("mine\n", "mine\n")
+    assert (DEB.recover(work), dpkg_below(work.root, "--audit")) == (OnDisk.OLD, "")
+
+
 def test_failing_script_is_an_exit_code_and_rolls_back(tmp_path: Path) -> None:
     installed_by_hand(tmp_path, build_package(tmp_path, "1.0"))
     broken = build_package(tmp_path, "2.0", scripts={"postinst": "#!/bin/sh\nexit 3\n"})

@@ -200,8 +200,8 @@ def test_controller_that_lacks_acknowledged_records_is_given_exactly_those_again
 
     again = start()
 
-    assert again.lacking(4, again.newest_receipt[1]) == []
-    assert again.lacking(1, digest(read(sent[0]))) == [2, 3]
+    assert again.lacking(again.newest_receipt) == again.lacking(None) == []
+    assert again.lacking((1, digest(read(sent[0])))) == [2, 3]
     assert [again.again(number) for number in (2, 3)] == [
         replace(message, sequence=0, kind="receipt_again") for message in sent[1:]
     ]
@@ -213,7 +213,7 @@ def test_folder_older_than_the_controllers_records_goes_on_behind_them_and_makes
 ) -> None:
     start().ended(receipt("a-1"))
 
-    assert start().lacking(7, "c" * 64) == []
+    assert start().lacking((7, "c" * 64)) == []
     outbox = start()
     outbox.ended(receipt("a-2"))
 
@@ -260,7 +260,7 @@ def test_cut_at_any_change_of_the_disk_loses_nothing_and_counts_on(
     sequences = [message.sequence for message in outbox.after(0, 100)]
     first = outbox.first_unacknowledged or sequences[0] if sequences else 0
     assert sequences == list(range(first, first + len(sequences)))
-    acknowledged = [outbox.again(number) for number in outbox.lacking(0, "")]
+    acknowledged = [outbox.again(number) for number in outbox.lacking((0, ""))]
     chain = sorted((read(message) for message in acknowledged if message), key=lambda found: found.number)
     chain += [found for found in receipts(outbox) if found.number > len(chain)]
     assert [(found.number, found.assignment_id) for found in chain] == [(1, "a-1"), (2, "a-2")]

@@ -1,8 +1,10 @@
 """Signed records of computers on the controller: each once, in one chain, and nothing that does not fit is silent."""
 
 import json
+import zipfile
 from datetime import UTC, datetime
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -10,7 +12,9 @@ import pytest
 
 from sopwith.v1 import agent_service_pb2, incident_service_pb2
 from sopwith_certs.signing import new_key, public_key_pem, sign
+from sopwith_controller.desk.verification import verify_export
 from sopwith_controller.domain.entities import ComputerState
+from sopwith_controller.services.access import Caller
 from sopwith_formats.observation import Observation, PackageChange
 from sopwith_formats.receipt import PREFIX
 from tests.controller.house import Desk, House, SimulatedAgent
@@ -239,3 +243,24 @@ async def test_many_changes_are_one_entry_and_what_may_be_missing_is_said(house:
     assert "21 packages" in many.message
     assert len(json.loads(many.details)["changes"]) == 21
     assert "rotated away; 5 more changes are not listed" in missing.message
+
+
+async def test_export_proves_the_records_without_the_controller(house: House, tmp_path: Path):
+    _, agent, warrant = await _at_work(house)
+    agent.receipt(warrant, "", kind="STARTED")
+    await agent.until_acknowledged(agent.receipt(warrant, "SUCCEEDED"))
+    auditor = Caller("person", "p-ada", "ada", frozenset({"auditor"}))
+    path = tmp_path / "log.zip"
+    path.write_bytes(b"".join([piece async for piece in house.parts.update_logs.export(auditor)]))
+
+    finding = verify_export(path, key=house.parts.log_key.verifier)
+
+    assert finding.verdict.faults == ()
+    assert (finding.records_proven, finding.records_unproven) == (2, 0)
+    assert "2 signed records" in finding.conclusion
+    with zipfile.ZipFile(path) as whole, zipfile.ZipFile(tmp_path / "short.zip", "w") as short:
+        for name in whole.namelist():
+            content = whole.read(name)
+            short.writestr(name, content.splitlines(keepends=True)[0] if name == "receipts.jsonl" else content)
+    [fault] = verify_export(tmp_path / "short.zip", key=house.parts.log_key.verifier).verdict.faults
+    assert "cites a signed record of pc1 that is not there" in fault

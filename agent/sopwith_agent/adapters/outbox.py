@@ -117,11 +117,19 @@ class FileOutbox:
             newest = self._chain.newest
             return newest.number, newest.sha256
 
-    def lacking(self, number: int, sha256: str) -> list[int]:
-        """Return the numbers of acknowledged records behind what the controller says it has, in order."""
+    def lacking(self, newest: tuple[int, str] | None) -> list[int]:
+        """Return the numbers of acknowledged records behind what the controller says it has, in order.
+
+        None is the word of a controller that does not say; it is sent nothing again.
+        """
+        if newest is None:
+            return []
         with self._lock:
-            self._chain.agree(number, sha256)
-            return [found for found in self._chain.lacking(number) if found not in self._pending_receipts]
+            self._chain.agree(*newest)
+            found = [number for number in self._chain.lacking(newest[0]) if number not in self._pending_receipts]
+        if found:
+            _log.warning("receipts_sent_again", count=len(found), first=found[0])
+        return found
 
     def again(self, number: int) -> OutboxMessage | None:
         """Return an acknowledged record, to be sent once more outside the sequence; None when it is gone."""

@@ -50,7 +50,7 @@ class Deliveries(Protocol):
         """Return number and digest of the newest signed record; 0 and nothing before the first."""
         ...
 
-    def lacking(self, number: int, sha256: str) -> list[int]:
+    def lacking(self, newest: tuple[int, str] | None) -> list[int]:
         """Return the numbers of acknowledged records behind what the controller says it has, in order."""
         ...
 

@@ -202,6 +202,8 @@ def _conclude(finding: Any, extra: list[str]) -> None:
                 "root_hash": base64.b64encode(verdict.root).decode(),
                 "faults": faults,
                 "checkpoints": verdict.checkpoints,
+                "records_proven": finding.records_proven,
+                "records_unproven": finding.records_unproven,
                 "consistent": not faults,
                 "origin_proven_by": "" if faults else finding.log_key,
             },

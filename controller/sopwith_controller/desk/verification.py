@@ -13,12 +13,14 @@ from pathlib import Path
 from typing import TypeVar
 
 from sopwith.v1 import update_log_service_pb2
+from sopwith_certs import signing
 from sopwith_certs.log_key import verify
 from sopwith_controller.desk.errors import DeskError
 from sopwith_formats.checkpoint import VerifierKey, read_checkpoint, read_verifier_key
 from sopwith_formats.errors import FormatError
 from sopwith_formats.log_export import LogExport
 from sopwith_formats.log_verification import LogVerification, Verdict
+from sopwith_formats.receipt_verification import ReceiptVerification
 
 T = TypeVar("T")
 _BATCH = 5000
@@ -33,6 +35,10 @@ class Finding:
     """Name of the key that proved the origin; empty when it is not proven."""
     root_at_checkpoint: bytes
     """Recomputed root at the size that was asked for, empty when none was."""
+    records_proven: int = 0
+    """Signed records of computers whose signature and place were proven."""
+    records_unproven: int = 0
+    """Signed records of computers whose receipt key the log does not hold."""
 
     @property
     def conclusion(self) -> str:
@@ -41,28 +47,44 @@ class Finding:
             count = len(self.verdict.faults)
             return f"NOT WHOLE: {count} {'fault' if count == 1 else 'faults'} in {self.verdict.size} entries"
         proven = f"origin proven by log key {self.log_key}" if self.log_key else "origin not proven"
-        return f"consistent, {proven}: {self.verdict.size} entries"
+        records = f", {self.records_proven} signed records" if self.records_proven else ""
+        unproven = f", {self.records_unproven} without a key in the log" if self.records_unproven else ""
+        return f"consistent, {proven}: {self.verdict.size} entries{records}{unproven}"
 
 
 def verify_export(
     path: Path, *, key: VerifierKey | None = None, checkpoint: str = "", root_wanted_at: int | None = None
 ) -> Finding:
     """Return what is found; raise FormatError when the file is no export, OSError when it cannot be read."""
-    work = LogVerification()
+    work, signed = LogVerification(), ReceiptVerification(_receipt_holds)
     with LogExport(path) as export:
         for rows in _batches(export.entries()):
             work.add_entries(rows)
+            signed.add_entries(rows)
         for nodes in _batches(export.nodes()):
             work.add_nodes(nodes)
+        signed.add_records(export.receipts())
         notes = list(dict.fromkeys([*export.checkpoints(), *([checkpoint] if checkpoint else [])]))
     for note in notes:
         work.add_checkpoint(note, key, verify)
     if key is not None and not notes:
         work.add_absence("No checkpoint in it proves the origin.")
+    for fault in signed.faults():
+        work.add_absence(fault)
     known = root_wanted_at is not None and root_wanted_at <= work.size
     root = work.root_at(root_wanted_at) if known and root_wanted_at is not None else b""
     verdict = work.verdict()
-    return Finding(verdict, key.name if key is not None and not verdict.faults else "", root)
+    name = key.name if key is not None and not verdict.faults else ""
+    return Finding(verdict, name, root, signed.checked, signed.unproven)
+
+
+def _receipt_holds(key: str, data: bytes, signature: bytes) -> bool:
+    """Tell whether a signature fits a public key as the log holds it: base64 of its DER."""
+    pem = f"-----BEGIN PUBLIC KEY-----\n{key}\n-----END PUBLIC KEY-----\n"
+    try:
+        return signing.verify(signing.read_public_key(pem.encode()), data, signature)
+    except FormatError:
+        return False
 
 
 def told(reply: update_log_service_pb2.VerifyLogResponse) -> Finding:

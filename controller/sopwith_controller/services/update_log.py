@@ -22,6 +22,7 @@ from sopwith_formats.log_entry import LogRow
 from sopwith_formats.log_export import LogExportWriter
 from sopwith_formats.log_verification import LogVerification, Verdict
 from sopwith_formats.merkle import TreeNode
+from sopwith_formats.receipt_verification import SignedRecord
 
 PAGE_DEFAULT = 1000
 PAGE_MAX = 10_000
@@ -137,6 +138,9 @@ class UpdateLogs:
                 async for nodes in _nodes(unit):
                     await asyncio.to_thread(writer.add_nodes, nodes)
                     yield b""
+                async for records in _records(unit):
+                    await asyncio.to_thread(writer.add_receipts, records)
+                    yield b""
                 notes.update(dict.fromkeys(await unit.update_log.checkpoints()))
             await asyncio.to_thread(writer.finish, list(notes), self._key.text())
             file.seek(0)
@@ -163,6 +167,13 @@ async def _nodes(unit: UnitOfWork) -> AsyncIterator[Sequence[TreeNode]]:
     while nodes := await unit.update_log.nodes(after, _BATCH):
         yield nodes
         after = (nodes[-1].level, nodes[-1].index)
+
+
+async def _records(unit: UnitOfWork) -> AsyncIterator[Sequence[SignedRecord]]:
+    place = ("", 0)
+    while rows := await unit.receipts.after(place, _BATCH):
+        yield [SignedRecord(row.computer_id, row.number, row.payload, row.signature) for row in rows]
+        place = rows[-1].computer_id, rows[-1].number
 
 
 def _read(file: IO[bytes]) -> bytes:

@@ -4,11 +4,12 @@ Decides what is checked before dpkg starts, what the way back is and when it is 
 `dpkg_tool`'s, what a package demands `deb_control`'s. The commit point is the start of `dpkg --install`.
 
 Rules: the package's name, version and architecture are what the release says; its dependencies are met before anything
-changes, because dpkg notices only half-way. Every package that Sopwith installs is kept; the way back is, in this
-order, the kept package, the older release's from the source, one packed again from the installed files; a first install
-is removed again. A run that another tool left half-way is finished once, without force. After a crash a dpkg that still
-runs is waited for, never ended. An artifact installs the package that `options.package` names, else the one in its file
-name (`name_version_arch.deb`), else the release's own name; the first artifact's version is the release's.
+changes, because dpkg notices only half-way; a package that somebody put on hold is left alone. Every package that
+Sopwith installs is kept; the way back is, in this order, the kept package, the older release's from the source, one
+packed again from the installed files; a first install is removed again. A run that another tool left half-way is
+finished once, without force. After a crash a dpkg that still runs is waited for, never ended. An artifact installs the
+package that `options.package` names, else the one in its file name (`name_version_arch.deb`), else the release's own
+name; the first artifact's version is the release's.
 """
 
 import re
@@ -67,6 +68,7 @@ class DebInstaller:
         with classified("preparing the package"):
             self._refuse_held_lock(work.root)
             controls = [self._check_package(work, dpkg, artifact) for artifact in work.artifacts]
+            self._refuse_held_packages(dpkg, controls)
             self._finish_interrupted(work, dpkg, {control.package for control in controls})
             problems = conflicts(controls, dpkg.installed())
             if problems:
@@ -151,6 +153,17 @@ class DebInstaller:
             message = f"{artifact.file} is for {control.architecture}, which this computer cannot run"
             raise StepError(Symptom.NOT_APPLICABLE, message, remedy="give the artifact a `when` with its arch")
         return control
+
+    def _refuse_held_packages(self, dpkg: Dpkg, controls: list[Control]) -> None:
+        """Refuse what somebody put on hold: dpkg would pass over that without a word."""
+        states = [(control, dpkg.state(control.package)) for control in controls]
+        held = [control.package for control, state in states if state.held and state.version != control.version]
+        if held:
+            raise StepError(
+                Symptom.DEPENDENCY_CONFLICT,
+                f"on hold on this computer, and so not to be changed: {', '.join(held)}",
+                remedy=f"let it go with `apt-mark unhold {' '.join(held)}`, or leave this computer out",
+            )
 
     def _wanted_version(self, work: InstallWork, artifact: Artifact) -> str:
         """Return the version that the package must have; empty: any."""

@@ -54,6 +54,8 @@ class PackageState:
     status: str
     """installed, unpacked, half-installed, config-files, not-installed, ..."""
     reinstall_required: bool = False
+    held: bool = False
+    """Somebody on the computer decided that it stays as it is (`apt-mark hold`)."""
 
     @property
     def whole(self) -> bool:
@@ -190,7 +192,10 @@ class Dpkg:
     def _query(self, *package: str) -> list[tuple[PackageState, Control]]:
         if not (self._admin / "status").exists():
             return []
-        columns = ("db:Status-Status", "db:Status-Eflag", "Package", "Version", "Architecture", "Provides")
+        columns = (
+            *("db:Status-Status", "db:Status-Eflag", "db:Status-Want"),
+            *("Package", "Version", "Architecture", "Provides"),
+        )
         shown = "--showformat=" + "\\t".join(f"${{{column}}}" for column in columns) + "\\n"
         finished = self._ask("--show", shown, *package)
         if not finished.ok and "no packages found" not in finished.output:
@@ -201,8 +206,11 @@ class Dpkg:
             )
         rows = [line.split("\t") for line in finished.output.splitlines()]
         return [
-            (PackageState(name, version, status, flag == "reinstreq"), Control(name, version, arch, provides=provides))
-            for status, flag, name, version, arch, provides in (row for row in rows if len(row) == len(columns))
+            (
+                PackageState(name, version, status, flag == "reinstreq", want == "hold"),
+                Control(name, version, arch, provides=provides),
+            )
+            for status, flag, want, name, version, arch, provides in (row for row in rows if len(row) == len(columns))
         ]
 
 

@@ -125,6 +125,8 @@ class RpmInstaller:
             files = [verified(_folder(work) / change.new_file, change.new_sha256) for change in changes]
         _refuse_held_lock(work.root)
         on_commit()
+        with classified("clearing away what a killed rpm left"):
+            tool.sweep_unfinished(files)
         finished = tool.change(["-U", "--oldpackage", *files], work.timeout_seconds)
         if not finished.ok:
             raise complaint(finished, f"rpm -U of {work.manifest.release}", changed=True)
@@ -134,7 +136,12 @@ class RpmInstaller:
         deadline = time.monotonic() + work.timeout_seconds
         _wait_for_rpm(work.root, deadline)
         changes = _noted(work)
-        if changes is None or _look(changes, RpmTool(work.root)) is OnDisk.OLD:
+        if changes is None:
+            return
+        names = [name for change in changes for name in (change.old_file, change.new_file) if name]
+        with classified("clearing away what a killed rpm left"):
+            RpmTool(work.root).sweep_unfinished([path for name in names if (path := _folder(work) / name).exists()])
+        if _look(changes, RpmTool(work.root)) is OnDisk.OLD:
             return
         old = [_folder(work) / change.old_file for change in changes if change.old]
         new = [change.name for change in changes if not change.old and RpmTool(work.root).installed(change.name)]

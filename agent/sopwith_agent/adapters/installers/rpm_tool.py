@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psutil
 
+from sopwith_agent.adapters.below_root import below_root
 from sopwith_agent.adapters.package_lock import rpm_database
 from sopwith_agent.adapters.processes import Finished, run_program
 from sopwith_agent.domain.errors import StepError, TrustError
@@ -22,6 +23,7 @@ _QUERY_SECONDS = 60
 _OUTPUT_MAX = 16 * 2**20
 _ENVIRONMENT = {"LC_ALL": "C"}
 _FIELDS = "%{NAME}\\t%{EPOCHNUM}\\t%{VERSION}\\t%{RELEASE}\\t%{ARCH}\\n"
+_UNFINISHED = re.compile(r"(.+);[0-9a-f]{8}")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._-]{0,127}")
 _COMPLAINTS = (
     (r"transaction lock|Resource temporarily unavailable", Symptom.PACKAGE_LOCK_HELD),
@@ -105,6 +107,26 @@ class RpmTool:
         root, database = (self._root, self._database) if self._database else (scratch, "/var/lib/rpm")
         where: list[str | Path] = ["--root", root, "--dbpath", database]
         return _run([*where, "-U", "--oldpackage", "--test", "--nosignature", *files], timeout_seconds)
+
+    def sweep_unfinished(self, packages: Sequence[Path]) -> None:
+        """Remove what a killed rpm left beside the files of these packages; call it only while no rpm runs.
+
+        rpm writes NAME;TIME first, with the second of its start in hexadecimal: another rpm of that second, or one
+        after the clock was set back, would stumble over it, and nobody else ever removes it.
+        """
+        listed = _run(["-qp", "--nosignature", "-l", *packages], _QUERY_SECONDS, raw=True)
+        names: dict[str, set[str]] = {}
+        for line in listed.output.splitlines():
+            folder, slash, name = line.rpartition("/")
+            if slash and line.startswith("/"):
+                names.setdefault(folder, set()).add(name)
+        for folder, wanted in names.items():
+            place = below_root(self._root, folder)
+            if place.is_dir():
+                for path in list(place.iterdir()):
+                    found = _UNFINISHED.fullmatch(path.name)
+                    if found and found[1] in wanted and (path.is_symlink() or path.is_file()):
+                        path.unlink()
 
     def change(self, arguments: Sequence[str | Path], timeout_seconds: float) -> Finished:
         """Run rpm to change something."""
