@@ -1,6 +1,7 @@
 """Runs the tests that show a clause and records what they said, for the page; run as `make clauses`.
 
-A function with several cases passed when each case did. What was skipped shows nothing, and is recorded as skipped.
+A function with several cases passed when each case did. What was skipped shows nothing, and is recorded as skipped. A
+run of some files replaces what is recorded of their tests; what is recorded of a test that is gone goes too.
 """
 
 import json
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from sopwith_formats.durable import durable_write
-from tests.clauses.collected import ROOT
+from tests.clauses.collected import ROOT, collect
 
 FILE = ROOT / "tests" / "clauses" / "results.json"
 _GRAVER = ("passed", "skipped", "failed")
@@ -42,7 +43,9 @@ def main(arguments: list[str]) -> int:
     code = pytest.main(["-m", "clause", "-q", *arguments], plugins=[recorder])
     if code not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
         return int(code)
-    text = json.dumps(dict(sorted(recorder.results.items())), indent=1) + "\n"
+    known = {one.test for one in collect()}
+    results = {test: result for test, result in {**recorded(), **recorder.results}.items() if test in known}
+    text = json.dumps(dict(sorted(results.items())), indent=1) + "\n"
     durable_write(FILE, text.encode(), 0o644)
     return int(code)
 

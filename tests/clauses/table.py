@@ -279,5 +279,5 @@ ROWS = (
 
 PROOFS = {(row.id, key): text for row in ROWS for key, text in row.proofs.items()}
 
-COMING = frozenset({("4 Communicate and train", "drill")})
+COMING: frozenset[tuple[str, str]] = frozenset()
 """Proofs that are being built; the page calls them so."""

@@ -8,6 +8,7 @@ import click
 
 from sopwith.v1 import sop_service_pb2 as pb
 from sopwith_controller.cli.output import emit, emit_document, escape, print_facts, tell
+from sopwith_controller.cli.sop_drill import add_drill_verb
 from sopwith_controller.cli.sop_practice import add_practice_verbs, show_what_changed
 from sopwith_controller.cli.sop_reading import add_reading_verbs, revision_option
 from sopwith_controller.cli.sop_reviewing import add_reviewing_verbs
@@ -21,6 +22,7 @@ group = noun("sop", "Write, sign and read the Standard Operating Procedure.")
 add_reading_verbs(group)
 add_reviewing_verbs(group)
 add_practice_verbs(group)
+add_drill_verb(group)
 add_signing_verb(group)
 add_telling_verbs(group)
 

@@ -38,12 +38,12 @@ def write_release(folder: Path, version: str, *, shines: bool, summary: str) -> 
     return folder
 
 
-def write_rollout(path: Path, version: str, waves: str, **more: str) -> Path:
+def write_rollout(path: Path, version: str, waves: str, *, sop: str = "SU-SOP-001", **more: str) -> Path:
     """Write a rollout file; return it."""
     lines = [
         f"rollout: lamp-{version}",
         f"release: lamp@{version}",
-        "sop: SU-SOP-001",
+        f"sop: {sop}",
         'audience: ""',
         "baseline: false",
         f"waves: {waves}",

@@ -88,7 +88,7 @@ def _trainee(
 ) -> Trainee:
     own = [one for one in records if one.person == person.name]
     how, time = _how(person.name, revision, own)
-    drill = max((one.time for one in own if one.kind is TrainingKind.DRILL), default=None)
+    drill = max((one.time for one in own if _is_drill(one)), default=None)
     needed = bool(set(person.roles) & set(policy.training.required_for)) and profile != "evaluation"
     current = bool(how) and not _lacks_drill(policy, drill, now)
     state = TrainingState.CURRENT
@@ -122,6 +122,12 @@ def _how(person: str, revision: SopRevision, own: Sequence[TrainingRecord]) -> t
         if signature.person == person and not signature.voided:
             return "signed", signature.signed_time
     return "carried over", None
+
+
+def _is_drill(record: TrainingRecord) -> bool:
+    """Tell whether the person did anything of it themselves; one that only was shown trains nobody."""
+    done = not record.details or any(not how.startswith("shown") for how in record.details.values())
+    return record.kind is TrainingKind.DRILL and done
 
 
 def _lacks_drill(policy: SopPolicy, drill: datetime | None, now: datetime) -> bool:

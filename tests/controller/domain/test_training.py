@@ -93,6 +93,8 @@ def test_a_drill_that_the_sop_wants_belongs_to_being_current():
 
     assert states(people, knows, wants)["olga"].state is TrainingState.DUE
     assert states(people, knows, wants, records=drilled)["olga"].state is TrainingState.CURRENT
+    shown = [record("olga", TrainingKind.DRILL, details={"start it": "shown"})]
+    assert states(people, knows, wants, records=shown)["olga"].drill_time is None
     late = NOON + training.DRILL_LASTS + timedelta(days=1)
     assert states(people, knows, wants, records=drilled, now=late)["olga"].state is TrainingState.OVERDUE
 
