@@ -9,7 +9,8 @@ all is settled before. Each finding names line, key and mend. Rules, with the cl
 - every step is one imperative sentence with actor, precondition, success test, risk, mitigation and time limit (V.B);
 - every symptom that a computer can show has its bounded answer, not weaker than its severity (V.D);
 - the three people of clause III are three persons, or the SOP says why not (VII);
-- the IT manager can be reached (V.E); integrity gates block (V.A); references are listed (VI, a warning).
+- the IT manager can be reached (V.E); integrity gates block (V.A); references are listed (VI, a warning);
+- a reboot is not forced where none may happen, and its deadline comes before the rollout's own (V.C, a warning).
 """
 
 import re
@@ -102,6 +103,7 @@ def lint_front(front: FrontMatter, tree: Document) -> Iterator[Problem]:
     yield from _symptoms(front, tree)
     yield from _gates(front, tree)
     yield from _escalation(front, tree)
+    yield from _reboot(front, tree)
     yield from _the_rest(front, tree)
     yield from _classes(front, tree)
     yield from _clauses(front, tree)
@@ -199,6 +201,16 @@ def _escalation(front: FrontMatter, tree: Document) -> Iterator[Problem]:
             yield tree.problem((*here, "levels"), "does not climb", "let every level begin later than the one before")
     if not any(rule.severity == 1 for rule in front.significant):
         yield tree.problem(("significant",), "names nothing of severity 1", "list what is reported at once")
+
+
+def _reboot(front: FrontMatter, tree: Document) -> Iterator[Problem]:
+    reboot = front.reboot
+    if reboot.when == "never" and reboot.forced_at_deadline:
+        remedy = "write when: in_window, or forced_at_deadline: false"
+        yield tree.problem(("reboot", "forced_at_deadline"), "forces what reboot.when never lets happen", remedy)
+    if reboot.deadline > int(front.limits.rollout_deadline.default):
+        message, remedy = "is later than the end of the rollout itself", "write at most limits.rollout_deadline"
+        yield tree.problem(("reboot", "deadline"), message, remedy, level="warning")
 
 
 def _the_rest(front: FrontMatter, tree: Document) -> Iterator[Problem]:

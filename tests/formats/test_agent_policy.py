@@ -54,6 +54,7 @@ def test_one_enforced_check_leaves_the_others_as_shipped() -> None:
         ({"enforce": {"source_designated": "warn"}}, "guards integrity"),
         ({"metered_unless": "critical"}, "list of severities"),
         ({"metered_unless": [1]}, "list of severities"),
+        ({"reboot_when": "at_noon"}, "is none of in_window"),
     ],
 )
 def test_policy_that_breaks_its_format_is_refused(document: Any, text: str) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from sopwith_formats.errors import FormatError
-from sopwith_formats.manifest import Artifact, HealthCheck, Manifest, read_manifest
+from sopwith_formats.manifest import Artifact, Command, HealthCheck, Manifest, read_manifest
 from sopwith_formats.problems import DocumentError
 from sopwith_formats.release_document import read_release_document, read_release_folder
 
@@ -32,6 +32,9 @@ health_checks:
 settle: 5s
 reboot: if_needed
 downgrade: allowed
+drain: [{exec: [/usr/bin/drain, 1.10], timeout: 1m}]
+undrain: [{exec: [/usr/bin/undrain]}]
+snapshot: [{exec: [/usr/bin/snap]}]
 """
 SMALL = "release: hello\nversion: 1\nartifacts:\n  - {file: a.deb, installer: deb}\n"
 
@@ -93,6 +96,9 @@ def test_every_key_of_a_release_file_reaches_the_signed_manifest(tmp_path):
         settle_seconds=5,
         reboot="if_needed",
         downgrade="allowed",
+        drain=(Command(("/usr/bin/drain", "1.10"), 60),),
+        undrain=(Command(("/usr/bin/undrain",)),),
+        snapshot=(Command(("/usr/bin/snap",)),),
     )
     assert read_manifest(release.manifest.to_json()) == release.manifest
 
@@ -169,6 +175,51 @@ def test_fault_stands_at_its_key(line, key):
 )
 def test_artifact_that_cannot_be_installed_is_refused(artifact):
     assert faults(SMALL.replace("{file: a.deb, installer: deb}", artifact))
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        ("reboot: always\ndrain: [/bin/drain]", "drain"),
+        ("reboot: always\ndrain: [{exec: []}]", "drain[0].exec"),
+        ("reboot: always\ndrain: [{exec: ['']}]", "names no program"),
+        ("reboot: always\nundrain: [{exec: [/bin/u], timeout: 2d}]", "1 s to 1 day"),
+        ("drain: [{exec: [/bin/drain]}]", "never reboots"),
+    ],
+)
+def test_command_that_cannot_be_run_is_refused(lines, words):
+    with pytest.raises(DocumentError) as caught:
+        read_release_document((SMALL + lines).encode())
+
+    assert words in str(caught.value.problems[0])
+
+
+@pytest.mark.parametrize(
+    ("commands", "words"),
+    [
+        ((Command(()),), "names no program"),
+        ((Command(("/bin/a\0",)),), "list of texts"),
+        ((Command(("/bin/a",), 0),), "1 s to 1 day"),
+        ((Command(("/bin/a",), -1),), "no size"),
+        ((Command(("/bin/a",)),) * 21, "more than 20"),
+    ],
+)
+def test_signed_commands_are_checked_by_their_readers_too(commands, words):
+    artifact = Artifact("a.deb", "deb", 1, "0" * 64)
+    with pytest.raises(FormatError, match=words):
+        read_manifest(Manifest("hello", "1", (artifact,), drain=commands).to_json())
+
+
+def test_release_without_commands_is_signed_as_before_there_were_any():
+    plain = Manifest("hello", "1", (Artifact("a.deb", "deb", 1, "0" * 64),))
+
+    assert b"drain" not in plain.to_json()
+    assert read_manifest(plain.to_json()) == plain
+
+
+def test_name_that_stands_for_rollouts_that_only_reboot_is_no_release():
+    with pytest.raises(DocumentError, match="only reboot"):
+        read_release_document(SMALL.replace("release: hello", "release: reboot").encode())
 
 
 def test_same_file_twice_is_refused():

@@ -104,6 +104,25 @@ def test_emergency_with_waves_of_its_own_is_refused():
         read_rollout_document(SMALL + b"emergency: true\nwaves: [{name: a, size: 1}]\n")
 
 
+def test_rollout_that_only_reboots_names_no_release():
+    spec = read_rollout_document(b"rollout: reboots\nreboot_only: true\nsop: SU-SOP-001\n")
+
+    assert (spec.release, spec.reboot_only) == ("reboot@only", True)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (b"sop: SU-SOP-001\n", "or reboot_only: true"),
+        (b"sop: SU-SOP-001\nrelease: hello@2\nreboot_only: true\n", "delete release, or reboot_only"),
+        (b"sop: SU-SOP-001\nrelease: reboot@only\n", "which nobody publishes"),
+    ],
+)
+def test_release_and_reboot_only_exclude_each_other(text, words):
+    with pytest.raises(DocumentError, match=words):
+        read_rollout_document(b"rollout: reboots\n" + text)
+
+
 def test_release_without_version_is_refused():
     with pytest.raises(DocumentError, match="write name@version"):
         read_rollout_document(b"rollout: hello\nrelease: hello\nsop: SU-SOP-001\n")

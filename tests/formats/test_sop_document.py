@@ -8,7 +8,7 @@ from sopwith_formats.agent_policy import AgentPolicy, read_agent_policy
 from sopwith_formats.errors import FormatError
 from sopwith_formats.problems import DocumentError
 from sopwith_formats.sop_document import lint_sop_document, read_sop_document
-from sopwith_formats.sop_policy import Range, WaveRule, Window, read_sop_policy
+from sopwith_formats.sop_policy import Range, Reboot, WaveRule, Window, read_sop_policy
 from sopwith_formats.sop_template import SopBlanks, fill_template, sop_template
 from sopwith_formats.sop_words import NEVER_WARNING
 
@@ -84,6 +84,20 @@ def test_shipped_readiness_is_the_computers_own_default():
     policy = read_sop_document(FILLED).policy
 
     assert read_agent_policy(policy.readiness) == AgentPolicy()
+
+
+def test_reboot_and_retention_reach_planner_and_computers():
+    data = changed("  window: always  ", "  window: {rrule: FREQ=DAILY, start: '02:00', duration: 2h}  ")
+    data = changed("  forced_at_deadline: false", "  forced_at_deadline: true", data)
+    data = changed("backup: installer", "backup: snapshot", data)
+    policy = read_sop_document(data).policy
+    agent = read_agent_policy(policy.readiness)
+
+    assert policy.reboot == Reboot(forced_at_deadline=True, window=Window("FREQ=DAILY", "02:00", 7200))
+    assert (agent.reboot_when, agent.reboot_deferrals, agent.reboot_defer_seconds) == ("in_window", 2, 3600)
+    assert (agent.reboot_forced, agent.reboot_deadline_seconds, agent.reboot_notice_seconds) == (True, 7 * 86400, 600)
+    assert (agent.reboot_confirm_seconds, agent.backup_required, agent.snapshot_required) == (1800, True, True)
+    assert (agent.kept_versions, agent.kept_age_seconds, agent.kept_size_bytes) == (2, 180 * 86400, 5 * 2**30)
 
 
 def test_policy_survives_its_canonical_json():
@@ -204,6 +218,15 @@ BROKEN = [
     ("{{ reboot.when }}", "{{ reboot.whenever }}", "body", "not in the front matter"),
     ("after: 30m, targets: [owner]", "after: 0s, targets: [owner]", "escalation[0].levels", "climb"),
     ("separate_persons: true", "separate_persons: false", "approval.separate_persons", "risk"),
+    ("  defer_for: 1h", "  defer_for: 30s", "reboot.defer_for", "write 1m to 7d"),
+    ("  confirm_timeout: 30m", "  confirm_timeout: 2d", "reboot.confirm_timeout", "write 1m to 1d"),
+    ("  notice: 10m", "  notice: 25h", "reboot.notice", "write 0s to 1d"),
+    ("  deadline: 7d ", "  deadline: 0s ", "reboot.deadline", "write 1m to 365d"),
+    ("  deferrals_max: 2 ", "  deferrals_max: 101 ", "reboot.deferrals_max", "100"),
+    ("  when: in_window", "  when: at_noon", "reboot.when", "any_time"),
+    ("  window: always", "  window: {rrule: weekly, start: '22:00', duration: 6h}", "reboot.window.rrule", "no RRULE"),
+    ("kept: {versions: 2", "kept: {versions: 0", "safety.kept.versions", "1"),
+    ("age: 180d", "age: 1h", "safety.kept.age", "write 1d to 3650d"),
 ]
 
 
@@ -225,6 +248,7 @@ INCOMPLETE = [
     ("approval: before, count: 1", "approval: before, count: 0", "change_classes.normal", "asks nobody"),
     ("review_within: 24h", "review_within: 25h", "change_classes.emergency", "within a day"),
     ("{V: [A.5.37]", "{IX: [A.5.37]", "satisfies", "unknown clause"),
+    ("  deadline: 7d ", "  deadline: 30d ", "reboot.deadline", "later than the end of the rollout"),
     ("  - {id: window, text", "  - {id: contacts, text", "materials", "window"),
     ("{when: remote, items: []}", "{when: hands_on, items: []}", "ppe", "remote"),
     ("canary: {prefer", "canary: {prefers", "waves.canary.prefers", "did you mean prefer?"),
@@ -245,6 +269,16 @@ def test_incomplete_document_is_named_with_its_mend(old, new, key, words):
     found = [problem for problem in problems if problem.key.startswith(key) and words in str(problem)]
     assert found, [str(problem) for problem in problems]
     assert all(problem.remedy and problem.line for problem in found)
+
+
+def test_reboot_that_is_forced_where_none_may_happen_is_found():
+    data = changed(
+        "  forced_at_deadline: false", "  forced_at_deadline: true", changed("when: in_window", "when: never")
+    )
+
+    (problem,) = lint_sop_document(data)
+
+    assert (problem.key, "never lets happen" in problem.message) == ("reboot.forced_at_deadline", True)
 
 
 def test_sections_in_another_order_are_found():
