@@ -220,8 +220,8 @@ class Session:
         await asyncio.to_thread(ports.memory.welcomed, welcome)
         await self._obey(lambda: ports.orders.freeze(active=welcome.frozen, reason=_FREEZE if welcome.frozen else ""))
         self._queue = asyncio.Queue()
-        self._receipt_for(welcome.sop)
         self._connected = self._welcomed = True
+        self._receipt_for(welcome.sop)
         _log.info("controller_connected", address=ports.link.address, controller_version=welcome.version)
         self._status_changed.set()
         self._measure_now.set()

@@ -38,6 +38,8 @@ class FakeController(pb_grpc.AgentServiceServicer):
         """What Welcome says of the newest signed record; None says nothing."""
         self.clock_ahead = timedelta(0)
         """By how much the time is off that a Welcome tells."""
+        self.sop: pb.SopUpdate | None = None
+        """The SOP that Welcome names."""
         self.heartbeat_seconds = 30
         self.refuses: tuple[grpc.StatusCode, str] | None = None
         self.renewals = 0
@@ -138,6 +140,7 @@ class FakeController(pb_grpc.AgentServiceServicer):
             computer_id="c-1",
             name="pc1",
             heartbeat_seconds=self.heartbeat_seconds,
+            sop=self.sop,
             acknowledged_sequence=max(self.recorded, default=0) if self.acknowledges else 0,
             version="0.1.0",
             frozen=self.frozen,

@@ -353,6 +353,20 @@ async def test_sop_and_status_are_kept_for_people_without_the_controller(
     assert read_status(computer.shop.folder)["connected"] is False
 
 
+async def test_receipt_for_the_sop_is_given_with_every_connection(
+    controller: FakeController, computer: Computer
+) -> None:
+    controller.sop = pb.SopUpdate(id="SU-SOP-001", revision=2, policy_sha256="b" * 64)
+    controller.sop.agent_policy_json = AgentPolicy().to_json().decode()
+
+    computer.start()
+    await controller.until(lambda: any(m.HasField("sop_held") for m in controller.heard))
+
+    (held,) = [message for message in controller.heard if message.HasField("sop_held")]
+    assert (held.sop_held.id, held.sop_held.revision, held.sop_held.policy_sha256) == ("SU-SOP-001", 2, "b" * 64)
+    assert held.sequence == 0
+
+
 async def test_certificate_is_renewed_at_two_thirds_of_its_life(controller: FakeController, tmp_path: Path) -> None:
     computer = Computer(tmp_path, controller.enrol(tmp_path / "identity", days_ago=21))
     key = computer.identity.pair().key_pem
