@@ -10,7 +10,6 @@ import json
 import re
 import zipfile
 from collections.abc import Callable, Mapping
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +83,8 @@ def _summary(path: Path) -> dict[str, Any]:
 
 def versions() -> dict[str, str]:
     """Return the versions of the agent and of what it is built on."""
+    from importlib import metadata  # an agent at rest makes no bundle, and need not carry it
+
     found = {}
     for name in _LIBRARIES:
         try:
