@@ -204,6 +204,7 @@ class OneRollout(World):
             rollout.id, digest, "anna", "2026-11-23T06:00:00Z", fingerprint(self._anna_key.public_key())
         )
         envelope = sign_approval(approval, self._anna_key).decode()
+        self.truth.approved.add((rollout.id, digest))
         await self._ask(ANNA, "approve", lambda c, who: c.rollouts.approve(who, rollout.id, digest, envelope))
         await self._ask(
             OTTO, "start", lambda c, who: c.rollout_start.start(who, rollout.id, "monthly"), when=self._all_ready

@@ -2,7 +2,8 @@
 
 The loop runs asyncio's own tasks, locks, timers and timeouts as they are; it does not wait for input, it moves the time
 on. So a day of a fleet takes seconds. No real input or output may happen on it. Timers of one instant fire in the order
-in which they were set, and what a callback raises ends the run: it is a mistake of the simulation itself.
+in which they were set. What a callback raises ends the run, unless somebody asked for it: it is a mistake of the
+simulation itself.
 """
 
 import asyncio
@@ -65,7 +66,12 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         for _ in range(len(ready)):
             handle = ready.popleft()
             if not handle._cancelled:
-                handle._context.run(handle._callback, *handle._args)
+                try:
+                    handle._context.run(handle._callback, *handle._args)
+                except BaseException as error:
+                    if self.get_exception_handler() is None:
+                        raise
+                    self.call_exception_handler({"message": "a callback failed", "exception": error})
 
     def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
         """Leave a cancelled timer where it is: it is passed over when its time comes."""

@@ -111,15 +111,16 @@ def _gave_up_its_place(assignment: Assignment, now: datetime) -> bool:
 
 
 def _renew(state: TickState, assignment: Assignment, computer: ComputerView) -> None:
-    until = lease_until(state, state.window(computer).last_start)
     held = assignment.start_until_time
     if held is not None and assignment.stalled_time is not None:
         state.at(held if held > state.now else held + WORD_UNDER_WAY)
         return
     beyond = held is not None and held > state.now + LEASE  # the controller's clock was set back since
-    if held is None or beyond or (held - state.now < RENEW_WITHIN and until > held):
-        state.actions.append(RenewLease(assignment.id, assignment.computer_id, until))
-        held = until
+    if held is None or beyond or held - state.now < RENEW_WITHIN:
+        until = lease_until(state, state.window(computer).last_start)
+        if held is None or beyond or until > held:
+            state.actions.append(RenewLease(assignment.id, assignment.computer_id, until))
+            held = until
     state.at(held - RENEW_WITHIN)
 
 

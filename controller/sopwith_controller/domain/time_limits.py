@@ -17,6 +17,7 @@ Decides the numbers, and when a computer that is in contact counts as stalled; w
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from types import MappingProxyType
 
 from sopwith_controller.domain.rollout_entities import Assignment
@@ -67,7 +68,16 @@ LIMITS: Mapping[AssignmentState, TimeLimit] = MappingProxyType(
 
 def heard_time(assignment: Assignment) -> datetime | None:
     """Return when something of an assignment was last heard or said; None before its offer."""
-    return max((time for time in (assignment.reported_time, assignment.offered_time) if time), default=None)
+    reported, offered = assignment.reported_time, assignment.offered_time
+    if reported is None or offered is None:
+        return reported or offered
+    return max(reported, offered)
+
+
+@lru_cache(maxsize=8)
+def _stall_after(install_timeout: timedelta) -> Mapping[AssignmentState, timedelta | None]:
+    """Return the limits of a SOP's `install_timeout`, None where nobody stalls; every tick asks for every install."""
+    return {state: limit.lasts(install_timeout) if limit.stalls else None for state, limit in LIMITS.items()}
 
 
 def stalls_at(assignment: Assignment, install_timeout: timedelta) -> datetime | None:
@@ -75,10 +85,12 @@ def stalls_at(assignment: Assignment, install_timeout: timedelta) -> datetime | 
 
     One that said why it waits (a reason, a next try) is no riddle.
     """
-    limit, heard = LIMITS[assignment.state], heard_time(assignment)
-    if not limit.stalls or heard is None or assignment.reasons:
+    lasts = _stall_after(install_timeout)[assignment.state]
+    heard = heard_time(assignment)
+    if lasts is None or heard is None or assignment.reasons:
         return None
-    stalls = max(heard, assignment.next_try_time or heard) + limit.lasts(install_timeout)
+    again = assignment.next_try_time
+    stalls = (again if again is not None and again > heard else heard) + lasts
     lease = assignment.start_until_time
     if assignment.state is _S.STAGED and (lease is None or lease <= stalls):
         return None
