@@ -1,6 +1,6 @@
 # Sopwith: every command of the house. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format proto proto-check lock simulate crash clock-changes self-updates clauses fuzz bench docs docs-check build system-tools clean
+.PHONY: help demo test check format proto proto-check lock simulate crash clock-changes self-updates clauses fuzz bench docs docs-check agent-deb agent-deb-test build system-tools clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -114,11 +114,20 @@ fuzz: .venv/.developed ## Lint mutated SOPs: SEED= DOCUMENTS=
 bench: .venv/.developed ## Measure beside limits and peers, in two minutes
 	$(BIN)/python -m bench $(BENCHES)
 
+agent-deb: .venv/.installed ## Build the agent's Debian package with its own interpreter, into dist/
+	$(BIN)/python deploy/agent_deb.py dist
+
+agent-deb-test: .venv/.developed ## Install, upgrade, remove and purge that package on a computer without Python (root, minutes)
+	rm -rf build/agent-debs
+	$(BIN)/python deploy/agent_deb.py build/agent-debs --quick
+	$(BIN)/python deploy/agent_deb.py build/agent-debs --quick --version 0.1.999
+	SOPWITH_AGENT_DEBS=$(CURDIR)/build/agent-debs $(BIN)/python -m pytest -q tests/system/test_agent_package.py
+
 build: .venv/.developed ## Build the wheel and the source distribution
 	$(BIN)/uv build -q
 
 system-tools: ## Install the system programs that some tests need (Debian, root)
-	apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends libharfbuzz-subset0 libpangoft2-1.0-0 chromium dbus faketime gpg gpg-agent openssh-client python3-venv rpm strace e2fsprogs mount
+	apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends libharfbuzz-subset0 libpangoft2-1.0-0 chromium dbus faketime gpg gpg-agent openssh-client python3-venv rpm strace e2fsprogs mount mmdebstrap patchelf
 
 clean: ## Remove what the other targets made
 	rm -rf .venv dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*

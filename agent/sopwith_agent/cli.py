@@ -223,6 +223,14 @@ def _check_config(options: argparse.Namespace) -> int:
     return DONE
 
 
+def _install_service(options: argparse.Namespace) -> int:
+    from sopwith_agent.adapters import service_unit
+
+    text = service_unit.unit(options.state, default_state())
+    print(text if options.print else "\n".join(service_unit.install(text, options.root)))
+    return DONE
+
+
 def _connected(state: Path) -> bool:
     """Tell whether the running agent holds its stream; where none runs, whether the fleet port would take it."""
     import asyncio
@@ -370,6 +378,13 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("-o", "--output", choices=("text", "json"), default="text", help="form of the output")
     _command(
         commands, "check-config", _check_config, "read agent.toml and say what holds", "sopwith-agent check-config"
+    )
+    service = _command(
+        commands, "install-service", _install_service, "run under systemd from now on", "sopwith-agent install-service"
+    )
+    service.add_argument("--print", action="store_true", help="print the unit and change nothing")
+    service.add_argument(
+        "--root", type=_absolute, default=Path("/"), metavar="DIR", help="write the unit below this folder (default: /)"
     )
     commands.add_parser("source", help="check a signed source by hand; see `sopwith-agent source --help`")
     return parser
