@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -310,3 +311,27 @@ def test_whoever_delivers_is_told_of_new_messages(start: Callable[..., FileOutbo
     outbox.ended(replace(receipt("a-1"), outcome="FAILED"))
 
     assert told == ["changed", "changed"]
+
+
+def test_day_without_a_controller_is_delivered_in_order_and_each_exactly_once(start: Callable[..., FileOutbox]) -> None:
+    for hour in range(24):
+        outbox = start(NOW + timedelta(hours=hour))  # the computer restarts every hour, and nobody listens
+        outbox.started(started(f"a-{hour}", NOW + timedelta(hours=hour)))
+        outbox.put("progress", {"hour": hour})
+        outbox.ended(receipt(f"a-{hour}"))
+    recorded: dict[int, OutboxMessage] = {}
+    cuts = iter([1, 5, 0, 17, 30, 3])
+
+    while messages := start(NOW + timedelta(hours=25)).after(0, 1000):
+        outbox = start(NOW + timedelta(hours=25))
+        for message in messages[: next(cuts, 1000)]:  # the stream breaks after so many, acknowledged or not
+            assert recorded.setdefault(message.sequence, message) == message
+        durable = max(recorded, default=0)
+        outbox.acknowledge(durable - durable % 2)  # the last acknowledgement is lost on the way
+
+    assert sorted(recorded) == list(range(1, 73))
+    assert [message.body["hour"] for message in recorded.values() if message.kind == "progress"] == list(range(24))
+    chain = [read(message) for message in recorded.values() if message.kind == "receipt"]
+    assert [record.number for record in chain] == list(range(1, 49))
+    assert all(later.previous_sha256 == digest(earlier) for earlier, later in pairwise(chain))
+    assert start(NOW + timedelta(hours=26)).lacking((0, "")) == list(range(1, 49))
