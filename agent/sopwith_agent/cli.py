@@ -79,7 +79,9 @@ def _run(options: argparse.Namespace) -> int:
     from sopwith_agent.adapters import trial_file
 
     if trial_file.watched(options.state / "kept", options.root):
-        return _watch(options)
+        from sopwith_agent.adapters.supervisor import watch_and_become
+
+        return watch_and_become(options.state / "kept", _run_again(options))
     import asyncio
 
     from sopwith_agent.bootstrap import running_agent
@@ -95,21 +97,6 @@ def _run(options: argparse.Namespace) -> int:
         os._exit(DONE)
 
 
-def _watch(options: argparse.Namespace) -> int:
-    """Watch a new version of the agent, and become the one that shall run."""
-    from sopwith_agent.adapters import supervisor
-    from sopwith_agent.adapters.service_manager import notify
-
-    notify("READY=1")
-    watcher = supervisor.Supervisor(options.state / "kept", _run_again(options), lambda: notify("WATCHDOG=1"))
-    try:
-        program = watcher.watch()
-    except supervisor.StoppedError:
-        return DONE
-    sys.stdout.flush()
-    return os.execve(program, [str(program), *_run_again(options)], supervisor.environment_for(program))  # noqa: S606
-
-
 def _run_again(options: argparse.Namespace) -> list[str]:
     return ["run", "--state", str(options.state), "--root", str(options.root)]
 
@@ -118,7 +105,7 @@ async def _until_stopped(session: Any) -> None:
     import asyncio
     import signal
 
-    from sopwith_agent.adapters.service_manager import notify, watchdog_seconds
+    from sopwith_agent.adapters.service_manager import notify, tell_watchdog
 
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -129,23 +116,10 @@ async def _until_stopped(session: Any) -> None:
 
     def ready() -> None:
         notify("READY=1")
-        if every := watchdog_seconds():
-            told.append(asyncio.create_task(_tell_watchdog(every)))
+        told.append(asyncio.create_task(tell_watchdog()))
 
     await session.run(stop, ready)
     notify("STOPPING=1")
-
-
-async def _tell_watchdog(every_seconds: float) -> None:
-    """Tell the service manager that all is well: said by the loop, and only while the worker's thread lives."""
-    import asyncio
-    import threading
-
-    from sopwith_agent.adapters.service_manager import notify
-
-    while any(thread.name == "worker" for thread in threading.enumerate()):
-        notify("WATCHDOG=1")
-        await asyncio.sleep(every_seconds)
 
 
 def _status(options: argparse.Namespace) -> int:

@@ -1,8 +1,10 @@
 """Tells the service manager that started the agent how it is (sd_notify, systemd's protocol of one datagram)."""
 
+import asyncio
 import contextlib
 import os
 import socket
+import threading
 
 
 def notify(state: str) -> None:
@@ -22,3 +24,11 @@ def watchdog_seconds() -> float | None:
     if not wanted.isdigit() or not int(wanted) or asked != str(os.getpid()):
         return None
     return int(wanted) / 2 / 1_000_000
+
+
+async def tell_watchdog() -> None:
+    """Tell that all is well where somebody asks: said by the loop, and only while the worker's thread lives."""
+    every = watchdog_seconds()
+    while every and any(thread.name == "worker" for thread in threading.enumerate()):
+        notify("WATCHDOG=1")
+        await asyncio.sleep(every)

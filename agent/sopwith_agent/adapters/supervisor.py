@@ -14,6 +14,7 @@ import fcntl
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -23,6 +24,7 @@ from typing import IO
 
 from sopwith_agent.adapters import trial_file
 from sopwith_agent.adapters.processes import escape_text
+from sopwith_agent.adapters.service_manager import notify
 from sopwith_agent.adapters.trial_file import HOME_VARIABLE, LINK, PROGRAM, TRIED_VARIABLE
 from sopwith_agent.domain import limits
 from sopwith_agent.domain.errors import SettingsError
@@ -182,6 +184,17 @@ class Supervisor:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         with os.fdopen(descriptor, "r+b", buffering=0) as output:
             yield output
+
+
+def watch_and_become(kept: Path, arguments: Sequence[str]) -> int:
+    """Watch a new version, and become the one that shall run; return an exit code only when asked to stop."""
+    notify("READY=1")
+    try:
+        program = Supervisor(kept, arguments, lambda: notify("WATCHDOG=1")).watch()
+    except StoppedError:
+        return 0
+    sys.stdout.flush()
+    return os.execve(program, [str(program), *arguments], environment_for(program))  # noqa: S606
 
 
 def environment_for(program: Path) -> dict[str, str]:
