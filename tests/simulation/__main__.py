@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 from collections.abc import MutableMapping
 from typing import Any, NoReturn
 
@@ -82,8 +83,14 @@ def _run(seed: int, computers: int) -> bool:
     begun = time.process_time()
     gc.collect()
     gc.disable()  # hardly anything of a run is garbage before its end, and looking for it takes a quarter of the time
-    result = world.run()
-    gc.enable()
+    try:
+        result = world.run()
+    except Exception:  # noqa: BLE001  a mistake of the simulation must not end a night of seeds
+        _say(f"seed {seed}: BROKEN the simulation itself failed\n{traceback.format_exc()}")
+        _say(f"  again: make simulate SEED={seed} SEEDS=1 COMPUTERS={computers}")
+        return False
+    finally:
+        gc.enable()
     outcomes = ", ".join(f"{number} {name or 'open'}" for name, number in result.outcomes.items())
     _say(
         f"seed {seed}: {'; '.join(result.rollouts)}; {outcomes}; {result.starts} starts, {result.commits} commits, "

@@ -70,7 +70,7 @@ class People:
         while await self._go_on():
             await asyncio.sleep(self._faults.between(60.0, 600.0))
             await self.look_after_everything()
-        for computer in self._world.tables["computers"].values():
+        for computer in list(self._world.tables["computers"].values()):
             if computer.state is ComputerState.QUARANTINED:
                 await self._let_back(computer.name)
 
@@ -157,7 +157,7 @@ class People:
             if resumes > RESUMES_MAX or self._faults.random.random() < 0.1:
                 await self._try(lambda c: c.rollouts.abort(OTTO, rollout.id, WHY))
                 return
-            for incident in self._world.tables.get("incidents", {}).values():
+            for incident in list(self._world.tables.get("incidents", {}).values()):
                 if incident.rollout_id == rollout.id:
                     await self._acknowledge(incident.id)
             await self._try(lambda c: c.rollouts.resume(OTTO, rollout.id, WHY))

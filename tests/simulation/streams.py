@@ -38,6 +38,7 @@ class Streams:
         self._loop = loop
         self._started = clock.now()
         self._seen: dict[str, _Seen] = {}
+        self._live: set[str] = set()
         self._connected: frozenset[str] | None = None
         self._requests = itertools.count(1)
         self._answers: dict[str, asyncio.Future[None]] = {}
@@ -53,6 +54,7 @@ class Streams:
         if before is not None:
             before.cut(controller_knows=True)
         seen.link, seen.asleep, seen.early, self._connected = link, False, [], None
+        self._live.add(link.computer_id)
         self.touch(link)
         return True
 
@@ -76,6 +78,7 @@ class Streams:
         if seen is not None and seen.link is link:
             self.touch(link)
             seen.link = self._connected = None
+            self._live.discard(link.computer_id)
 
     def touch(self, link: Link) -> None:
         """Note a sign of life: as late as the stream's own end."""
@@ -130,7 +133,7 @@ class Streams:
 
     def connected_ids(self) -> frozenset[str]:
         if self._connected is None:
-            self._connected = frozenset(key for key, seen in self._seen.items() if seen.link is not None)
+            self._connected = frozenset(self._live)
         return self._connected
 
     async def send_warrant(self, computer_id: str, warrant: Warrant) -> None:

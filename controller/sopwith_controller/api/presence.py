@@ -104,7 +104,8 @@ class PresenceRegister:
         self._signer = signer
         self._started = clock.now()
         self._seen: dict[str, _Seen] = {}
-        self._streams = 0
+        self._live: set[str] = set()
+        """The computers with a stream."""
         self._connected: frozenset[str] | None = None
         """The answer to who asks, until a stream comes or goes."""
         self._unflushed: dict[str, datetime] = {}
@@ -126,7 +127,8 @@ class PresenceRegister:
                 seen.replaced.append(before.process_nonce)
             before.end("the computer dialled again")
         else:
-            self._streams, self._connected = self._streams + 1, None
+            self._live.add(computer_id)
+            self._connected = None
         seen.without_source = without_source
         seen.stream = Stream(computer_id, process_nonce, self._clock.now())
         self.touch(computer_id)
@@ -137,8 +139,8 @@ class PresenceRegister:
         stream.end("closed")
         seen = self._seen[stream.computer_id]
         if seen.stream is stream:
-            seen.stream = seen.presence = None
-            self._streams, self._connected = self._streams - 1, None
+            seen.stream = seen.presence = self._connected = None
+            self._live.discard(stream.computer_id)
 
     def touch(self, computer_id: str) -> None:
         """Note a sign of life."""
@@ -168,7 +170,7 @@ class PresenceRegister:
 
     def heartbeat(self) -> timedelta:
         """Return how often computers shall give a sign of life."""
-        return _HEARTBEAT_LARGE if self._streams > _LARGE_FLEET else _HEARTBEAT
+        return _HEARTBEAT_LARGE if len(self._live) > _LARGE_FLEET else _HEARTBEAT
 
     def broadcast(self, message: Message) -> None:
         """Send to everybody."""
@@ -206,7 +208,7 @@ class PresenceRegister:
 
     def streams(self) -> int:
         """Return how many streams are held."""
-        return self._streams
+        return len(self._live)
 
     # The port AgentGateway.
 
@@ -226,7 +228,7 @@ class PresenceRegister:
     def connected_ids(self) -> frozenset[str]:
         """Return the computers with a live stream."""
         if self._connected is None:
-            self._connected = frozenset(key for key, seen in self._seen.items() if seen.stream is not None)
+            self._connected = frozenset(self._live)
         return self._connected
 
     async def send_warrant(self, computer_id: str, warrant: Warrant) -> None:
