@@ -145,7 +145,7 @@ class Invariants:
                     self._broken(Promise.ALONE, text)
         if old.state is AssignmentState.PENDING:
             verdict, measured = computer.readiness.verdict, computer.readiness.measured_time
-            if verdict != "READY" or measured is None or watched.real_now() - watched.measured[computer.id] > FRESH:
+            if verdict != "READY" or measured is None or now - measured > FRESH:
                 self._broken(Promise.READY, f"{new.id} was offered to a computer that is {verdict or 'not measured'}")
 
     def _frozen(self, rollout: Rollout, now: datetime) -> bool:

@@ -41,8 +41,6 @@ class Watched:
         """Rollout to the real time since which it does not run."""
         self.frozen: dict[str, datetime] = {}
         """Freeze to the real time of its commit, or of its beginning if that came later."""
-        self.measured: dict[str, datetime] = {}
-        """Computer to the real time of its newest readiness on record."""
         self.crossed: dict[str, frozenset[str]] = {}
         """Rollout whose threshold is crossed to the assignments that were in flight then."""
         self._plans: dict[str, tuple[str, Plan]] = {}
@@ -71,9 +69,6 @@ class Watched:
         for old, new in changes.get("deviations", ()):
             if new.gate == "freeze" and old is not None and old.state == "APPROVED" != new.state:
                 self.shut_again[new.rollout_id] = min(self.real_now(), self._real(new.expires_time))
-        for old, new in changes.get("computers", ()):
-            if old is None or old.readiness.measured_time != new.readiness.measured_time:
-                self.measured[new.id] = self.real_now()
         for old, new in changes.get("assignments", ()):
             if old is None:
                 self._of_rollout[new.rollout_id].append(new.id)
