@@ -160,7 +160,9 @@ class PeopleDesk:
         """Return what people were told or asked for, for `sopwith-agent status`."""
         with self._lock:
             now = self._now()
-            return [self._document(matter, now) for matter in self._matters.values() if _is_open(matter)]
+            return [
+                self._document(matter, now) for matter in self._matters.values() if matter.asked and _is_open(matter)
+            ]
 
     def forget(self, assignment_id: str) -> None:
         """Forget an assignment that has ended, and take back what is still shown."""
