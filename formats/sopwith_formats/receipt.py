@@ -2,7 +2,9 @@
 
 The payload is canonical JSON with exactly these keys, signed (ECDSA P-256 over SHA-256) over `PREFIX + payload` by the
 receipt key that the agent made at enrolment. Started records and outcomes stand in one chain: each has the next number
-and carries the digest of the one before it, so that a missing one shows. Format 1 knew outcomes only; it is still read.
+and carries the digest of the one before it, so that a missing one shows. A started record carries what the computer's
+own gates decided before it, a receipt what they decided since, or all of it where nothing was started; `policy_sha256`
+says under which policy. Format 1 knew outcomes only, format 2 no decisions; both are still read.
 """
 
 from dataclasses import asdict, dataclass
@@ -11,12 +13,15 @@ from enum import StrEnum
 from typing import Any
 
 from sopwith_formats import canonical_json
+from sopwith_formats.agent_decision import AgentDecision, read_decisions
 from sopwith_formats.errors import FormatError
 from sopwith_formats.units import format_time, parse_time
 from sopwith_formats.vocabulary import Outcome, Symptom
 
-FORMAT = 2
+FORMAT = 3
+_FORMAT_WITHOUT_DECISIONS = 2
 _FORMAT_WITHOUT_KIND = 1
+_ADDED = ("kind", "decisions")
 PREFIX = b"sopwith-receipt-v1\n"
 
 
@@ -70,6 +75,8 @@ class Receipt:
     utc_offset_seconds: int
     """The computer's own offset from UTC then, for local times in the log."""
     kind: str = ReceiptKind.ENDED.value
+    decisions: tuple[AgentDecision, ...] = ()
+    """What the computer's gates decided, each at most once."""
 
     def payload(self) -> bytes:
         """Return the canonical bytes that are signed."""
@@ -77,6 +84,7 @@ class Receipt:
         document["started_time"] = format_time(self.started_time)
         document["ended_time"] = format_time(self.ended_time)
         document["steps"] = list(self.steps)
+        document["decisions"] = [one.as_text() for one in self.decisions]
         return canonical_json.encode({"format": FORMAT, **document})
 
 
@@ -88,7 +96,7 @@ def read_receipt(payload: bytes) -> Receipt:
         raise FormatError(f"lacks or adds the keys {', '.join(sorted(document.keys() ^ fields.keys()))}")
     integers = {"number", "generation", "sop_revision", "attempts", "commits", "boot_seconds", "utc_offset_seconds"}
     for key, value in document.items():
-        wanted = int if key in integers else list if key == "steps" else str
+        wanted = int if key in integers else list if key in {"steps", "decisions"} else str
         if type(value) is not wanted:
             raise FormatError(f"has a value of type {type(value).__name__}", where=key)
     _check_words(document)
@@ -96,6 +104,7 @@ def read_receipt(payload: bytes) -> Receipt:
         if not isinstance(step, dict) or not all(isinstance(value, str) for value in step.values()):
             raise FormatError("is no step", where=f"steps[{index}]")
     document["steps"] = tuple(document["steps"])
+    document["decisions"] = read_decisions(document["decisions"])
     document["started_time"] = parse_time(document["started_time"])
     document["ended_time"] = parse_time(document["ended_time"])
     return Receipt(**document)
@@ -107,8 +116,10 @@ def _with_kind(document: Any) -> dict[str, Any]:
         written = document.pop("format", None)
         if type(written) is int and written == FORMAT:
             return document
-        if type(written) is int and written == _FORMAT_WITHOUT_KIND and "kind" not in document:
-            return {**document, "kind": ReceiptKind.ENDED.value}
+        if type(written) is int and written == _FORMAT_WITHOUT_DECISIONS and "decisions" not in document:
+            return {**document, "decisions": []}
+        if type(written) is int and written == _FORMAT_WITHOUT_KIND and document.keys().isdisjoint(_ADDED):
+            return {**document, "kind": ReceiptKind.ENDED.value, "decisions": []}
     raise FormatError("is no receipt of a known format")
 
 

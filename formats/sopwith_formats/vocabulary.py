@@ -89,6 +89,15 @@ class Symptom(StrEnum):
     REVIEW_OVERDUE = "REVIEW_OVERDUE"
 
 
+class GateResult(StrEnum):
+    """What became of a gate's answer; a computer knows no deviations, and never says DEVIATED."""
+
+    PASSED = "PASSED"
+    DEVIATED = "DEVIATED"
+    WARNED = "WARNED"
+    REFUSED = "REFUSED"
+
+
 SEVERITY_1 = frozenset(
     {
         Symptom.SIGNATURE_INVALID,

@@ -23,8 +23,8 @@ _HEAD = """# Gates
 
 A gate is a rule that must hold before the next thing may happen. Every decision is kept in the update log with the act
 that it let or refused: gate, clause, result (PASSED, DEVIATED, WARNED, REFUSED), what it looked at, and the digests of
-policy and plan. A refusal names gate and clause, the reason in one sentence, the command that mends it, and who may
-grant a deviation.
+policy and plan; what a computer's gates decided stands in what it [signs](guides/signed-records.md). A refusal names
+gate and clause, the reason in one sentence, the command that mends it, and who may grant a deviation.
 
 *May warn*: a SOP may say `gates: {ID: {enforce: warn}}`; of the others `sop lint` says what to write instead. *May be
 deviated from*: by `sopwith deviation open`, with a reason, a compensating measure, an approver who is not the

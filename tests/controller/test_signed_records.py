@@ -15,8 +15,10 @@ from sopwith_certs.signing import new_key, public_key_pem, sign
 from sopwith_controller.desk.verification import verify_export
 from sopwith_controller.domain.entities import ComputerState
 from sopwith_controller.services.access import Caller
+from sopwith_formats.agent_decision import decision
 from sopwith_formats.observation import Observation, PackageChange
 from sopwith_formats.receipt import PREFIX
+from sopwith_formats.vocabulary import GateResult
 from tests.controller.house import Desk, House, SimulatedAgent
 
 
@@ -43,7 +45,11 @@ async def _kept(house: House) -> list[tuple[int, str]]:
 async def test_started_record_and_outcome_are_kept_and_logged_with_clocks_and_digests(house: House):
     operator, agent, warrant = await _at_work(house)
 
-    agent.receipt(warrant, "", kind="STARTED")
+    decided = (
+        decision("signature", GateResult.PASSED, "manifest 1f", "signed by the source"),
+        decision("memory", GateResult.WARNED, "100 MiB", "at least 256 MiB"),
+    )
+    agent.receipt(warrant, "", kind="STARTED", decisions=decided)
     last = agent.receipt(warrant, "SUCCEEDED")
     await agent.until_acknowledged(last)
 
@@ -52,6 +58,9 @@ async def test_started_record_and_outcome_are_kept_and_logged_with_clocks_and_di
     assert began.receipt_sha256
     assert began.receipt_sha256 != ended.receipt_sha256 == agent.newest_receipt
     assert (began.outcome, ended.outcome) == ("", "SUCCEEDED")
+    gates = json.loads(began.details)["computer_gates"]
+    assert gates == {"passed": ["signature"], "others": [decided[1].as_text()]}
+    assert json.loads(began.details)["policy_sha256"] == warrant.policy_sha256
     details = json.loads(ended.details)
     assert details.keys() >= {"receipt_number", "boot_id", "boot_seconds", "computer_time", "manifest_sha256", "steps"}
     assert await _summaries(operator) == []

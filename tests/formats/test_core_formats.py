@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sopwith_formats import canonical_json
+from sopwith_formats.agent_decision import AgentDecision, decision
 from sopwith_formats.errors import FormatError
 from sopwith_formats.join import Join, format_join, parse_join
 from sopwith_formats.manifest import Artifact, HealthCheck, Manifest, read_manifest, split_release
@@ -23,6 +24,7 @@ from sopwith_formats.units import (
     parse_size,
     parse_time,
 )
+from sopwith_formats.vocabulary import GateResult
 from sopwith_formats.warrant import Warrant, read_warrant
 
 NOW = datetime(2026, 11, 22, 2, 14, 35, tzinfo=UTC)
@@ -231,8 +233,24 @@ def test_a_warrant_with_other_keys_or_types_is_refused(change):
         read_warrant(canonical_json.encode(document))
 
 
+DECIDED = decision("disk_free", GateResult.REFUSED, "1.0 GiB free at /", "2.0 GiB").as_text()
+
+
 def test_receipts_are_read_as_they_were_signed():
+    decided = a_receipt(decisions=(AgentDecision(**DECIDED),))
+
     assert read_receipt(a_receipt().payload()) == a_receipt()
+    assert read_receipt(decided.payload()) == decided
+
+
+def test_receipts_that_older_agents_signed_are_still_read_without_decisions_and_as_outcomes():
+    document = canonical_json.decode(a_receipt().payload())
+    del document["decisions"]
+    second = canonical_json.encode({**document, "format": 2})
+    del document["kind"]
+    first = canonical_json.encode({**document, "format": 1})
+
+    assert read_receipt(second) == read_receipt(first) == a_receipt()
 
 
 @pytest.mark.parametrize(
@@ -245,7 +263,12 @@ def test_receipts_are_read_as_they_were_signed():
         {"steps": [1]},
         {"format": 9},
         {"format": 1},
+        {"format": 2},
         {"format": True},
+        {"decisions": [1]},
+        {"decisions": [{**DECIDED, "result": "SHRUGGED"}]},
+        {"decisions": [{**DECIDED, "measured": 1}]},
+        {"decisions": [DECIDED] * 65},
         {"kind": "THOUGHT"},
         {"kind": "STARTED"},
         {"x": ""},
@@ -262,13 +285,6 @@ def test_a_started_record_has_no_outcome_and_is_read_as_it_was_signed():
     started = a_receipt(kind="STARTED", outcome="")
 
     assert read_receipt(started.payload()) == started
-
-
-def test_a_receipt_that_an_older_agent_signed_is_still_read_as_an_outcome():
-    document = canonical_json.decode(a_receipt().payload())
-    del document["kind"]
-
-    assert read_receipt(canonical_json.encode({**document, "format": 1})) == a_receipt()
 
 
 def test_manifests_are_read_as_they_were_signed():

@@ -9,6 +9,7 @@ AgentError
 └── UnavailableError  something outside does not answer; try later
 """
 
+from sopwith_formats.agent_decision import AgentDecision
 from sopwith_formats.vocabulary import Symptom
 
 
@@ -24,8 +25,11 @@ class AgentError(Exception):
 class StepError(AgentError):
     """A step failed with a classified symptom.
 
-    `changed` tells whether the computer may have been changed, `final` that trying again would meet the same answer.
+    `changed` tells whether the computer may have been changed, `final` that trying again would meet the same answer;
+    `decisions` are those of the gates that were asked before the one that failed.
     """
+
+    decisions: tuple[AgentDecision, ...] = ()
 
     def __init__(
         self, symptom: Symptom, message: str, *, remedy: str = "", changed: bool = False, final: bool = False

@@ -11,6 +11,7 @@ from typing import Any, Self
 from sopwith_agent.domain import limits
 from sopwith_agent.domain.assignment import Event, transition
 from sopwith_formats import canonical_json
+from sopwith_formats.agent_decision import AgentDecision, merged, read_decisions
 from sopwith_formats.errors import FormatError
 from sopwith_formats.units import format_time, parse_time
 from sopwith_formats.vocabulary import AssignmentState, Outcome, Symptom
@@ -99,6 +100,8 @@ class Record:
     unhealthy_before: str = ""
     """Names of releases that were unhealthy before a rollout that only reboots; nobody expects them healthy after."""
     steps: tuple[StepTaken, ...] = ()
+    decisions: tuple[AgentDecision, ...] = ()
+    """What this computer's gates decided and no signed record carries yet."""
     outcome: str = ""
     version_after: str = ""
     ended_time: datetime | None = None
@@ -122,6 +125,10 @@ class Record:
         """Return the record with one more step taken; of too many the oldest are left out."""
         taken = StepTaken(step, time, result, detail[: limits.detail_max_characters])
         return replace(self, steps=(*self.steps, taken)[-limits.steps_max :])
+
+    def decide(self, *decisions: AgentDecision) -> Self:
+        """Return the record with the decisions of gates; the newest of each gate counts."""
+        return replace(self, decisions=merged(self.decisions, decisions))
 
     def after(self, event: Event, now: datetime, *, symptom: Symptom | str = "", detail: str = "") -> Self:
         """Return the record after an event. A state that is left forgets its retries; an outcome ends the record."""
@@ -154,6 +161,7 @@ class Record:
             if isinstance(value, datetime):
                 document[key] = format_time(value)
         document["steps"] = [step.as_text() for step in self.steps]
+        document["decisions"] = [one.as_text() for one in self.decisions]
         return canonical_json.encode({"format": FORMAT, **document})
 
 
@@ -171,6 +179,7 @@ def read_record(data: bytes) -> Record:
         }
         values["state"] = AssignmentState(values["state"])
         values["steps"] = tuple(StepTaken(**{**step, "time": parse_time(step["time"])}) for step in values["steps"])
+        values["decisions"] = read_decisions(values.get("decisions", []))
         record = Record(**values)
         read_warrant(record.warrant_payload.encode())
     except (KeyError, TypeError, ValueError, AttributeError) as error:

@@ -105,6 +105,7 @@ def receipt_of(record: Record, computer_id: str) -> Receipt:
         boot_id=record.ended_boot_id,
         boot_seconds=record.ended_boot_seconds,
         steps=tuple(step.as_text() for step in record.steps),
+        decisions=record.decisions,
         utc_offset_seconds=record.ended_utc_offset_seconds,
     )
 

@@ -14,6 +14,7 @@ from dataclasses import replace
 
 from sopwith_agent.domain import limits
 from sopwith_agent.domain.assignment import Event
+from sopwith_agent.domain.decisions import of_readiness, passed
 from sopwith_agent.domain.errors import StepError, TrustError
 from sopwith_agent.domain.readiness import Readiness, Reason
 from sopwith_agent.domain.record import Record
@@ -37,6 +38,9 @@ def download(record: Record, bench: Workbench) -> Done | Wait:
     make_private_folder(bench.folder(record))
     staged = _fetch(record, manifest, bench)
     record = replace(record, staged=staged, manifest_json=manifest.to_json().decode())
+    record = record.decide(
+        passed("digest", f"{len(staged)} files, all whole", "files as the signed manifest lists them")
+    )
     return Done(_with_way_back(record, manifest, bench), Event.VERIFIED)
 
 
@@ -54,6 +58,7 @@ def wait_for_start(record: Record, bench: Workbench) -> Done | Wait:
                 raise
             return Wait(record, limits.not_ready_retry_seconds, error.symptom, error.message)
     readiness = measure(record, manifest, bench, fresh_within_seconds=limits.readiness_fresh_seconds)
+    record = record.decide(*of_readiness(readiness))
     if not readiness.ready:
         ask_to_close(record, readiness, bench)
         first = readiness.reasons[0]

@@ -10,6 +10,7 @@ wrong goes back. After a restart the commit count tells which side of that point
 from dataclasses import replace
 
 from sopwith_agent.domain.assignment import Event
+from sopwith_agent.domain.decisions import RECORD_WRITTEN, of_way_back
 from sopwith_agent.domain.errors import StepError
 from sopwith_agent.domain.record import Record
 from sopwith_agent.steps.closing import started_record
@@ -28,11 +29,14 @@ def install(record: Record, bench: Workbench) -> Done:
     way_back = installer.prepare(work)
     record = record.step("prepare_install", bench.clock.now(), "done", f"way back: {way_back.kind}; {way_back.detail}")
     record = replace(record, way_back=way_back.kind, healthy_before=_health_before(manifest, bench))
+    told, required = f"{way_back.kind}; {way_back.detail}", bench.policy(record.warrant).backup_required
+    record = record.decide(of_way_back(told, possible=way_back.possible, required=required))
     record = _snapshot(record, manifest, bench)
     held = bench.wakefulness.hold(f"installs {record.warrant.release}")
     record = record.step("keep_awake", bench.clock.now(), "asked", held)
     bench.journal.save(record)
     bench.outbox.started(started_record(record, bench))
+    record = replace(record, decisions=(RECORD_WRITTEN,))
 
     def on_commit() -> None:
         nonlocal record

@@ -15,6 +15,7 @@ from dataclasses import replace
 
 from sopwith_agent.domain import limits
 from sopwith_agent.domain.assignment import Event
+from sopwith_agent.domain.decisions import of_readiness, passed
 from sopwith_agent.domain.errors import StepError, TrustError
 from sopwith_agent.domain.readiness import Need, Readiness, Reason
 from sopwith_agent.domain.record import Record
@@ -22,6 +23,7 @@ from sopwith_agent.domain.versions import meets
 from sopwith_agent.steps.authorisation import check_authorised, refused
 from sopwith_agent.steps.notice_port import Disturbance, Word
 from sopwith_agent.steps.workbench import Done, Wait, Workbench
+from sopwith_formats.agent_decision import AgentDecision
 from sopwith_formats.debian_version import compare
 from sopwith_formats.errors import FormatError
 from sopwith_formats.manifest import Manifest, read_manifest
@@ -34,8 +36,18 @@ _PEOPLE_REMEDY = "It goes on by itself; the people there may begin it sooner wit
 
 def prepare(record: Record, bench: Workbench) -> Done | Wait:
     """Return READY, NOT_READY with reasons, NOT_NEEDED; raise StepError or TrustError for a refusal."""
+    decided: list[AgentDecision] = []
+    try:
+        return _prepare(record, bench, decided)
+    except StepError as error:
+        error.decisions = tuple(decided)
+        raise
+
+
+def _prepare(record: Record, bench: Workbench, decided: list[AgentDecision]) -> Done | Wait:
+    """Prepare, and note what each gate decided before one of them refuses."""
     warrant = record.warrant
-    check_warrant(record, bench)
+    decided.append(check_warrant(record, bench))
     policy = bench.policy(warrant)
     if not bench.source.root_sha256():
         return not_ready(record, bench.readiness.measure(policy, Need()))
@@ -47,19 +59,25 @@ def prepare(record: Record, bench: Workbench) -> Done | Wait:
         readiness = bench.readiness.measure(policy, Need())
         reason = Reason(error.symptom, error.message, error.remedy or "Check the way from this computer to the source.")
         return not_ready(record, readiness, reason)
+    decided.append(passed("metadata_fresh", "neither expired nor older than known", "current metadata"))
+    signed = f"manifest {warrant.manifest_sha256[:16]}, as the warrant names it"
+    decided.append(passed("signature", signed, "signed by the designated source"))
     skipped = _skip(record, manifest, bench)
     if skipped:
-        return skipped
+        return replace(skipped, record=skipped.record.decide(*decided))
+    decided.append(passed("applicable", bench.require_installer(manifest).name, "a release for this computer"))
     record = replace(
         record,
         manifest_json=manifest.to_json().decode(),
         version_before=bench.installed_version(manifest),
     )
     _check_version_policy(manifest, record.version_before)
+    decided.append(passed("version_policy", record.version_before or "nothing installed", f"before {manifest.version}"))
     put_off = bench.people.deferral(record, Disturbance.INSTALL)
     if put_off:
         return wait_for_people(record, put_off, bench)
     readiness = measure(record, manifest, bench)
+    record = record.decide(*decided, *of_readiness(readiness))
     if not readiness.ready:
         ask_to_close(record, readiness, bench)
         return not_ready(record, readiness)
@@ -82,7 +100,7 @@ def ask_to_close(record: Record, readiness: Readiness, bench: Workbench) -> None
         bench.people.ask_to_close(record, running.split(", "))
 
 
-def check_warrant(record: Record, bench: Workbench) -> None:
+def check_warrant(record: Record, bench: Workbench) -> AgentDecision:
     """Raise TrustError unless the warrant is signed by a trusted key, for this computer, and carries its evidence."""
     warrant = record.warrant
     signature = bytes.fromhex(record.warrant_signature)
@@ -95,6 +113,8 @@ def check_warrant(record: Record, bench: Workbench) -> None:
     if warrant.generation < 1 or warrant.attempts_max < 1:
         raise refused("its generation or number of tries is below 1")
     check_authorised(warrant, bench.approval_proof, bench.held_policies)
+    evidence = f"signed for this computer; {warrant.change_class} change, {len(warrant.approvals)} approvals"
+    return passed("warrant_valid", evidence, f"{warrant.sop_id} revision {warrant.sop_revision}")
 
 
 def authorised_manifest(warrant: Warrant, bench: Workbench) -> Manifest:
@@ -168,6 +188,7 @@ def _check_version_policy(manifest: Manifest, installed: str) -> None:
 
 def not_ready(record: Record, readiness: Readiness, reason: Reason | None = None) -> Wait:
     """Return the wait of a computer that is not ready, with everything that stands in the way."""
+    record = record.decide(*of_readiness(readiness))
     reasons = readiness.reasons
     if reason and all(known.code != reason.code for known in reasons):
         reasons = (*reasons, reason)

@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from sopwith_agent.domain import limits
 from sopwith_agent.domain.assignment import Event
+from sopwith_agent.domain.decisions import RECORD_WRITTEN, of_readiness
 from sopwith_agent.domain.readiness import Need
 from sopwith_agent.domain.record import Record
 from sopwith_agent.steps.closing import started_record
@@ -25,10 +26,11 @@ from sopwith_formats.vocabulary import Symptom
 
 def prepare(record: Record, bench: Workbench) -> Done | Wait:
     """Return READY, NOT_NEEDED where no reboot is pending, or wait with reasons."""
-    check_warrant(record, bench)
+    record = record.decide(check_warrant(record, bench))
     if not bench.power.reboot_pending():
         return Done(record, Event.NOT_NEEDED, detail="No reboot is pending.")
     readiness = bench.readiness.measure(bench.policy(record.warrant), Need())
+    record = record.decide(*of_readiness(readiness))
     if not readiness.ready:
         return not_ready(record, readiness)
     return Done(replace(record, was_ready=True), Event.READY)
@@ -46,6 +48,7 @@ def wait_for_start(record: Record, bench: Workbench) -> Done | Wait:
         return Done(record, Event.DEFERRED)
     policy = bench.policy(record.warrant)
     readiness = bench.readiness.measure(policy, Need(), fresh_within_seconds=limits.readiness_fresh_seconds)
+    record = record.decide(*of_readiness(readiness))
     if not readiness.ready:
         return not_ready(record, readiness)
     hindrance = bench.orders.try_start(record.warrant.assignment_id, bench.clock.fleet_now())
@@ -60,7 +63,7 @@ def begin(record: Record, bench: Workbench) -> Done:
     record = replace(record, boot_id=bench.clock.boot_id(), unhealthy_before=" ".join(sick))
     bench.journal.save(record)
     bench.outbox.started(started_record(record, bench))
-    return Done(record, Event.REBOOT_NEEDED)
+    return Done(replace(record, decisions=(RECORD_WRITTEN,)), Event.REBOOT_NEEDED)
 
 
 def confirm(record: Record, bench: Workbench) -> Done | Wait:

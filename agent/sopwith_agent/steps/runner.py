@@ -17,6 +17,7 @@ import structlog
 
 from sopwith_agent.domain import limits
 from sopwith_agent.domain.assignment import Event
+from sopwith_agent.domain.decisions import of_event
 from sopwith_agent.domain.errors import JournalError, StepError
 from sopwith_agent.domain.record import Record
 from sopwith_agent.domain.recovery import Resumption, resumption
@@ -187,6 +188,7 @@ class Runner:
             remedy=answer.remedy.value,
             detail=failure.message,
         )
+        latest = latest.decide(*failure.decisions)
         note = f"{failure.symptom.value}: {failure.message}" + (f" ({answer.detail})" if answer.detail else "")
         latest = latest.step("remedy", bench.clock.now(), answer.remedy.value, note)
         if latest.state in _PATIENT:  # counted by the state itself, or waiting for a boot
@@ -212,6 +214,7 @@ class Runner:
         """Write down where the event leads, before anything acts on it."""
         before, now = done.record.state, self._bench.clock.now()
         record = done.record.after(done.event, now, symptom=done.symptom, detail=done.detail)
+        record = record.decide(*of_event(done.event, done.symptom, done.detail))
         record = record.step(before.value.lower(), now, done.event.value.lower(), done.detail)
         if record.state is AssignmentState.DOWNLOADING and before is AssignmentState.PREPARING:
             record = replace(record, attempts=record.attempts + 1)
@@ -222,7 +225,7 @@ class Runner:
     def _wait(self, before: Record, wait: Wait) -> Advance:
         """Stay; tell why only when that changed."""
         record = replace(wait.record, symptom=wait.symptom, detail=wait.detail[: limits.detail_max_characters])
-        if record == before:
+        if replace(record, decisions=before.decisions) == before:  # a measured value that moves is no news
             return Advance(record, wait.seconds)
         return self._keep(record, wait.seconds, wait)
 

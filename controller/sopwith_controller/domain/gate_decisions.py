@@ -12,21 +12,12 @@ Rules:
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
 from typing import Any
 
 from sopwith_controller.domain.deviation import Deviation
 from sopwith_controller.domain.errors import Refusal, RefusedError
 from sopwith_formats.sop_policy import SopPolicy
-
-
-class GateResult(StrEnum):
-    """What became of a gate's answer."""
-
-    PASSED = "PASSED"
-    DEVIATED = "DEVIATED"
-    WARNED = "WARNED"
-    REFUSED = "REFUSED"
+from sopwith_formats.vocabulary import GateResult
 
 
 @dataclass(frozen=True)

@@ -13,13 +13,13 @@ from sopwith_controller.domain.agent_gates import AGENT_GATES
 from sopwith_controller.domain.deviation import DEVIABLE, Deviation
 from sopwith_controller.domain.durations import Estimates
 from sopwith_controller.domain.entities import Readiness
-from sopwith_controller.domain.gate_decisions import GateDecision, GateResult
+from sopwith_controller.domain.gate_decisions import GateDecision
 from sopwith_controller.domain.incident_entities import Freeze
 from sopwith_controller.domain.plan import Plan
 from sopwith_controller.domain.rollout_entities import Assignment, Rollout
 from sopwith_controller.domain.time_limits import INSTALL_TIMEOUT
 from sopwith_formats.sop_policy import Reboot
-from sopwith_formats.vocabulary import Outcome
+from sopwith_formats.vocabulary import GateResult, Outcome
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,12 +5,15 @@ incidents and deviations. Rules:
 
 - DEVIATION where a deviation or the emergency door stood in for the clause; FAIL where a record contradicts it or is
   missing; OPEN while the rollout has not come that far.
+- What computers signed of their own gates is evidence beside the controller's; where one warned because a deviation
+  let it, the clause is a DEVIATION.
 - Evidence names what an auditor can look up: the index of a log entry, a digest, a count.
 """
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
 from typing import Any
@@ -19,9 +22,10 @@ from sopwith_controller.domain.incident_entities import Incident, Notification
 from sopwith_controller.domain.log_kinds import LogKind
 from sopwith_controller.domain.rollout import ENDED_STATES
 from sopwith_controller.domain.rollout_entities import Assignment, Rollout
+from sopwith_formats.agent_policy import CHECKS, INTEGRITY_CHECKS
 from sopwith_formats.log_entry import LogRow
 from sopwith_formats.sop_policy import SopPolicy
-from sopwith_formats.vocabulary import Outcome, Symptom
+from sopwith_formats.vocabulary import GateResult, Outcome, Symptom
 
 _TOLD_WITHIN = timedelta(seconds=60)
 _GATE_CLAUSES = {
@@ -31,6 +35,16 @@ _GATE_CLAUSES = {
     "V.A.2": ("ready_quorum",),
     "VII": ("approval_fresh", "sop_effective"),
 }
+_SIGNED = {
+    "IV": ("applicable", "version_policy"),
+    "V.A.1": ("source_designated", "metadata_fresh", "signature", "digest"),
+    "V.A.2": tuple(check for check in CHECKS if check not in INTEGRITY_CHECKS),
+    "V.B.1": ("warrant_valid",),
+    "V.B.2": ("health_checks",),
+    "V.C": ("backup",),
+    "V.E.1": ("record_written",),
+}
+"""Clause of the trace to the gates that computers keep for it."""
 
 
 class Result(StrEnum):
@@ -69,6 +83,11 @@ class Recorded:
 def trace(recorded: Recorded) -> tuple[TraceLine, ...]:
     """Return each clause, in the SOP's order."""
     gates = _gates(recorded.entries)
+    signed = _signed(recorded.entries)
+    return tuple(_with_signed(line, signed, gates) for line in _lines(recorded, gates))
+
+
+def _lines(recorded: Recorded, gates: Mapping[str, tuple[str, int, str]]) -> tuple[TraceLine, ...]:
     return (
         _one_policy(recorded),
         _by_gates("II", "the computers are in the SOP's scope", gates, recorded),
@@ -99,6 +118,38 @@ def _gates(entries: Sequence[LogRow]) -> dict[str, tuple[str, int, str]]:
         for decision in details.get("gates", ()):
             found[decision["gate"]] = (decision["result"], int(row.index), decision.get("deviation", ""))
     return found
+
+
+def _signed(entries: Sequence[LogRow]) -> dict[str, Counter[str]]:
+    """Return how often computers signed each result of each of their gates."""
+    found: dict[str, Counter[str]] = {}
+    for row in entries:
+        if row.kind in (LogKind.ASSIGNMENT_STARTED, LogKind.ASSIGNMENT_ENDED, LogKind.OUTCOME_CORRECTED):
+            decided: dict[str, Any] = json.loads(row.details).get("computer_gates", {})
+            for gate in decided.get("passed", ()):
+                found.setdefault(gate, Counter())[GateResult.PASSED.value] += 1
+            for one in decided.get("others", ()):
+                found.setdefault(one["gate"], Counter())[one["result"]] += 1
+    return found
+
+
+def _with_signed(
+    line: TraceLine, signed: Mapping[str, Counter[str]], gates: Mapping[str, tuple[str, int, str]]
+) -> TraceLine:
+    """Return a clause with what computers signed about its gates."""
+    asked = {gate: signed[gate] for gate in _SIGNED.get(line.clause, ()) if gate in signed}
+    if not asked:
+        return line
+    words = [line.evidence, f"computers signed {sum(one.total() for one in asked.values())} decisions"]
+    result = line.result
+    for gate, counted in asked.items():
+        missed = [word.value for word in (GateResult.WARNED, GateResult.REFUSED) if counted[word.value]]
+        words.extend(f"{gate} {word.lower()} {counted[word]} times" for word in missed)
+        deviation = gates[gate][2] if gate in gates and counted[GateResult.WARNED.value] else ""
+        if deviation:
+            words.append(f"deviation {deviation}")
+            result = Result.DEVIATION if result is Result.PASS else result
+    return replace(line, result=result, evidence="; ".join(words))
 
 
 def _by_gates(clause: str, what: str, gates: Mapping[str, tuple[str, int, str]], recorded: Recorded) -> TraceLine:

@@ -7,10 +7,11 @@ looked at. A gate that suspended the rollout stands in the entry of the suspensi
 from collections.abc import Sequence
 from datetime import datetime
 
-from sopwith_controller.domain.gate_decisions import GateDecision, GateResult
+from sopwith_controller.domain.gate_decisions import GateDecision
 from sopwith_controller.domain.plan import Plan
 from sopwith_controller.domain.waves import Tally
 from sopwith_formats.units import format_time
+from sopwith_formats.vocabulary import GateResult
 
 _CLAUSE = "V.C"
 

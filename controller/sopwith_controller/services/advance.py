@@ -16,7 +16,7 @@ from sopwith_controller.domain import rollout as machine
 from sopwith_controller.domain.assignment import ERRORS, EndKind
 from sopwith_controller.domain.bench import failures_after
 from sopwith_controller.domain.entities import LogDraft
-from sopwith_controller.domain.gate_decisions import GateDecision, GateResult
+from sopwith_controller.domain.gate_decisions import GateDecision
 from sopwith_controller.domain.log_kinds import LogKind
 from sopwith_controller.domain.planner import plan_tick
 from sopwith_controller.domain.rollout_entities import Assignment, Rollout
@@ -49,7 +49,7 @@ from sopwith_controller.services.receipts import assignment_draft, end_draft
 from sopwith_controller.services.rollout_records import RolloutRecords
 from sopwith_controller.services.views import Views
 from sopwith_controller.services.warrants import WarrantBasis, warrant_basis, write_warrant
-from sopwith_formats.vocabulary import BEFORE_INSTALLING, Symptom
+from sopwith_formats.vocabulary import BEFORE_INSTALLING, GateResult, Symptom
 
 
 @dataclass

@@ -13,7 +13,7 @@ import structlog
 from sopwith_controller.domain import rollout as machine
 from sopwith_controller.domain.entities import LogDraft
 from sopwith_controller.domain.errors import SopwithError
-from sopwith_controller.domain.gate_decisions import GateDecision, GateResult
+from sopwith_controller.domain.gate_decisions import GateDecision
 from sopwith_controller.domain.incident_entities import IncidentState
 from sopwith_controller.domain.log_kinds import LogKind
 from sopwith_controller.domain.rollout_entities import Rollout, RolloutState
@@ -21,7 +21,7 @@ from sopwith_controller.services.incidents import Incidents
 from sopwith_controller.services.ports import Clock, Database, Timers, UnitOfWork
 from sopwith_controller.services.update_log import UpdateLogs
 from sopwith_formats.log_verification import Verdict
-from sopwith_formats.vocabulary import Symptom
+from sopwith_formats.vocabulary import GateResult, Symptom
 
 VERIFY_EVERY = timedelta(hours=1)
 _SHOWN = 3

@@ -30,7 +30,7 @@ from sopwith_formats.observation import Observation, read_signed
 from sopwith_formats.reboot_only import act_of
 from sopwith_formats.receipt import Receipt, ReceiptKind, read_receipt
 from sopwith_formats.units import format_time
-from sopwith_formats.vocabulary import BEFORE_INSTALLING, Outcome, Symptom
+from sopwith_formats.vocabulary import BEFORE_INSTALLING, GateResult, Outcome, Symptom
 
 
 @dataclass(frozen=True)
@@ -249,7 +249,18 @@ def _proof(receipt: Receipt) -> dict[str, object]:
         "computer_time": format_time(receipt.ended_time),
         "boot_id": receipt.boot_id,
         "boot_seconds": receipt.boot_seconds,
+        "policy_sha256": receipt.policy_sha256,
+        "computer_gates": _decided(receipt),
     }
+
+
+def _decided(receipt: Receipt) -> dict[str, object]:
+    """Return the decisions of the computer's gates: names of those that passed, the others with their values.
+
+    What was measured of those that passed stands in the signed record, which the entry names by its digest.
+    """
+    others = [one.as_text() for one in receipt.decisions if one.result != GateResult.PASSED]
+    return {"passed": [one.gate for one in receipt.decisions if one.result == GateResult.PASSED], "others": others}
 
 
 def _installed(installed: dict[str, str], receipt: Receipt) -> dict[str, str]:

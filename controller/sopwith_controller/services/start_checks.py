@@ -18,7 +18,7 @@ from sopwith_controller.domain.agent_gates import despite, opened_by
 from sopwith_controller.domain.entities import Computer, ComputerState, SopRevision
 from sopwith_controller.domain.errors import NotFoundError, Refusal, RefusedError
 from sopwith_controller.domain.evaluation import check_life
-from sopwith_controller.domain.gate_decisions import GateCheck, GateDecision, GateResult, asked, judge
+from sopwith_controller.domain.gate_decisions import GateCheck, GateDecision, asked, judge
 from sopwith_controller.domain.log_kinds import LogKind
 from sopwith_controller.domain.plan import Plan
 from sopwith_controller.domain.plan_change import Change, PlanChange, compare
@@ -33,6 +33,7 @@ from sopwith_controller.services.ports import AgentGateway, UnitOfWork
 from sopwith_controller.services.release_lookup import find_release
 from sopwith_controller.services.rollouts import RolloutTools
 from sopwith_formats.sop_policy import SopPolicy
+from sopwith_formats.vocabulary import GateResult
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import pytest
 
 from sopwith_agent.domain import limits
 from sopwith_agent.domain.assignment import Event
+from sopwith_agent.domain.decisions import passed
 from sopwith_agent.domain.errors import SettingsError, StepError, TrustError
 from sopwith_agent.domain.record import Record, read_record
 from sopwith_agent.domain.recovery import Resumption, resumption
@@ -46,9 +47,17 @@ def record(state: AssignmentState = AssignmentState.PREPARING, **changes: object
 
 def test_record_reads_back_as_it_was_written() -> None:
     written = record(staged={"a": "b"}, ended_time=NOW, attempts=2).step("install", NOW, "done", "detail")
+    written = written.decide(passed("digest", "1 files", "as listed"))
 
     assert read_record(written.to_json()) == written
     assert written.warrant == WARRANT
+
+
+def test_record_of_an_agent_that_kept_no_decisions_is_read() -> None:
+    document = canonical_json.decode(record().to_json())
+    del document["decisions"]
+
+    assert read_record(canonical_json.encode(document)) == record()
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -36,7 +37,7 @@ def steps(*taken: tuple[str, int]) -> tuple[dict[str, str], ...]:
 
 
 def a_receipt(**changes) -> Receipt:
-    texts = dict.fromkeys(
+    texts: dict[str, Any] = dict.fromkeys(
         (
             "previous_sha256",
             "rollout_id",

@@ -3,7 +3,8 @@
 import pytest
 
 from sopwith_controller.domain.errors import Refusal, RefusedError
-from sopwith_controller.domain.gate_decisions import GateCheck, GateResult, asked, gathered, judge
+from sopwith_controller.domain.gate_decisions import GateCheck, asked, gathered, judge
+from sopwith_formats.vocabulary import GateResult
 from tests.controller.domain.builders import a_policy
 from tests.controller.domain.test_deviation import APPROVED
 

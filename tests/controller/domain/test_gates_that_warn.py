@@ -12,11 +12,12 @@ import pytest
 from sopwith_controller.domain import gates, sop_gates
 from sopwith_controller.domain.deviation import DEVIABLE
 from sopwith_controller.domain.errors import Refusal
-from sopwith_controller.domain.gate_decisions import GateResult, asked, gathered, judge
+from sopwith_controller.domain.gate_decisions import asked, gathered, judge
 from sopwith_controller.domain.planning import make_plan
 from sopwith_controller.domain.way_back import MATERIAL
 from sopwith_formats.manifest import Artifact
 from sopwith_formats.sop_policy import Contact
+from sopwith_formats.vocabulary import GateResult
 from tests.builders import NOON, sop_revision
 from tests.controller.domain.builders import a_computer, a_manifest, a_plan, a_policy, a_spec, plan_inputs
 from tests.controller.domain.test_deviation import APPROVED

@@ -88,6 +88,42 @@ def test_a_draft_is_open_everywhere_but_where_nothing_can_have_happened():
     assert {clause for clause, result in results(draft).items() if result is not Result.OPEN} == {"V.D", "V.E.2"}
 
 
+def signed(index: int, kind: LogKind, passed: str = "", **others: str) -> LogRow:
+    said = {"passed": passed.split(), "others": [{"gate": gate, "result": result} for gate, result in others.items()]}
+    return replace(row(index, kind, computer="pc1"), details=json.dumps({"computer_gates": said}))
+
+
+@pytest.mark.clause("6 Monitor and evaluate", "trace")
+def test_what_computers_signed_of_their_gates_is_evidence_of_their_clauses():
+    entries = (
+        *ENTRIES,
+        signed(6, LogKind.ASSIGNMENT_STARTED, "signature digest metered warrant_valid", memory="WARNED"),
+        signed(7, LogKind.ASSIGNMENT_STARTED, "signature metered", power="REFUSED"),
+        signed(8, LogKind.ASSIGNMENT_ENDED, "record_written health_checks"),
+    )
+
+    lines = {line.clause: line for line in trace(replace(DONE, entries=entries))}
+
+    assert {line.result for line in lines.values()} == {Result.PASS}
+    assert lines["V.A.1"].evidence.endswith("; computers signed 3 decisions")
+    assert lines["V.A.2"].evidence.endswith(
+        "; computers signed 4 decisions; memory warned 1 times; power refused 1 times"
+    )
+    assert lines["V.B.2"].evidence == "2 outcomes; computers signed 1 decisions"
+
+
+def test_a_computers_gate_that_a_deviation_lets_warn_is_no_pass():
+    opened = row(3, LogKind.ASSIGNMENT_OFFERED, decided("DEVIATED", ["metered", "memory"], "d-1"))
+    entries = (*ENTRIES, opened, signed(6, LogKind.ASSIGNMENT_STARTED, "memory", metered="WARNED"))
+
+    lines = {line.clause: line for line in trace(replace(DONE, entries=entries))}
+    open_line = {line.clause: line for line in trace(replace(DONE, entries=(*entries[5:],), assignments=()))}
+
+    assert lines["V.A.2"].result is Result.DEVIATION
+    assert lines["V.A.2"].evidence.endswith("metered warned 1 times; deviation d-1")
+    assert open_line["V.A.2"].result is Result.FAIL
+
+
 def test_a_deviation_and_the_emergency_door_are_no_pass():
     gates = [*decided(gates=GATES[1:]), *decided("DEVIATED", ["sop_scope", "window"], "d-1")]
     entries = (*ENTRIES[:1], row(2, LogKind.ROLLOUT_STARTED, gates), *ENTRIES[2:])

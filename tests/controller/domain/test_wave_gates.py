@@ -3,9 +3,10 @@
 from datetime import timedelta
 
 from sopwith_controller.domain import wave_gates
-from sopwith_controller.domain.gate_decisions import GateDecision, GateResult
+from sopwith_controller.domain.gate_decisions import GateDecision
 from sopwith_controller.domain.waves import Tally
 from sopwith_formats.sop_policy import Window
+from sopwith_formats.vocabulary import GateResult
 from tests.builders import NOON
 from tests.controller.domain.builders import a_plan
 
