@@ -10,7 +10,8 @@ signed metadata says (`source_metadata`). Rules:
 - mirrors are asked before the source itself, each once; whatever goes wrong there leads to the next place, with the
   part kept as far as it is still believed;
 - a source that answers with a status from 400 to 499 is not asked again: it says that it will not give this file;
-- the digest is taken from the open file after the last byte, whatever was believed before; then flush, then rename;
+- the digest is taken from the open file, from its first byte to its last, whatever was believed before, and while the
+  rest still comes (`source_digest`); then flush, then rename;
 - parts lie in the source's own private folder, so that nothing unfinished is ever seen where files are delivered.
 """
 
@@ -28,7 +29,7 @@ from urllib.parse import quote
 import structlog
 from tuf.api.metadata import TargetFile
 
-from sopwith_agent.adapters.source_digest import KNOWN_DIGESTS, digests_of
+from sopwith_agent.adapters.source_digest import KNOWN_DIGESTS, DigestBehind, digests_of
 from sopwith_agent.adapters.source_metadata import classify_disk
 from sopwith_agent.adapters.source_transport import PORTAL_REMEDY, Answer, TransferError, Transport
 from sopwith_agent.adapters.source_ways import Brake
@@ -39,7 +40,6 @@ from sopwith_formats.vocabulary import Symptom
 SPACE_MARGIN_BYTES = 64 * 2**10
 PART_AGE_MAX_SECONDS = 14 * 86_400
 _PIECE = 256 * 2**10
-_FLUSH_EVERY = 8 * 2**20
 _NAME_BYTES_MAX = 200
 _BUFFER_MIN = 16 * 2**10
 _CLIENT_ERRORS = (400, 500)
@@ -120,30 +120,29 @@ class Downloader:
     def _fetch_from(self, place: Mirror, part: "_Part", order: _Order) -> str:
         resumed = part.size() > 0
         try:
-            self._receive(place, part, order)
-            return self._verified(part, order.target)
+            return self._verified(part, order.target, self._receive(place, part, order))
         except (_StartOverError, TrustError):
             part.discard()
             if not resumed:
                 raise
-        self._receive(place, part, order)
-        return self._verified(part, order.target)
+        return self._verified(part, order.target, self._receive(place, part, order))
 
-    def _verified(self, part: "_Part", target: TargetFile) -> str:
-        digest = _check(part.descriptor, target)
+    def _verified(self, part: "_Part", target: TargetFile, found: dict[str, str]) -> str:
+        digest = _believed(part.descriptor, target, found)
         if not digest:
             part.discard()
             raise _wrong_content(target, "has another digest than the one signed")
         return digest
 
-    def _receive(self, place: Mirror, part: "_Part", order: _Order) -> None:
+    def _receive(self, place: Mirror, part: "_Part", order: _Order) -> dict[str, str]:
+        """Bring the part to the target's length; return the digests of all that then lies in it."""
         target = order.target
         offset = part.size()
         if offset > target.length:
             part.discard()
             offset = 0
         if offset and offset == target.length:
-            return
+            return digests_of(part.descriptor, _digests_to_take(target))
         headers = {"Range": f"bytes={offset}-"} if offset else {}
         if offset and (etag := part.etag()):
             headers["If-Range"] = etag
@@ -154,7 +153,7 @@ class Downloader:
             offset = _begin(answer, part, offset, target)
             if (rate := self.rate()) is not None:
                 answer.hold_back(max(_BUFFER_MIN, rate // 2))
-            _copy(answer, part, offset, order, brake)
+            return _copy(answer, part, offset, order, brake)
 
     @contextlib.contextmanager
     def _part(self, name: str) -> Iterator["_Part"]:
@@ -284,8 +283,18 @@ def whole_digest(path: Path, target: TargetFile) -> str:
 def _check(descriptor: int, target: TargetFile) -> str:
     if os.fstat(descriptor).st_size != target.length:
         return ""
+    return _believed(descriptor, target, digests_of(descriptor, _digests_to_take(target)))
+
+
+def _digests_to_take(target: TargetFile) -> set[str]:
+    return {*known_digests(target), "sha256"}
+
+
+def _believed(descriptor: int, target: TargetFile, found: dict[str, str]) -> str:
+    """Return the sha256 of an open file whose length and digests are the signed ones; empty text for any other."""
+    if os.fstat(descriptor).st_size != target.length:
+        return ""
     wanted = known_digests(target)
-    found = digests_of(descriptor, {*wanted, "sha256"})
     return found["sha256"] if all(found[name] == value for name, value in wanted.items()) else ""
 
 
@@ -323,32 +332,31 @@ def _not_given(answer: Answer, target: TargetFile) -> TransferError:
     )
 
 
-def _copy(answer: Answer, part: _Part, offset: int, order: _Order, brake: Brake) -> None:
+def _copy(answer: Answer, part: _Part, offset: int, order: _Order, brake: Brake) -> dict[str, str]:
+    """Write the answer's body behind what lies in the part; return the digests of all of it."""
     target = order.target
-    unflushed = 0
     os.lseek(part.descriptor, offset, os.SEEK_SET)
-    while offset < target.length:
-        if order.cancelled():
-            raise StepError(Symptom.UNKNOWN, f"fetching {target.path} was called off")
-        piece = answer.read(brake.piece_bytes(min(_PIECE, target.length - offset + 1)))
-        if not piece:
-            break
-        if offset + len(piece) > target.length:
+    with DigestBehind(part.descriptor, _digests_to_take(target)) as behind:
+        while offset < target.length:
+            if order.cancelled():
+                raise StepError(Symptom.UNKNOWN, f"fetching {target.path} was called off")
+            piece = answer.read(brake.piece_bytes(min(_PIECE, target.length - offset + 1)))
+            if not piece:
+                break
+            if offset + len(piece) > target.length:
+                raise _wrong_content(target, f"is longer than the {target.length} bytes signed")
+            _write(part.descriptor, piece)
+            offset += len(piece)
+            behind.written(offset)
+            order.progress(offset, target.length)
+            brake.moved(len(piece), order.cancelled)
+        if offset < target.length:
+            if answer.framed:
+                raise _wrong_content(target, f"ends after {offset} bytes; {target.length} are signed")
+            raise TransferError(f"{target.path}: the connection ended after {offset} of {target.length} bytes")
+        if answer.more_follows(patience_seconds=1.0):
             raise _wrong_content(target, f"is longer than the {target.length} bytes signed")
-        _write(part.descriptor, piece)
-        offset += len(piece)
-        unflushed += len(piece)
-        if unflushed >= _FLUSH_EVERY:
-            os.fdatasync(part.descriptor)
-            unflushed = 0
-        order.progress(offset, target.length)
-        brake.moved(len(piece), order.cancelled)
-    if offset < target.length:
-        if answer.framed:
-            raise _wrong_content(target, f"ends after {offset} bytes; {target.length} are signed")
-        raise TransferError(f"{target.path}: the connection ended after {offset} of {target.length} bytes")
-    if answer.more_follows(patience_seconds=1.0):
-        raise _wrong_content(target, f"is longer than the {target.length} bytes signed")
+        return behind.found()
 
 
 def _write(descriptor: int, piece: bytes) -> None:

@@ -11,6 +11,7 @@ its deadline and keeps a floor rate, headers and chunk frames included (`source_
 
 import contextlib
 import ssl
+import time
 from collections.abc import Iterator, Mapping
 from http.client import HTTPException
 from pathlib import Path
@@ -31,6 +32,9 @@ from sopwith_formats.vocabulary import Symptom
 
 REDIRECTS_MAX = 3
 PORTAL_REMEDY = "log in to the network: a captive portal or an inspecting proxy answers like this"
+GATHER_SECONDS = 0.1
+_RECORD_BYTES = 16 * 2**10
+"""What one read of a TLS connection gives at most; asking for more makes Python reserve it each time."""
 _NETWORK_LOG_IN = 511
 _NETWORK = (ConnectionError, TimeoutError, ssl.SSLError)
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -209,6 +213,7 @@ class Answer:
         self._url = url
         self._received = 0
         self._ended = False
+        self._failure: Exception | None = None
         self.status = response.status
         length = self.header("Content-Length")
         self.content_length = int(length) if length.isascii() and length.isdigit() else None
@@ -247,13 +252,19 @@ class Answer:
         self._response.close()
 
     def read(self, amount: int) -> bytes:
-        """Return what has come, at most `amount` bytes, waiting for at least one; nothing at the end of the body."""
+        """Return what comes, at most `amount` bytes, waiting for at least one; nothing at the end of the body.
+
+        Records are gathered for a moment, because what is done for each call costs more than a record does. What came
+        before a failure is given first.
+        """
         if self._ended:
             return b""
         with self._watch.reading():
-            piece = self._response.read1(amount, decode_content=False)
-        self._watch.progressed(len(piece))
-        self._watch.check()
+            piece = self._gather(amount)
+        if self._failure is None:
+            self._watch.check()
+        elif not piece:
+            raise self._failure
         self._received += len(piece)
         announced = self.content_length
         if not piece:
@@ -265,6 +276,24 @@ class Answer:
         elif announced is not None and self._received >= announced:
             self._ended = True
         return piece
+
+    def _gather(self, amount: int) -> bytes:
+        if self._failure:
+            return b""
+        read, progressed, records, missing = self._response.read1, self._watch.progressed, [], amount
+        if self.content_length is not None:
+            missing = min(missing, max(1, self.content_length - self._received))
+        until = time.monotonic() + GATHER_SECONDS
+        try:
+            while record := read(min(missing, _RECORD_BYTES), decode_content=False):
+                progressed(len(record))
+                records.append(record)
+                missing -= len(record)
+                if not missing or time.monotonic() > until:
+                    break
+        except (HTTPError, HTTPException, OSError) as error:
+            self._failure = error
+        return records[0] if len(records) == 1 else b"".join(records)
 
     def more_follows(self, patience_seconds: float) -> bool:
         """Tell whether the body goes on after what was read; a server that stays silent has no more to say."""

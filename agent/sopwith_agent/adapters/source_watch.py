@@ -39,6 +39,7 @@ class TransferWatch:
         self._thread: threading.Thread | None = None
         self._waited = 0.0
         self._received = 0
+        self._judged = 0
         self._since: float | None = None
         self.reason = ""
 
@@ -94,9 +95,8 @@ class TransferWatch:
                 self._since = None
 
     def progressed(self, received: int) -> None:
-        """Count bytes that came."""
-        with self._lock:
-            self._received += received
+        """Count bytes that came; no lock, because only the reader writes this number and each record counts."""
+        self._received += received
 
     def _run(self) -> None:
         pause = min(0.5, self._limits.window_seconds / 5)
@@ -116,8 +116,9 @@ class TransferWatch:
             waited = self._waited + (now - self._since if self._since is not None else 0.0)
             if waited < self._limits.window_seconds:
                 return ""
-            slow = self._received < waited * self._limits.floor_bytes_per_second
-            self._waited, self._received = 0.0, 0
+            received = self._received
+            slow = received - self._judged < waited * self._limits.floor_bytes_per_second
+            self._waited, self._judged = 0.0, received
             if self._since is not None:
                 self._since = now
         return f"the source sends less than {self._limits.floor_bytes_per_second} bytes a second" if slow else ""
