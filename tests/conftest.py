@@ -15,6 +15,8 @@ import structlog
 EXPECTED_SKIPS: dict[str, str] = {
     "test_power_cut_leaves_old_or_new": "mounts images on loop devices, which needs root and a kernel that lets it",
     "test_harness_finds_an_agent_that_does_not_flush": "likewise",
+    "test_agent_package": "wants two packages, whose making and a Debian root take a minute of processor time; "
+    "`make agent-deb-test` builds them and runs it",
     "test_real_hello": "fetches a package from Debian, which not every machine reaches",
 }
 """Part of a test's id to the reason why CI may skip it."""
