@@ -16,8 +16,8 @@ from sopwith_controller.desk.errors import DeskError
 _COLUMNS = [
     Column("NAME", lambda one: one.name),
     Column("STANDING", lambda one: one.standing),
-    Column("WHY", lambda one: one.message),
-    Column("TO MEND IT", lambda one: one.remedy, wide=True),
+    Column("WHY", lambda one: one.message, flows=True),
+    Column("TO MEND IT", lambda one: one.remedy, wide=True, flows=True),
 ]
 
 

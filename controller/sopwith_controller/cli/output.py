@@ -16,17 +16,23 @@ from google.protobuf.message import Message
 from sopwith_formats.units import format_time
 
 FORMATS = ("table", "wide", "json", "yaml", "name")
+_ROOM_MIN = 16
+"""A column of sentences gets no narrower than this, however wide the others are."""
 _STRUCT = "google.protobuf.Struct"
 _TIMESTAMP = "google.protobuf.Timestamp"
 
 
 @dataclass(frozen=True)
 class Column:
-    """One column of a table: its title, how to get its text from a row, whether only `-o wide` shows it."""
+    """One column of a table: its title, how to get its text from a row, whether only `-o wide` shows it.
+
+    A column that `flows` holds sentences: where a table is wider than the terminal, it goes on in further lines.
+    """
 
     title: str
     text: Callable[[Any], str]
     wide: bool = False
+    flows: bool = False
 
 
 def to_document(message: Message) -> dict[str, Any]:
@@ -54,7 +60,9 @@ def emit(
         print(empty, file=sys.stderr)
     else:
         shown = [column for column in columns if output == "wide" or not column.wide]
-        print_table([column.title for column in shown], [[column.text(row) for column in shown] for row in rows])
+        cells = [[column.text(row) for column in shown] for row in rows]
+        flowing = [number for number, column in enumerate(shown) if column.flows]
+        print_table([column.title for column in shown], cells, wrap=flowing)
 
 
 def emit_document(output: str, document: Any) -> None:
@@ -67,11 +75,12 @@ def emit_document(output: str, document: Any) -> None:
         print(json.dumps(document, ensure_ascii=False, indent=2))
 
 
-def print_table(titles: Sequence[str], rows: Sequence[Sequence[str]], *, wrap: int | None = None) -> None:
-    """Print an aligned table; coloured titles on a terminal. The column `wrap` goes on in further lines if need be."""
+def print_table(titles: Sequence[str], rows: Sequence[Sequence[str]], *, wrap: int | Sequence[int] = ()) -> None:
+    """Print an aligned table; coloured titles on a terminal. The columns `wrap` go on in further lines if need be."""
     cells = [[escape(cell) for cell in row] for row in rows]
-    if wrap is not None:
-        cells = _wrapped(titles, cells, wrap)
+    flowing = [wrap] if isinstance(wrap, int) else wrap
+    if flowing:
+        cells = _wrapped(titles, cells, flowing)
     widths = [max(len(title), *(len(row[i]) for row in cells), 0) for i, title in enumerate(titles)]
     head = "  ".join(title.ljust(width) for title, width in zip(titles, widths, strict=True)).rstrip()
     print(f"\033[1m{head}\033[0m" if sys.stdout.isatty() else head)
@@ -86,20 +95,33 @@ def terminal_width() -> int:
     return min(max(shutil.get_terminal_size((100, 24)).columns, 80), 120)
 
 
-def _wrapped(titles: Sequence[str], rows: Sequence[list[str]], column: int) -> list[list[str]]:
-    """Return rows in which one column is no wider than what the others leave, in as many lines as it takes."""
+def _wrapped(titles: Sequence[str], rows: Sequence[list[str]], flowing: Sequence[int]) -> list[list[str]]:
+    """Return rows in which these columns are no wider than what the others leave, in as many lines as it takes."""
     import textwrap
 
-    others = [max(len(row[i]) for row in [list(titles), *rows]) + 2 for i in range(len(titles)) if i != column]
-    room = max(terminal_width() - sum(others), 20)
+    widths = [max(len(row[i]) for row in [list(titles), *rows]) for i in range(len(titles))]
+    room = _shared(widths, flowing)
     lines: list[list[str]] = []
     for row in rows:
-        for number, text in enumerate(
-            textwrap.wrap(row[column], room, break_on_hyphens=False, break_long_words=False) or [""]
-        ):
+        parts = {
+            i: textwrap.wrap(row[i], room[i], break_on_hyphens=False, break_long_words=False) or [""] for i in flowing
+        }
+        for number in range(max(len(part) for part in parts.values())):
             rest = row if number == 0 else [""] * len(row)
-            lines.append([text if i == column else cell for i, cell in enumerate(rest)])
+            lines.append(
+                [(parts[i][number : number + 1] or [""])[0] if i in parts else cell for i, cell in enumerate(rest)]
+            )
     return lines
+
+
+def _shared(widths: Sequence[int], flowing: Sequence[int]) -> dict[int, int]:
+    """Return how wide each flowing column may be: what fits is kept, the others share what is left."""
+    left = terminal_width() - sum(width for i, width in enumerate(widths) if i not in flowing) - 2 * (len(widths) - 1)
+    room: dict[int, int] = {}
+    for count, i in enumerate(sorted(flowing, key=lambda i: widths[i])):
+        room[i] = max(min(widths[i], left // (len(flowing) - count)), _ROOM_MIN)
+        left -= room[i]
+    return room
 
 
 def print_facts(pairs: Sequence[tuple[str, str]]) -> None:

@@ -22,12 +22,12 @@ _COLUMNS = [
     Column("KPI", lambda one: one.id),
     Column("VALUE", _value),
     Column("COUNTED", lambda one: f"{one.numerator} of {one.denominator}" if one.denominator else ""),
-    Column("WHAT IT COUNTS", lambda one: one.formula),
+    Column("WHAT IT COUNTS", lambda one: one.formula, flows=True),
     Column("BESIDE IT", lambda one: ", ".join(f"{k} {one.others[k]:g}" for k in sorted(one.others)), wide=True),
 ]
 _OBJECTIVES = [
     Column("ID", lambda one: one.id),
-    Column("OBJECTIVE", lambda one: one.text),
+    Column("OBJECTIVE", lambda one: one.text, flows=True),
     Column("KPI", lambda one: one.kpi),
     Column("TARGET", lambda one: one.target),
     Column("RESULT", lambda one: one.result.lower().replace("_", " ")),

@@ -46,8 +46,8 @@ def all_well(rollout: rollout_pb2.Rollout) -> bool:
 TRACE_COLUMNS = (
     Column("CLAUSE", lambda line: line.clause),
     Column("RESULT", lambda line: line.result),
-    Column("WHAT", lambda line: line.what),
-    Column("SHOWN BY", lambda line: line.evidence),
+    Column("WHAT", lambda line: line.what, flows=True),
+    Column("SHOWN BY", lambda line: line.evidence, flows=True),
 )
 COLUMNS = (
     Column("ID", lambda r: r.id),

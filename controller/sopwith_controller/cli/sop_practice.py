@@ -12,6 +12,13 @@ from sopwith_controller.cli.output import Column, emit, emit_document, print_fac
 from sopwith_controller.cli.sop_reading import print_difference
 from sopwith_controller.cli.verbs import connected, state, verb
 
+
+def _result(review: pb.SopReview) -> str:
+    if not review.outcome:
+        return "open"
+    return f"{review.outcome.lower().replace('_', ' ')}, {review.closed_by}: {review.note}"
+
+
 _TRAINEES = [
     Column("PERSON", lambda one: one.person),
     Column("TRAINING", lambda one: one.state.lower().replace("_", " ")),
@@ -24,19 +31,17 @@ _TRAINEES = [
 _REVIEWS = [
     Column("REVIEW", lambda one: one.id),
     Column("ASKED BY", lambda one: one.trigger.lower().replace("_", " ")),
-    Column("ABOUT", lambda one: one.subject),
-    Column("DUE", lambda one: time_text(one, "due_time")),
-    Column("CLOSED BY", lambda one: one.closed_by),
-    Column("RESULT", lambda one: one.outcome.lower().replace("_", " ")),
-    Column("NOTE", lambda one: one.note),
+    Column("DUE", lambda one: time_text(one, "due_time")[:10]),
+    Column("ABOUT", lambda one: one.subject, flows=True),
+    Column("RESULT", _result, flows=True),
 ]
 _FEEDBACK = [
     Column("ID", lambda one: one.id),
     Column("CLAUSE", lambda one: one.clause),
     Column("FROM", lambda one: one.given_by or "Sopwith"),
-    Column("TEXT", lambda one: one.text),
+    Column("TEXT", lambda one: one.text, flows=True),
     Column("IS", lambda one: one.disposition.lower()),
-    Column("BECAUSE", lambda one: one.disposition_reason),
+    Column("BECAUSE", lambda one: one.disposition_reason, flows=True),
     Column("GIVEN", lambda one: time_text(one, "time"), wide=True),
     Column("REVISION", lambda one: str(one.revision), wide=True),
 ]

@@ -18,6 +18,7 @@ from sopwith_controller.domain.plan_inputs import PlanInputs, Planning
 from sopwith_controller.domain.plan_risk import Risk, approvals_missing, assess
 from sopwith_controller.domain.planning import make_plan
 from sopwith_controller.domain.rollout_entities import Approval, Rollout
+from sopwith_controller.domain.sop_review import expiry_check
 from sopwith_controller.services.covering import load_covering
 from sopwith_controller.services.governing import scopes_in_force
 from sopwith_controller.services.ports import Clock, SourceStore, UnitOfWork
@@ -106,6 +107,9 @@ class Planner:
         policy = read_sop_policy(sop.policy_json)
         planning, manifest = await self._plan(unit, spec, release, sop, policy, only=only)
         planning = replace(planning, refusals=(*refusals, *planning.refusals))
+        expiry, overdue = expiry_check(sop, policy, await unit.practice.reviews.all(), self._clock.now())
+        late = [f"{refusal.reason}: {refusal.remedy}" for refusal in expiry.refusals] or [overdue] * bool(overdue)
+        planning = replace(planning, warnings=(*planning.warnings, *late))
         settings = await unit.settings()
         drafted = Drafted(
             spec,

@@ -83,11 +83,15 @@ class StartChecks:
             computers=members,
             now=now,
         )
-        expiry, _ = sop_review.expiry_check(effect.sop, policy, await unit.practice.reviews.all(), now)
+        expiry, overdue = sop_review.expiry_check(effect.sop, policy, await unit.practice.reviews.all(), now)
         checks = [expiry, *people, self._quorum(plan, members, covering.deviations)]
         judgement = judge(checks, policy, covering.deviations, covering.missed)
         gates.check_refusals(judgement.blocking)
-        return Cleared(rollout, plan, members, (*effect.decisions, *judgement.decisions), effect.words)
+        decided = tuple(
+            replace(one, result=GateResult.WARNED, reason=overdue) if overdue and one.gate == expiry.gate else one
+            for one in judgement.decisions
+        )
+        return Cleared(rollout, plan, members, (*effect.decisions, *decided), effect.words)
 
     def _quorum(self, plan: Plan, members: Sequence[Computer], deviated: Collection[str]) -> GateCheck:
         now, connected = self._tools.clock.now(), self._gateway.connected_ids()

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from sopwith.v1 import sop_life_service_pb2_grpc, sop_service_pb2_grpc
+from sopwith.v1 import practice_service_pb2_grpc, sop_life_service_pb2_grpc, sop_service_pb2_grpc
 from sopwith_certs.authority import Authority
 from sopwith_certs.credentials import server_credentials
 from sopwith_certs.identity import Kind
@@ -19,6 +19,7 @@ from sopwith_certs.signing import fingerprint, public_key_pem, read_private_key
 from sopwith_controller.adapters.ids import RandomIds
 from sopwith_controller.api.interceptors import Gatekeeper
 from sopwith_controller.api.people_api import JoinAddress
+from sopwith_controller.api.practice_api import PracticeApi
 from sopwith_controller.api.server import FleetServer
 from sopwith_controller.api.sop_api import SopApi
 from sopwith_controller.api.sop_life_api import SopLifeApi, SopTools
@@ -30,6 +31,7 @@ from sopwith_controller.services.signing_links import SigningLinks
 from sopwith_controller.services.sop_announcing import SopAnnouncing
 from sopwith_controller.services.sop_distribution import SopDistribution
 from sopwith_controller.services.sop_reviews import SopReviews
+from sopwith_controller.services.training import Trainings
 from sopwith_formats.sop_template import sop_template
 from tests.certs.fleet import TRUST_DOMAIN, lay_server, pair
 from tests.controller.sop_fleet import DOCUMENT, ID, SopFleet, revised
@@ -50,12 +52,12 @@ class Typed:
         return json.loads(self.out)
 
 
-async def sopwith(*arguments: str, folder: Path, expect: int = 0) -> Typed:
+async def sopwith(*arguments: str, folder: Path, expect: int = 0, columns: int = 100) -> Typed:
     process = await asyncio.create_subprocess_exec(
         SOPWITH,
         *arguments,
         cwd=folder,
-        env={"PATH": "/usr/bin:/bin", "HOME": "/nonexistent"},
+        env={"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "COLUMNS": str(columns)},
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
@@ -65,6 +67,13 @@ async def sopwith(*arguments: str, folder: Path, expect: int = 0) -> Typed:
     assert done.code == expect, (arguments, done.out, done.err)
     assert "Traceback" not in done.err
     return done
+
+
+class TrainingOnly(PracticeApi):
+    """The part of the practice that acknowledging asks; the rest is shown on a whole controller."""
+
+    def __init__(self, trainings: Trainings) -> None:
+        self._trainings = trainings
 
 
 @pytest.fixture
@@ -85,12 +94,14 @@ async def office(tmp_path: Path) -> AsyncIterator[Path]:
         profiles=Profiles(fleet.database, fleet.clock, access, lambda: None),
     )
     life = SopLifeApi(tools, JoinAddress("127.0.0.1:7445", authority.fingerprint, authority.trust_bundle_pem))
+    training = TrainingOnly(Trainings(fleet.database, fleet.clock, ids))
     server = FleetServer(
         "127.0.0.1:0",
         server_credentials(pair_folder, bundle),
         Gatekeeper(access, TRUST_DOMAIN, Refusals(fleet.database)),
         [
             lambda server: sop_service_pb2_grpc.add_SopServiceServicer_to_server(api, server),
+            lambda server: practice_service_pb2_grpc.add_PracticeServiceServicer_to_server(training, server),
             lambda server: sop_life_service_pb2_grpc.add_SopLifeServiceServicer_to_server(life, server),
         ],
     )
