@@ -150,6 +150,7 @@ def test_closed_lid_is_asleep_and_not_lost_and_the_lid_is_held_while_it_installs
         logind = Logind(address)
         fleet.computers("lap4", labels=("kind=laptop", "owner=lap4"))
         assert logind.called("Inhibit")[3] == "delay"
+        fleet.until("the first stream", lambda: presence(fleet, "lap4") == (True, False))
 
         logind.prepare_for_sleep(begins=True)
         fleet.until("sleep", lambda: presence(fleet, "lap4") == (False, True))
