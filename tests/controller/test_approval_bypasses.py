@@ -20,7 +20,8 @@ from sopwith_controller.domain import approvals
 from sopwith_controller.domain.rollout_entities import RolloutState
 from tests.agent.workshop import Workshop
 from tests.controller.colleagues import Colleague, change_rollout, colleague, gate_of, make_normal
-from tests.controller.house import House, SimulatedAgent
+from tests.controller.house import House
+from tests.controller.simulated_agent import SimulatedAgent
 from tests.controller.test_cli_people import Run, sopwith
 
 __all__ = ["sopwith"]

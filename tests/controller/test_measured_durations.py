@@ -8,7 +8,8 @@ from sopwith_formats.rollout_spec import RolloutSpec
 from sopwith_formats.sop_policy import WaveRule
 from sopwith_formats.units import format_time
 from sopwith_formats.warrant import Warrant
-from tests.controller.house import Desk, House, SimulatedAgent
+from tests.controller.house import Desk, House
+from tests.controller.simulated_agent import SimulatedAgent
 
 ALL = (WaveRule("all", "100%", 0),)
 TOOK = {"preparing": 1, "downloading": 20, "staged": 300, "installing": 70, "confirming": 25}

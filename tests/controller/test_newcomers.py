@@ -14,7 +14,8 @@ from sopwith_controller.services.catch_up import CatchUps
 from sopwith_controller.services.planning import Planner
 from sopwith_formats.rollout_spec import ErrorThresholdSpec
 from sopwith_formats.sop_policy import WaveRule
-from tests.controller.house import Desk, House, SimulatedAgent
+from tests.controller.house import Desk, House
+from tests.controller.simulated_agent import SimulatedAgent
 
 ALL_AT_ONCE = (WaveRule("all", "100%", 0),)
 

@@ -8,7 +8,8 @@ from sopwith.v1 import agent_service_pb2 as pb
 from sopwith.v1 import fleet_service_pb2, rollout_service_pb2
 from sopwith_controller.domain.entities import Computer, ComputerState
 from sopwith_formats.sop_policy import DisruptionBudget, WaveRule
-from tests.controller.house import House, SimulatedAgent
+from tests.controller.house import House
+from tests.controller.simulated_agent import SimulatedAgent
 
 ALL_AT_ONCE = {"waves": (WaveRule("all", "100%", 0),), "disruption_budget": DisruptionBudget((), 1)}
 

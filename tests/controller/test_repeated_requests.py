@@ -27,7 +27,8 @@ from sopwith_formats.rollout_spec import RolloutSpec
 from sopwith_formats.sop_policy import WaveRule
 from sopwith_formats.units import format_time
 from sopwith_formats.vocabulary import Symptom
-from tests.controller.house import Desk, House, SimulatedAgent
+from tests.controller.house import Desk, House
+from tests.controller.simulated_agent import SimulatedAgent
 
 SERVICES = {
     "FleetService": fleet_service_pb2,

@@ -8,7 +8,8 @@ import pytest
 
 from sopwith.v1 import fleet_service_pb2, release_service_pb2, release_service_pb2_grpc, rollout_service_pb2
 from sopwith_formats.sop_policy import WaveRule
-from tests.controller.house import Desk, House, SimulatedAgent
+from tests.controller.house import Desk, House
+from tests.controller.simulated_agent import SimulatedAgent
 
 ALL = (WaveRule("all", "100%", 0),)
 

@@ -9,7 +9,8 @@ import pytest
 from sopwith.v1 import fleet_service_pb2, incident_service_pb2, rollout_service_pb2
 from sopwith_certs.signing import new_key
 from sopwith_controller.domain.entities import ComputerState
-from tests.controller.house import House, SimulatedAgent, serving
+from tests.controller.house import House, serving
+from tests.controller.simulated_agent import SimulatedAgent
 
 
 async def _fleet(house: House, count: int) -> list[SimulatedAgent]:

@@ -19,7 +19,8 @@ from sopwith_formats.agent_decision import decision
 from sopwith_formats.observation import Observation, PackageChange
 from sopwith_formats.receipt import PREFIX
 from sopwith_formats.vocabulary import GateResult
-from tests.controller.house import Desk, House, SimulatedAgent
+from tests.controller.house import Desk, House
+from tests.controller.simulated_agent import SimulatedAgent
 
 
 async def _at_work(house: House) -> tuple[Desk, SimulatedAgent, Any]:

@@ -20,7 +20,8 @@ from sopwith_controller.domain import approvals
 from sopwith_controller.domain.entities import SopState
 from sopwith_controller.domain.rollout_entities import Rollout, RolloutState
 from tests.controller.colleagues import Colleague, change_rollout, colleague, gate_of, make_normal
-from tests.controller.house import House, SimulatedAgent
+from tests.controller.house import House
+from tests.controller.simulated_agent import SimulatedAgent
 
 LONG_AGO = approvals.APPROVAL_LIFE + timedelta(minutes=1)
 

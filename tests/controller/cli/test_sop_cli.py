@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,6 +31,7 @@ from sopwith_controller.services.refusals import Refusals
 from sopwith_controller.services.signing_links import SigningLinks
 from sopwith_controller.services.sop_announcing import SopAnnouncing
 from sopwith_controller.services.sop_distribution import SopDistribution
+from sopwith_controller.services.sop_feedback import SopFeedback
 from sopwith_controller.services.sop_reviews import SopReviews
 from sopwith_controller.services.training import Trainings
 from sopwith_formats.sop_template import sop_template
@@ -93,6 +95,10 @@ async def office(tmp_path: Path) -> AsyncIterator[Path]:
         distribution=SopDistribution(fleet.database, fleet.clock, lambda: None),
         profiles=Profiles(fleet.database, fleet.clock, access, lambda: None),
     )
+    clock_of_reviews: Any = None  # `sop review` has tests of its own, on a whole controller
+    practice = PracticeApi(
+        Trainings(fleet.database, fleet.clock, ids), clock_of_reviews, SopFeedback(fleet.database, fleet.clock, ids)
+    )
     life = SopLifeApi(tools, JoinAddress("127.0.0.1:7445", authority.fingerprint, authority.trust_bundle_pem))
     training = TrainingOnly(Trainings(fleet.database, fleet.clock, ids))
     server = FleetServer(
@@ -103,6 +109,7 @@ async def office(tmp_path: Path) -> AsyncIterator[Path]:
             lambda server: sop_service_pb2_grpc.add_SopServiceServicer_to_server(api, server),
             lambda server: practice_service_pb2_grpc.add_PracticeServiceServicer_to_server(training, server),
             lambda server: sop_life_service_pb2_grpc.add_SopLifeServiceServicer_to_server(life, server),
+            lambda server: practice_service_pb2_grpc.add_PracticeServiceServicer_to_server(practice, server),
         ],
     )
     for name, person in fleet.people.items():
