@@ -1,8 +1,8 @@
 """What an agent costs at rest: its memory with one live mTLS stream, beside a bare grpc.aio client with the same.
 
-A real controller and a real agent, installed as its users do, run on this computer for some seconds: enrolled, with the
-SOP in effect, the source designated, the log's checkpoint verified, started anew. Where they cannot run, the line says
-why instead.
+A real controller and a real agent, installed as its users do, run on this computer for some minutes: enrolled, with the
+SOP in effect, the source designated, the log's checkpoint verified, started anew, at rest over four heartbeats; then it
+installs a small release, and its memory is looked at again. Where they cannot run, the line says why instead.
 """
 
 import subprocess
@@ -14,11 +14,20 @@ import psutil
 from bench import agent_venv
 from bench.measure import Line
 
+from sopwith_controller.desk.demo_release import write_release
 from tests.system.fleet import Fleet
 
 LIMIT_MIB = 45
+LIMIT_INSTALLED_MIB = 64
 LIMIT_CPU_PERCENT = 0.3
-REST_SECONDS = 10.0
+SETTLED_SECONDS = 10.0
+REST_SECONDS = 130.0
+_ROLLOUT = """
+rollout: lamp-1
+release: lamp@1
+sop: SU-SOP-001
+waves: [{name: all, size: 100%}]
+"""
 _BARE = """
 import asyncio, grpc.aio, json, pathlib, sys
 async def main():
@@ -37,13 +46,20 @@ def lines() -> list[Line]:
     """Measure both."""
     what = "agent at rest, resident memory"
     try:
-        agent, percent, bare = _agent_and_bare()
+        agent, installed, percent, bare = _agent_and_bare()
     except Exception as error:  # noqa: BLE001  a measurement that cannot be made is a line, not an end
         reason = str(error).splitlines()[0][:80] if str(error) else type(error).__name__
         return [Line(what, "skipped", f"{LIMIT_MIB} MiB", beside=f"because {reason}")]
     beside = f"bare grpc.aio client: {bare:.1f} MiB ({agent / bare:.2f} x)"
     return [
         Line(what, f"{agent:.1f} MiB", f"{LIMIT_MIB} MiB", agent / LIMIT_MIB, beside),
+        Line(
+            "agent after an install, resident memory",
+            f"{installed:.1f} MiB",
+            f"{LIMIT_INSTALLED_MIB} MiB",
+            installed / LIMIT_INSTALLED_MIB,
+            f"bare grpc.aio client: {bare:.1f} MiB ({installed / bare:.2f} x)",
+        ),
         Line(
             "agent at rest, processor",
             f"{percent:.2f} % of a core",
@@ -54,7 +70,7 @@ def lines() -> list[Line]:
     ]
 
 
-def _agent_and_bare() -> tuple[float, float, float]:
+def _agent_and_bare() -> tuple[float, float, float, float]:
     program = agent_venv.program()
     with tempfile.TemporaryDirectory() as folder:
         fleet = Fleet(Path(folder))
@@ -72,15 +88,21 @@ def _agent_and_bare() -> tuple[float, float, float]:
                 fleet.until(
                     "the agent's stream", lambda: any(one["connected"] for one in fleet.json("computer", "list"))
                 )
-                time.sleep(REST_SECONDS)
+                time.sleep(SETTLED_SECONDS)
                 process = psutil.Process(agent.pid)
                 before = sum(process.cpu_times()[:2])
                 time.sleep(REST_SECONDS)
                 used = sum(process.cpu_times()[:2]) - before
                 memory = process.memory_info().rss / 2**20
+                fleet.publish(write_release(fleet.folder / "lamp-1", "1", shines=True, summary="The first lamp"))
+                rollout = fleet.start(_ROLLOUT)
+                if fleet.finish(rollout)["counts"]["succeeded"] != 1:
+                    raise RuntimeError("the release was not installed")
+                installed = process.memory_info().rss / 2**20
             finally:
                 _end(agent)
-            return memory, used / REST_SECONDS * 100, _bare_client(program, Path(folder) / "pc1" / "identity")
+            bare = _bare_client(program, Path(folder) / "pc1" / "identity")
+            return memory, installed, used / REST_SECONDS * 100, bare
         finally:
             fleet.stop()
 

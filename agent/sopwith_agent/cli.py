@@ -83,10 +83,14 @@ def _run(options: argparse.Namespace) -> int:
 
         return watch_and_become(options.state / "kept", _run_again(options))
     import asyncio
+    import gc
 
+    gc.disable()  # what is being loaded is no garbage: looking through it again and again only delays the first dial
     from sopwith_agent.bootstrap import running_agent
 
     with running_agent(options.state, options.root, settings) as (session, trials):
+        gc.freeze()  # nor will it ever be, while the agent runs
+        gc.enable()
         asyncio.Runner().run(_until_stopped(session))
         # Threads that still wait for a slow disk or a package tool must not hold the process: the journal knows more.
         sys.stdout.flush()
