@@ -1,9 +1,12 @@
 """`sopwith sop drill`: practise a rollout under the real SOP on a fleet that is thrown away afterwards."""
 
+import contextlib
+import signal
 import sys
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import click
@@ -46,7 +49,8 @@ def add_drill_verb(group: click.Group) -> None:
             emit_document(state().output, {"id": reply.id, "revision": found.sop.revision, "tasks": results})
             return
         own = sum(not how.startswith("shown") for how in results.values())
-        tell(f"\n{own} of {len(results)} tasks by yourself; training record {reply.id}")
+        tell("")
+        tell(f"{own} of {len(results)} tasks by yourself; training record {reply.id}")
 
 
 def _practise(found: Any, person: str, *, auto: bool, ask: Callable[[str], str | None]) -> dict[str, str]:
@@ -56,9 +60,16 @@ def _practise(found: Any, person: str, *, auto: bool, ask: Callable[[str], str |
     revision = f"{found.sop.id} revision {found.sop.revision}"
     tell(f"A fleet of its own is made for this drill under {revision}; nothing of yours is touched.")
     tell("Type sopwith commands as you would at work, a word where a question is asked; hint, show and quit help.")
+    tell("It comes up now; that takes about half a minute.")
+    for number in (signal.SIGHUP, signal.SIGTERM):  # a closed terminal, too, leaves nothing running
+        signal.signal(number, _leave)
     with DrillFleet(found.sop.id, found.document, found.sop.policy_sha256, person) as fleet:
         fleet.open()
         return run(Scene(fleet), revision, ask, _say, auto=auto)
+
+
+def _leave(number: int, _frame: FrameType | None) -> None:
+    raise SystemExit(128 + number)
 
 
 def _say(text: str) -> None:
@@ -82,7 +93,13 @@ def _next(lines: Iterator[str]) -> str | None:
 
 
 def _typed(prompt: str) -> str | None:
+    with contextlib.suppress(ImportError):  # the arrow keys bring back what was typed, where Python has readline
+        import readline  # noqa: F401
     try:
         return input(prompt)
     except EOFError:
         return None
+    except KeyboardInterrupt:
+        tell("")
+        tell("  quit ends the drill; nothing is recorded then")
+        return ""

@@ -14,6 +14,8 @@ from sopwith_controller.desk.errors import DeskError
 
 DONE, HINTED, SHOWN = "done", "done after a hint", "shown"
 TRIES_MAX = 40
+_OF_ITS_OWN_FLEET = "EVALUATION: "
+"""How the line begins that every command ends with there; it would be taken for a word about the real fleet."""
 Ask = Callable[[str], str | None]
 """Returns the next line of the person or the script; None: there is none."""
 Say = Callable[[str], None]
@@ -215,15 +217,20 @@ def _take(scene: Scene, task: Task, word: str, say: Say) -> None:
     if any(part.split("=")[0] == "--context" for part in parts) or parts[:2] in (["sop", "drill"], ["demo"]):
         say("  a drill stays on its own fleet: leave --context, drill and demo out")
         return
-    done = scene.fleet.typed(*parts)
+    try:
+        done = scene.fleet.typed(*parts)
+    except KeyboardInterrupt:
+        say("  interrupted; the drill goes on, quit ends it")
+        return
     for line in (done.out + done.err).splitlines():
-        say(f"  {line}")
+        if not line.startswith(_OF_ITS_OWN_FLEET):
+            say(f"  {line}")
 
 
 def _show(scene: Scene, task: Task, say: Say) -> str:
     for line in _until_done(scene, task):
         say(f"  $ {line}" if line.startswith("sopwith") else f"  > {line}")
-        _take(scene, task, line, say if line.startswith("sopwith incident") else lambda _: None)
+        _take(scene, task, line, say)
     if not task.is_done(scene):
         raise DeskError(f"the drill could not show how to {task.name}", remedy="run sopwith sop drill again")
     return SHOWN

@@ -7,6 +7,7 @@ the address or a key of the live controller. Whatever was started is ended by it
 
 import re
 import shutil
+import subprocess
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -35,6 +36,7 @@ NOT_READY, CUT_OFF = "pc3", "pc2"
 """The computer that waits for its restart, and the one whose agent is stopped."""
 _PATIENCE = 120.0
 """Seconds until what was started has to answer, also on a machine that is busy."""
+_TYPED_TIMEOUT_SECONDS = 180.0
 _REBOOT_REQUIRED = Path("var") / "run" / "reboot-required"
 _EQUAL = re.compile(r"^([A-Za-z0-9_./-]+)=([A-Za-z0-9_.-]+)$")
 
@@ -69,7 +71,13 @@ class DrillFleet:
 
     def typed(self, *arguments: str) -> Result:
         """Run what the trainee typed; any exit code is an answer."""
-        return self._stage.run("sopwith", *arguments, context=CONTEXT, expect=tuple(range(256)), timeout=180)
+        try:
+            return self._stage.run(
+                "sopwith", *arguments, context=CONTEXT, expect=tuple(range(-64, 256)), timeout=_TYPED_TIMEOUT_SECONDS
+            )
+        except subprocess.TimeoutExpired:
+            said = f"ended after {_TYPED_TIMEOUT_SECONDS:.0f} s, a drill waits no longer; try --timeout 60s"
+            return Result(f"sopwith {' '.join(arguments)}", 3, "", said)
 
     def open(self) -> None:
         """Bring controller, SOP, source, releases and computers up; raise DeskError when one does not come."""
