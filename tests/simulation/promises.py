@@ -88,7 +88,10 @@ SENTENCES = {
     ),
     Promise.BUDGET: (
         "every start",
-        "Never more computers of one group than the disruption budget allows are being changed or reboot at once.",
+        (
+            "Never more computers of one group than the disruption budget allows are being changed or reboot at once; "
+            "one that people boot without leave counts from when it is heard of."
+        ),
     ),
     Promise.ALONE: (
         "every commit and start",

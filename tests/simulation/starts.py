@@ -67,13 +67,17 @@ class Starts:
                     self._broken(Promise.BUDGET, text)
 
     def _known(self, start: Start, now: datetime) -> list[str]:
-        """Return the computers that are being changed, but for those that began unseen in a lease that has run out."""
+        """Return the computers that are being changed, but for those that the planner could not have counted.
+
+        They began unseen in a lease that has run out, or people booted them after this one was given its place.
+        """
         table = self._watched.tables["assignments"]
         return [
             computer_id
             for computer_id, here in self._truth.installing.items()
             for assignment_id, rollout_id in here.items()
             if rollout_id == start.rollout_id
+            and not self._watched.came_between(assignment_id, start.assignment_id)
             and (assignment_id == start.assignment_id or may_start(table[assignment_id], self._watched.believed_now()))
         ]
 

@@ -6,7 +6,7 @@ other words than the planner's, so that one mistake does not hide the other.
 
 import collections
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sopwith_controller.domain.plan import Plan, read_plan
@@ -37,6 +37,10 @@ class Watched:
         """Assignment to the latest start that was ever granted, as real time."""
         self.reboot_leases: dict[str, datetime] = {}
         """The same of reboots."""
+        self.placed: dict[str, datetime] = {}
+        """Assignment to the real time at which it was given its place, to start or to reboot."""
+        self.unasked: dict[str, datetime] = {}
+        """Assignment that was booted without leave, by people or a power cut, to the real time when that was heard."""
         self.stopped: dict[str, datetime] = {}
         """Rollout to the real time since which it does not run."""
         self.frozen: dict[str, datetime] = {}
@@ -73,6 +77,8 @@ class Watched:
             if old is None:
                 self._of_rollout[new.rollout_id].append(new.id)
                 self._of_computer[new.computer_id].append(new.id)
+            if old is not None and old.state is AssignmentState.AWAITING_REBOOT is not new.state:
+                self._left_its_wait(new)
             if new.ended or new.state is AssignmentState.PENDING:
                 self._active[new.rollout_id].pop(new.id, None)
             else:
@@ -80,8 +86,20 @@ class Watched:
 
     def granted(self, leases: dict[str, datetime], assignment_id: str, lease: datetime) -> None:
         """Note until when an assignment may start, or reboot, really."""
-        until = self._real(lease)
+        until, now = self._real(lease), self.real_now()
+        if leases.get(assignment_id, now) <= now:
+            self.placed[assignment_id] = now
         leases[assignment_id] = max(until, leases.get(assignment_id, until))
+
+    def came_between(self, assignment_id: str, starting: str) -> bool:
+        """Tell whether one was booted without leave, and this was heard after the starting one had its place."""
+        heard, placed = self.unasked.get(assignment_id), self.placed.get(starting)
+        return heard is not None and placed is not None and placed <= heard
+
+    def _left_its_wait(self, assignment: Assignment) -> None:
+        """Note a boot for which nobody gave leave: the planner counts that computer from now on."""
+        if self.reboot_leases.get(assignment.id, datetime.min.replace(tzinfo=UTC)) < self.real_now():
+            self.unasked[assignment.id] = self.real_now()
 
     def before(self, name: str, key: str) -> Any:
         """Return a row as it was before the last commit."""
