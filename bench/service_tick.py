@@ -28,7 +28,7 @@ from sopwith_controller.services.rollout_records import RolloutRecords
 from sopwith_controller.services.rollout_status import RolloutStatuses
 from sopwith_controller.services.views import Views
 from tests import builders
-from tests.controller.domain.builders import NOW, READY, a_policy
+from tests.controller.domain.builders import NOW, READY, a_manifest, a_policy
 
 if TYPE_CHECKING:
     from sopwith_controller.domain.tick import RolloutView
@@ -138,7 +138,8 @@ async def _fill(database: SqlDatabase, view: "RolloutView") -> None:
     async with database.write() as unit:
         await unit.put_settings(builders.settings())
         await unit.sops.put(builders.sop_revision(policy_json=policy.to_json().decode()))
-        await unit.releases.put(builders.release("hello", "2"))
+        manifest = a_manifest(name="hello", version="2").to_json().decode()
+        await unit.releases.put(builders.release("hello", "2", manifest_json=manifest))
         await unit.rollouts.put(view.rollout)
         await unit.computers.put_all([_computer(one.id, one.name) for one in view.computers.values()])
         await unit.assignments.put_all(view.assignments)

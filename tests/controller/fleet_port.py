@@ -235,9 +235,10 @@ class Fleet(fleet_service_pb2_grpc.FleetServiceServicer):
 
     def EndFreeze(self, request: Any, context: Any) -> Any:
         self.memory.keep(request, context)
-        for freeze in self.freezes:
+        ended = [freeze for freeze in self.freezes if request.id in {"", freeze.id}]
+        for freeze in ended:
             freeze.active = False
-        return fleet_service_pb2.EndFreezeResponse(freezes=self.freezes)
+        return fleet_service_pb2.EndFreezeResponse(freezes=ended)
 
     def ListFreezes(self, request: Any, context: Any) -> Any:
         self.memory.keep(request, context)

@@ -1,13 +1,14 @@
 """Computers, freezes and incidents from the command line, against real mTLS."""
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import click
 import pytest
 
-from sopwith.v1 import rollout_service_pb2
+from sopwith.v1 import fleet_service_pb2, rollout_service_pb2
 from sopwith_controller.cli import computer, freeze, incident, person, token
 from tests.controller.fleet_port import FINGERPRINT, Memory
 from tests.controller.test_cli_people import Run, fleet, issuer, owner, sopwith
@@ -175,6 +176,19 @@ def test_freeze_is_started_listed_and_ended(sopwith: Run, owner: Path, fleet: tu
     assert (request.reason, len(request.request_id)) == ("quarter", 36)
     assert "quarter" in listed[1]
     assert json.loads(ended[1])[0]["active"] is False
+
+
+def test_what_stays_frozen_is_said_and_a_clock_s_time_is_confirmed_by_a_flag(
+    sopwith: Run, owner: Path, fleet: tuple[str, Memory]
+) -> None:
+    sopwith("--context", owner, "freeze", "start", "--yes", "--reason", "quarter")
+    code, _, told = sopwith("--context", owner, "freeze", "end", "f-9", "--yes", "--reason", "x")
+    sopwith("--context", owner, "freeze", "end", "--confirm-time", "--yes", "--reason", "x")
+    ends = [one for one in fleet[1].requests if isinstance(one, fleet_service_pb2.EndFreezeRequest)]
+
+    assert code == 0
+    assert re.fullmatch(r"No freeze was ended.\nstill in force: f-1, by \S+: quarter\n", told)
+    assert [(one.id, one.confirm_time) for one in ends] == [("f-9", False), ("", True)]
 
 
 def test_a_freeze_may_begin_later(sopwith: Run, owner: Path, fleet: tuple[str, Memory]) -> None:

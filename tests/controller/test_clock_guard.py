@@ -77,7 +77,9 @@ async def test_nothing_is_started_until_a_person_confirms_the_time(house: House)
         with pytest.raises(grpc.aio.AioRpcError) as refused:
             await operator.started("1")
         (freeze,) = await _freezes(house)
-        await owner.fleet.EndFreeze(fleet_service_pb2.EndFreezeRequest(id=freeze.id, reason="the time is right"))
+        await owner.fleet.EndFreeze(
+            fleet_service_pb2.EndFreezeRequest(id=freeze.id, reason="the time is right", confirm_time=True)
+        )
         confirmed = await house.parts.clock_guard.trusted()
         await agent.ended()
         await agent.connect()
@@ -91,6 +93,44 @@ async def test_nothing_is_started_until_a_person_confirms_the_time(house: House)
     assert "clock jumped" in str(refused.value.details())
     assert approved.state is RolloutState.APPROVED
     assert confirmed
+
+
+@pytest.mark.parametrize("named", [False, True])
+async def test_who_ends_freezes_confirms_no_time_by_it(house: House, named: bool):
+    owner = await house.person("owner", "owner")
+    await owner.fleet.StartFreeze(fleet_service_pb2.StartFreezeRequest(reason="stocktaking"))
+
+    with clock_set_by(house, timedelta(hours=2)):
+        await house.parts.clock_guard.trusted()
+        (of_clock,) = await _freezes(house)
+        ended = await owner.fleet.EndFreeze(fleet_service_pb2.EndFreezeRequest(reason="counted"))
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await owner.fleet.EndFreeze(fleet_service_pb2.EndFreezeRequest(id=of_clock.id if named else ""))
+        still_held = not await house.parts.clock_guard.trusted()
+        await owner.fleet.EndFreeze(fleet_service_pb2.EndFreezeRequest(id=of_clock.id, confirm_time=True))
+        confirmed = await house.parts.clock_guard.trusted()
+
+    assert [freeze.reason for freeze in ended.freezes] == ["stocktaking"]
+    assert "nothing starts until it returns" in str(refused.value.details())
+    assert still_held
+    assert confirmed
+    assert "owner confirmed that it is 2" in (await house.log("FREEZE_ENDED"))[-1].message
+
+
+@pytest.mark.parametrize("jump", [TWO_YEARS, -TWO_YEARS])
+async def test_what_people_freeze_and_end_while_the_clock_is_wrong_holds_when_it_returns(house: House, jump: timedelta):
+    owner = await house.person("owner", "owner")
+    before = await owner.fleet.StartFreeze(fleet_service_pb2.StartFreezeRequest(reason="before"))
+
+    with clock_set_by(house, jump):
+        await house.parts.clock_guard.trusted()
+        await owner.fleet.EndFreeze(fleet_service_pb2.EndFreezeRequest(id=before.freeze.id))
+        await owner.fleet.StartFreeze(fleet_service_pb2.StartFreezeRequest(reason="meanwhile"))
+        during = await house.parts.freezes.active()
+    await house.parts.clock_guard.trusted()
+
+    assert "meanwhile" in {freeze.reason for freeze in during}
+    assert [freeze.reason for freeze in await house.parts.freezes.active()] == ["meanwhile"]
 
 
 async def test_a_hold_outlives_a_restart_and_a_clock_before_the_record_is_noticed(house: House):
@@ -131,8 +171,7 @@ async def test_who_knows_a_time_that_does_not_hold_dials_again_and_learns_it(hou
         await house.parts.clock_guard.trusted()
         await during.connect()
         held = house.parts.presence.streams()
-        (freeze,) = await _freezes(house)
-        await owner.fleet.EndFreeze(fleet_service_pb2.EndFreezeRequest(id=freeze.id, reason="the time is right"))
+        await owner.fleet.EndFreeze(fleet_service_pb2.EndFreezeRequest(confirm_time=True, reason="the time is right"))
         await house.parts.clock_guard.trusted()
         await asyncio.gather(before.ended(), during.ended())
         await before.connect()

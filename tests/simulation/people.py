@@ -109,7 +109,7 @@ class People:
             await asyncio.sleep(self._faults.between(5.0, 30.0))
 
     async def _end_freeze(self, freeze_id: str) -> None:
-        await self._try(lambda c: c.freezes.end(OTTO, freeze_id, WHY))
+        await self._try(lambda c: c.freezes.end(OTTO, freeze_id, WHY, confirm_time=True))
 
     def _is_over(self, freeze_id: str) -> bool:
         freeze = self._world.tables["freezes"][freeze_id]

@@ -134,7 +134,7 @@ class FleetApi(fleet_service_pb2_grpc.FleetServiceServicer):
 
     async def EndFreeze(self, request: wire.EndFreezeRequest, context: Any) -> wire.EndFreezeResponse:
         """End freezes."""
-        ended = await self._freezes.end(caller(context), request.id, request.reason)
+        ended = await self._freezes.end(caller(context), request.id, request.reason, confirm_time=request.confirm_time)
         now = self._clock.now()
         return wire.EndFreezeResponse(freezes=[to_freeze(freeze, now) for freeze in ended])
 

@@ -95,12 +95,25 @@ def import_calendar(file: Path, calendar: str, time_zone: str, dry_run: bool, ye
 @click.argument("freeze", required=False, default="")
 @_yes_option
 @_reason_option
-def end(freeze: str, yes: bool, reason: str) -> None:
-    """End a freeze, call one off that is coming, or without its id end every one in force."""
-    agree(f"End {freeze or 'every freeze'} and allow installing again?", yes=yes)
+@click.option(
+    "--confirm-time", is_flag=True, help="Say that the controller's clock is right: ends the freeze of one that jumped."
+)
+def end(freeze: str, yes: bool, reason: str, confirm_time: bool) -> None:
+    """End a freeze, call one off that is coming, or without its id end every one in force.
+
+    The freeze of a controller whose clock jumped stays, until somebody says by --confirm-time that its time is right.
+    """
+    what = "the freeze of a clock that jumped, because its time is right," if confirm_time else "every freeze"
+    agree(f"End {freeze or what} and allow installing again?", yes=yes)
+    request = pb.EndFreezeRequest(id=freeze, reason=reason, confirm_time=confirm_time)
     with connected() as connection:
-        reply = connection.call(connection.fleet.EndFreeze, pb.EndFreezeRequest(id=freeze, reason=reason))
-    emit(state().output, reply.freezes, _COLUMNS, name=lambda row: row.id, empty="No freeze was in force.")
+        reply = connection.call(connection.fleet.EndFreeze, request)
+        now_known = connection.call(connection.fleet.ListFreezes, pb.ListFreezesRequest()).freezes
+    emit(state().output, reply.freezes, _COLUMNS, name=lambda row: row.id, empty="No freeze was ended.")
+    ended = {row.id for row in reply.freezes}
+    for row in now_known:
+        if row.active and row.id not in ended:
+            tell(f"still in force: {row.id}, by {row.started_by}: {row.reason}")
 
 
 @verb(group, "list", example="sopwith freeze list")

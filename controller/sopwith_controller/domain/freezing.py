@@ -8,6 +8,9 @@ Rules:
   times or another reason is changed, what it does not name any more is called off, or ended where it is in force. What
   is over stays as it was, and what a person ended by hand stays ended.
 - Importing the same calendar twice changes nothing the second time.
+- The freeze of a controller whose clock jumped ends by its own word only: ending it confirms the time, and whoever
+  ends "every freeze" has not looked at a clock. While it holds, people's freezes begin and end at a moment that lies
+  before any time that the clock may return to, so that they hold, or are over, whichever time turns out to be right.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -15,9 +18,12 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from sopwith_controller.domain.errors import InvalidInputError
+from sopwith_controller.domain.errors import InvalidInputError, NotFoundError, TransitionNotAllowedError
 from sopwith_controller.domain.incident_entities import Freeze
+from sopwith_formats.units import format_time
 
+CLOCK = "sopwith (clock)"
+"""Stands where a freeze names who began it, for one of a controller whose clock jumped."""
 OCCURRENCES_MAX = 1_000
 AHEAD_MAX = timedelta(days=2 * 366)
 """How far ahead a calendar is looked at."""
@@ -82,6 +88,43 @@ def next_change(freezes: Iterable[Freeze], now: datetime) -> datetime | None:
         if time is not None and time > now
     ]
     return min(times, default=None)
+
+
+def held_by_clock(freezes: Iterable[Freeze]) -> Freeze | None:
+    """Return the freeze of a clock that cannot be trusted, None while it can."""
+    return next((freeze for freeze in freezes if freeze.started_by == CLOCK and freeze.end_time is None), None)
+
+
+def moment(freezes: Iterable[Freeze], now: datetime) -> datetime:
+    """Return the time that a freeze begins or ends at when a person says so now; see the rules above."""
+    held = held_by_clock(freezes)
+    return now if held is None else min(now, held.start_time)
+
+
+def to_end(freezes: Sequence[Freeze], freeze_id: str, now: datetime, *, confirm_time: bool) -> list[Freeze]:
+    """Return which freezes a person means: one by its id, the clock's where they confirm its time, or every other.
+
+    Raise NotFoundError for an id that nothing in force or coming has, TransitionNotAllowedError where only the clock's
+    own freeze is left and its time was not confirmed.
+    """
+    now_for_people = moment(freezes, now)
+    states = {freeze.id: state_of(freeze, now_for_people) for freeze in freezes}
+    held = held_by_clock(freezes)
+    if freeze_id:
+        chosen = [one for one in freezes if one.id == freeze_id and states[one.id] is not FreezeState.OVER]
+        if not chosen:
+            raise NotFoundError(f"no freeze {freeze_id} is in force or coming", remedy="sopwith freeze list")
+    elif confirm_time:
+        chosen = [held] if held is not None else []
+    else:
+        chosen = [one for one in freezes if states[one.id] is FreezeState.IN_FORCE and one != held]
+    if held is not None and not confirm_time and chosen in ([], [held]):
+        raise TransitionNotAllowedError(
+            f"{held.id} is the controller's own freeze: {held.reason}; nothing starts until it returns, or until a "
+            f"person says that its time is right, which is {format_time(now)}",
+            remedy=f"sopwith freeze end {held.id} --confirm-time, if a clock that you trust says the same",
+        )
+    return chosen
 
 
 def end(freeze: Freeze, now: datetime, ended_by: str) -> Freeze:

@@ -9,6 +9,7 @@ from datetime import datetime
 
 from sopwith_controller.domain.bench import bench_remedy
 from sopwith_controller.domain.entities import Readiness
+from sopwith_controller.domain.freezing import CLOCK
 from sopwith_controller.domain.readiness import ANSWER_WITHIN, EXCUSED, NOT_READY, READY, is_fresh, needs_measuring
 from sopwith_controller.domain.rollout_entities import Assignment, RolloutState
 from sopwith_controller.domain.tick import ComputerView, RolloutView
@@ -75,7 +76,8 @@ def of_freeze(view: RolloutView) -> Wait | None:
         return None
     freeze = view.freezes[0]
     text = f"{freeze.started_by} froze all installs: {freeze.reason}"
-    return Wait("freeze", text, f"sopwith freeze end {freeze.id}", freeze.end_time)
+    confirming = " --confirm-time" if freeze.started_by == CLOCK else ""
+    return Wait("freeze", text, f"sopwith freeze end {freeze.id}{confirming}", freeze.end_time)
 
 
 def of_window(state: WindowState) -> Wait | None:

@@ -4,8 +4,8 @@ This module looks, records and tells; whether the clock jumped is decided by `do
 
 - A jump freezes the fleet and raises CLOCK_SKEWED in one transaction; connected computers are told at once. While it is
   held no rollout is advanced, none is started, and no timed work runs, so that no deadline of the wrong time counts.
-- It ends when the clock agrees with the last trusted reading again, or when a person ends the freeze (`sopwith freeze
-  end`): that confirms the new time, and deadlines count by it from then on.
+- It ends when the clock agrees with the last trusted reading again, or when a person confirms the new time (`sopwith
+  freeze end ID --confirm-time`); deadlines count by it from then on.
 - When it ends every computer dials again: one that dialled meanwhile was told a wrong time, and if a person confirmed
   another time all of them know the old one. Leases are judged by the time that a computer knows.
 - However often the clock is set while it is held, the freeze is in force by it, for whoever dials.
@@ -21,6 +21,7 @@ import structlog
 
 from sopwith_controller.domain.clock_guard import Reading, in_words, jump_between, jump_since_record
 from sopwith_controller.domain.entities import LogDraft
+from sopwith_controller.domain.freezing import CLOCK, held_by_clock
 from sopwith_controller.domain.incident_entities import Freeze
 from sopwith_controller.domain.log_kinds import LogKind
 from sopwith_controller.services.incidents import Incidents
@@ -29,7 +30,7 @@ from sopwith_formats.units import parse_time
 from sopwith_formats.vocabulary import Symptom
 
 LOOK_EVERY_SECONDS = 5.0
-NAME = "sopwith (clock)"
+NAME = CLOCK
 """Stands where a freeze names who began it."""
 
 _log = structlog.get_logger()
@@ -64,10 +65,10 @@ class ClockGuard:
         """Look for a hold that outlived a restart, and for a clock that stands before what is on record."""
         now = self._reading()
         async with self._database.read() as unit:
-            held = [one for one in await unit.freezes.all() if one.started_by == NAME and one.end_time is None]
+            held = held_by_clock(await unit.freezes.all())
             newest = await _newest_time(unit)
-        if held:
-            self._freeze_id = held[0].id
+        if held is not None:
+            self._freeze_id = held.id
             await self._is_over(now)
             return
         jump = jump_since_record(newest, now.wall) if newest else None
@@ -117,7 +118,7 @@ class ClockGuard:
                 symptom=Symptom.CLOCK_SKEWED,
                 severity=2,
                 summary=f"{reason}; nothing starts until it returns, or until somebody confirms the time by "
-                f"sopwith freeze end {freeze.id}",
+                f"sopwith freeze end {freeze.id} --confirm-time",
             )
             await unit.commit()
         self._freeze_id = freeze.id

@@ -11,16 +11,17 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from sopwith_controller.domain.entities import LogDraft
-from sopwith_controller.domain.errors import InvalidInputError, NotFoundError
+from sopwith_controller.domain.errors import InvalidInputError
 from sopwith_controller.domain.freezing import (
     CalendarChange,
     CalendarTime,
-    FreezeState,
     bring_in_line,
     check_calendar,
     end,
+    held_by_clock,
+    moment,
     next_change,
-    state_of,
+    to_end,
 )
 from sopwith_controller.domain.incident_entities import Freeze
 from sopwith_controller.domain.log_kinds import LogKind
@@ -61,14 +62,15 @@ class Freezes:
         """Forbid new installs from now or a later time on; the same request id has no further effect."""
         if not reason.strip():
             raise InvalidInputError("a reason is needed, because it is recorded", remedy='add --reason "TEXT"')
-        now = self._clock.now()
-        begins = max(now, start_time or now)
-        if end_time is not None and end_time <= begins:
-            raise InvalidInputError("the freeze would be over already", remedy="name a later end, or none")
         async with self._database.write() as unit:
+            known = await unit.freezes.all()
             done = await done_before(unit, caller, LogKind.FREEZE_STARTED)
             if done is not None:
-                return next(freeze for freeze in await unit.freezes.all() if freeze.id == done)
+                return next(freeze for freeze in known if freeze.id == done)
+            now = moment(known, self._clock.now())
+            begins = max(now, start_time or now)
+            if end_time is not None and end_time <= begins:
+                raise InvalidInputError("the freeze would be over already", remedy="name a later end, or none")
             freeze = Freeze(self._ids.new("f"), reason.strip(), caller.name, begins, end_time)
             await unit.freezes.put(freeze)
             await unit.update_log.append(_started(freeze, caller, now))
@@ -101,31 +103,26 @@ class Freezes:
         await self._turn()
         return change
 
-    async def end(self, caller: Caller, freeze_id: str, reason: str) -> list[Freeze]:
-        """End one freeze or call it off, or with no id end every one in force."""
+    async def end(self, caller: Caller, freeze_id: str, reason: str, *, confirm_time: bool = False) -> list[Freeze]:
+        """End one freeze or call it off, or with no id end every one in force that people or calendars began.
+
+        The freeze of a controller whose clock jumped ends only where the person confirms its time.
+        """
         now = self._clock.now()
         async with self._database.write() as unit:
+            known = await unit.freezes.all()
             done = await done_before(unit, caller, LogKind.FREEZE_ENDED)
             if done is not None:
-                return [freeze for freeze in await unit.freezes.all() if freeze.id in done.split(",")]
-            if freeze_id:
-                known = [freeze for freeze in await unit.freezes.all() if freeze.id == freeze_id]
-                chosen = [freeze for freeze in known if state_of(freeze, now) is not FreezeState.OVER]
-            else:
-                chosen = list(await unit.freezes.active(now))
-            if freeze_id and not chosen:
-                raise NotFoundError(f"no freeze {freeze_id} is in force or coming", remedy="sopwith freeze list")
-            ended = [end(freeze, now, caller.name) for freeze in chosen]
+                return [freeze for freeze in known if freeze.id in done.split(",")]
+            held = held_by_clock(known)
+            ended = [
+                end(freeze, now if freeze == held else moment(known, now), caller.name)
+                for freeze in to_end(known, freeze_id, now, confirm_time=confirm_time)
+            ]
             for freeze in ended:
                 await unit.freezes.put(freeze)
-                await unit.update_log.append(
-                    LogDraft(
-                        kind=LogKind.FREEZE_ENDED,
-                        message=f"{caller.name} ended the freeze ({freeze.reason})" + (f": {reason}" if reason else ""),
-                        operator=caller.name,
-                        details={"freeze": freeze.id},
-                    )
-                )
+                confirmed = now if held is not None and freeze.id == held.id else None
+                await unit.update_log.append(_ended(freeze, caller, reason, confirmed))
             await remember(unit, caller, LogKind.FREEZE_ENDED, ",".join(freeze.id for freeze in ended), now)
             await unit.commit()
         await self._turn()
@@ -165,6 +162,17 @@ def _started(freeze: Freeze, caller: Caller, now: datetime) -> LogDraft:
     return LogDraft(
         kind=LogKind.FREEZE_SCHEDULED if coming else LogKind.FREEZE_STARTED,
         message=f"{caller.name} froze the fleet{f' {when}' if when else ''}: {freeze.reason}",
+        operator=caller.name,
+        details={"freeze": freeze.id},
+    )
+
+
+def _ended(freeze: Freeze, caller: Caller, reason: str, confirmed: datetime | None) -> LogDraft:
+    """Return the entry; with the time that the person said is right, where the freeze was the clock's."""
+    what = f"confirmed that it is {format_time(confirmed)} and ended" if confirmed else "ended"
+    return LogDraft(
+        kind=LogKind.FREEZE_ENDED,
+        message=f"{caller.name} {what} the freeze ({freeze.reason})" + (f": {reason}" if reason else ""),
         operator=caller.name,
         details={"freeze": freeze.id},
     )

@@ -57,7 +57,7 @@ class RolloutStart:
         if self._tools.trusted is not None and not await self._tools.trusted():
             raise UnavailableError(
                 "the controller's clock jumped, and nothing starts until its time is confirmed",
-                remedy="set the clock right, or confirm its time by sopwith freeze end ID (sopwith freeze list)",
+                remedy="set the clock right, or confirm its time by sopwith freeze end --confirm-time",
             )
         await self._measure(rollout_id)
         tools, now = self._tools, self._tools.clock.now()

@@ -651,20 +651,26 @@ class EndFreezeRequest(google.protobuf.message.Message):
     ID_FIELD_NUMBER: builtins.int
     REASON_FIELD_NUMBER: builtins.int
     REQUEST_ID_FIELD_NUMBER: builtins.int
+    CONFIRM_TIME_FIELD_NUMBER: builtins.int
     id: builtins.str
-    """The freeze; empty for every open one."""
+    """The freeze; empty for every one in force that a person or a calendar began."""
     reason: builtins.str
     """Why."""
     request_id: builtins.str
     """Repeating a request with the same id has no further effect."""
+    confirm_time: builtins.bool
+    """Says that the time of the controller's clock is right: without it the freeze of a clock that jumped is not ended.
+    With an empty id only that one is.
+    """
     def __init__(
         self,
         *,
         id: builtins.str = ...,
         reason: builtins.str = ...,
         request_id: builtins.str = ...,
+        confirm_time: builtins.bool = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["id", b"id", "reason", b"reason", "request_id", b"request_id"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["confirm_time", b"confirm_time", "id", b"id", "reason", b"reason", "request_id", b"request_id"]) -> None: ...
 
 Global___EndFreezeRequest: typing_extensions.TypeAlias = EndFreezeRequest
 
