@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sopwith_agent.domain import assignment as agent_assignment
+from sopwith_agent.domain import notice
 from sopwith_agent.steps.troubleshooting import CATALOGUE, Remedy
 from sopwith_controller.domain import assignment as mirror
 from sopwith_controller.domain import deviation, incident, rollout, sop, time_limits
@@ -45,6 +46,14 @@ MACHINES: tuple[tuple[str, str, str, Mapping[Any, str]], ...] = (
         """A report may skip states that passed while nobody listened; it never goes back, except to PREPARING. ENDED
         goes with exactly one outcome, which a later receipt may correct where the controller had concluded alone.""",
         mirror.TRANSITIONS,
+    ),
+    (
+        "Notice to people at the computer",
+        "agent/sopwith_agent/domain/notice.py",
+        """One for each coming install, and one for each coming reboot. Only GO lets it happen. PUT_OFF and AGREED come
+        from somebody there, everything else from the clock and from who is logged in; the SOP's `user_notice` says how
+        long NOTICED and GRACE last and how often PUT_OFF is granted.""",
+        notice.TABLE,
     ),
     (
         "Deviation",

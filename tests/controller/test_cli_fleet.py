@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 import pytest
 
-from sopwith.v1 import fleet_service_pb2, rollout_service_pb2
+from sopwith.v1 import computer_pb2, fleet_service_pb2, rollout_service_pb2
 from sopwith_controller.cli import computer, freeze, incident, person, token
 from tests.controller.fleet_port import FINGERPRINT, Memory
 from tests.controller.test_cli_people import Run, fleet, issuer, owner, sopwith
@@ -69,6 +69,25 @@ def test_unknown_computer_is_named_with_the_mend(sopwith: Run, owner: Path) -> N
     assert code == 1
     assert "there is no computer pc9" in err
     assert "sopwith computer list" in err
+
+
+def test_readiness_fits_a_narrow_terminal(
+    sopwith: Run, owner: Path, fleet: tuple[str, Memory], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    checks = fleet[1].computers["pc1"].readiness.checks
+    checks.add(
+        name="source_reachable",
+        result=computer_pb2.CHECK_RESULT_PASSED,
+        measured="name, TCP and TLS within 12 ms by way of proxy.example",
+        required="at most 2000 ms to source.example, certificate of the fleet",
+    )
+
+    _, out, _ = sopwith("--context", owner, "computer", "readiness", "pc1")
+
+    assert max(len(line) for line in out.splitlines()) <= 80, out
+    assert "PASSED" in out
+    assert "proxy.example" in out
 
 
 @pytest.mark.clause("IV Equipment", "readiness")

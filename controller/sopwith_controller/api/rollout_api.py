@@ -84,8 +84,8 @@ class RolloutApi(rollout_service_pb2_grpc.RolloutServiceServicer):
 
     async def StartRollout(self, request: wire.StartRolloutRequest, context: Any) -> wire.StartRolloutResponse:
         """Let it run."""
-        rollout = await self._start.start(caller(context), request.id, request.reason)
-        return wire.StartRolloutResponse(rollout=await self._shown(rollout))
+        started = await self._start.start(caller(context), request.id, request.reason)
+        return wire.StartRolloutResponse(rollout=await self._shown(started.rollout), warnings=started.warnings)
 
     async def PauseRollout(self, request: wire.PauseRolloutRequest, context: Any) -> wire.PauseRolloutResponse:
         """Stop new starts."""

@@ -211,4 +211,4 @@ def _print_readiness(computer: Computer) -> None:
     if found.checks:
         print()
         rows = [[check.name, enum_name(check, "result"), check.measured, check.required] for check in found.checks]
-        print_table(["CHECK", "RESULT", "MEASURED", "REQUIRED"], rows)
+        print_table(["CHECK", "RESULT", "MEASURED", "REQUIRED"], rows, wrap=(2, 3))

@@ -122,6 +122,8 @@ def start(rollout: str, yes: bool, reason: str, request_id: str) -> None:
         request = pb.StartRolloutRequest(id=found.rollout.id, reason=reason, request_id=request_id)
         reply = reasoned(connection, connection.rollouts.StartRollout, request, timeout_seconds=START_TIMEOUT_SECONDS)
     _emit(reply.rollout)
+    for warning in reply.warnings:
+        tell(f"note: {warning}")
     if state().output == "table":
         tell(f"next: sopwith rollout status {reply.rollout.id}")
 

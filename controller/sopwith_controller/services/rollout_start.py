@@ -8,6 +8,7 @@ effect.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import ceil
 
@@ -41,6 +42,15 @@ def _ahead(plan: Plan, members: Sequence[Computer], now: datetime) -> int:
     return ceil((earliest_start(plan, zones, now) - now).total_seconds())
 
 
+@dataclass(frozen=True)
+class Started:
+    """A rollout that runs, and what people should know about it."""
+
+    rollout: Rollout
+    warnings: tuple[str, ...] = ()
+    """Empty where the request was a repeated one."""
+
+
 class RolloutStart:
     """The use case: start."""
 
@@ -49,11 +59,11 @@ class RolloutStart:
         self._gateway = gateway
         self._checks = StartChecks(tools, gateway)
 
-    async def start(self, caller: Caller, rollout_id: str, reason: str) -> Rollout:
+    async def start(self, caller: Caller, rollout_id: str, reason: str) -> Started:
         """Let an approved rollout run."""
         repeated = await self._repeated(caller, rollout_id)
         if repeated is not None:
-            return repeated
+            return Started(repeated)
         if self._tools.trusted is not None and not await self._tools.trusted():
             raise UnavailableError(
                 "the controller's clock jumped, and nothing starts until its time is confirmed",
@@ -64,7 +74,7 @@ class RolloutStart:
         async with tools.database.write() as unit:
             before = await find_rollout(unit, rollout_id)
             if await done_before(unit, caller, LogKind.ROLLOUT_STARTED, before.id):
-                return before
+                return Started(before)
             approvals.check_prepared(before)
             machine.next_state(before, machine.RolloutCommand.START)
             try:
@@ -111,7 +121,7 @@ class RolloutStart:
             await self._gateway.withdraw(assignment.computer_id, assignment.id, assignment.detail)
             tools.changed(assignment.rollout_id)
         tools.changed(rollout.id)
-        return rollout
+        return Started(rollout, cleared.warnings)
 
     async def _repeated(self, caller: Caller, rollout_id: str) -> Rollout | None:
         async with self._tools.database.read() as unit:

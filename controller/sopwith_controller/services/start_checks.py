@@ -46,6 +46,8 @@ class Cleared:
     decisions: tuple[GateDecision, ...]
     replaced: tuple[str, ...] = ()
     """What moved in the plan since the submit; empty: it is the one that was submitted."""
+    warnings: tuple[str, ...] = ()
+    """What a plan made now warns of, and what moved in it."""
 
 
 class SentBackError(Exception):
@@ -91,7 +93,10 @@ class StartChecks:
             replace(one, result=GateResult.WARNED, reason=overdue) if overdue and one.gate == expiry.gate else one
             for one in judgement.decisions
         )
-        return Cleared(rollout, plan, members, (*effect.decisions, *decided), effect.words)
+        warnings = (*effect.moved, *effect.drafted.warnings, *judgement.warnings)
+        return Cleared(
+            rollout, plan, members, (*effect.decisions, *decided), effect.words, tuple(dict.fromkeys(warnings))
+        )
 
     def _quorum(self, plan: Plan, members: Sequence[Computer], deviated: Collection[str]) -> GateCheck:
         now, connected = self._tools.clock.now(), self._gateway.connected_ids()
@@ -117,6 +122,11 @@ class Effect:
     profile: str
     words: tuple[str, ...] = ()
     """What moved in the plan since the submit."""
+
+    @property
+    def moved(self) -> tuple[str, ...]:
+        """Return as one sentence what moved in the plan; empty where nothing did."""
+        return (f"the plan moved since it was submitted: {'; '.join(self.words)}",) if self.words else ()
 
     @property
     def decisions(self) -> tuple[GateDecision, ...]:

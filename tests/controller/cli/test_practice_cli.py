@@ -232,9 +232,12 @@ async def test_an_overdue_review_only_warns_where_the_sop_does_not_end_with_it(o
     identifier = await _approved(office)
 
     submitted = await office.types("operator", "rollout", "submit", identifier)
-    await office.types("operator", "rollout", "start", identifier, "--yes", "--reason", "monthly")
+    begun = await office.types("operator", "rollout", "start", identifier, "--yes", "--reason", "monthly")
+    again = await office.types("operator", "rollout", "show", identifier)
 
     assert f"the review of {ID} was due" in submitted.out + submitted.err
+    assert begun.err.count(f"note: the review of {ID} was due") == 1
+    assert "was due" not in begun.out + again.err
     (started,) = await office.house.log(LogKind.ROLLOUT_STARTED)
     assert '"gate":"sop_effective"' in started.details.replace(" ", "")
     assert '"result":"WARNED"' in started.details.replace(" ", "")

@@ -589,17 +589,23 @@ class StartRolloutResponse(google.protobuf.message.Message):
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     ROLLOUT_FIELD_NUMBER: builtins.int
+    WARNINGS_FIELD_NUMBER: builtins.int
     @property
     def rollout(self) -> sopwith.v1.rollout_pb2.Rollout:
         """The rollout."""
+
+    @property
+    def warnings(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Things that people should know about what they started, one sentence each; empty where a request is repeated."""
 
     def __init__(
         self,
         *,
         rollout: sopwith.v1.rollout_pb2.Rollout | None = ...,
+        warnings: collections.abc.Iterable[builtins.str] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["rollout", b"rollout"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["rollout", b"rollout"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["rollout", b"rollout", "warnings", b"warnings"]) -> None: ...
 
 Global___StartRolloutResponse: typing_extensions.TypeAlias = StartRolloutResponse
 
