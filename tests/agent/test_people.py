@@ -1,10 +1,15 @@
 """Notices on a whole agent without its network: told, put off, restarted, agreed, and what the receipt says of it."""
 
+from datetime import timedelta
+
 import pytest
 
 from sopwith_agent.domain.errors import NotDeferrableError
 from sopwith_agent.steps.notice_port import Disturbance
+from sopwith_agent.steps.orders import RebootLease
+from sopwith_formats.agent_policy import AgentPolicy
 from sopwith_formats.vocabulary import AssignmentState
+from tests.agent.fakes import START
 from tests.agent.workshop import Workshop
 
 POLICY = {"notice_seconds": 900, "notice_deferrals": 2, "notice_defer_seconds": 86400, "notice_grace_seconds": 300}
@@ -55,6 +60,32 @@ def test_people_are_told_and_it_begins_after_the_notice(workshop):
     pass_time(workshop, 1)
     assert workshop.receipt().outcome == "SUCCEEDED"
     assert notice_steps(workshop) == ["told 1 time; nobody objected to the notice; by desktop"]
+
+
+def test_people_are_told_before_a_reboot_and_the_receipt_says_what_they_answered(workshop):
+    workshop.power.allowed = True
+    workshop.install("1")
+    workshop.orders.reboot_lease("a-1", RebootLease(START + timedelta(days=1)))
+    policy = AgentPolicy(notice_seconds=0, reboot_notice_seconds=600, reboot_deferrals=1).to_document()
+    workshop.announcer.sessions = 1
+    workshop.offer(workshop.warrant(workshop.publish("2", reboot="always"), policy=policy))
+    workshop.worker.run_until_idle()
+    told = [one.text for one in workshop.announcer.told]
+
+    workshop.desk.put_off(3600)
+    pass_time(workshop, 3600)
+    rebooted_too_soon = workshop.power.reboots
+    pass_time(workshop, 600)
+    workshop.clock.boot = "boot-2"
+    workshop.start()
+    workshop.run()
+
+    assert told == [
+        "hello 2 needs a restart of this computer, which will begin in 10m. You can put it off 1 more time."
+    ]
+    assert (rebooted_too_soon, workshop.power.reboots) == (0, 1)
+    [account] = [step["detail"] for step in workshop.receipt().steps if step["step"] == "reboot_notice"]
+    assert account.startswith("told 2 times; put off 1 of 1 times by people at the computer; nobody objected")
 
 
 def test_install_now_begins_at_once(workshop):

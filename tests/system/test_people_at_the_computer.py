@@ -1,15 +1,14 @@
 """Real agents on computers that people use: told, put off, let go, and what the controller knows of it."""
 
-import json
 import os
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
 from sopwith_controller.desk.demo_release import write_release
 from tests.agent.buses import Logind, NotificationServer, bus_at, short_folder
 from tests.agent.logins import log_in, log_in_by_record
+from tests.system.at_the_computer import is_told, people, told_before, typed
 from tests.system.fleet import AUTHORITY, MANAGER, OPERATOR, OWNER, Fleet, link_version
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(400)]
@@ -41,23 +40,6 @@ def people_fleet() -> Iterator[Fleet]:
             yield made
         finally:
             made.stop()
-
-
-def typed(fleet: Fleet, name: str, *arguments: str, expect: tuple[int, ...] = (0,)) -> Any:
-    """Run a command of the agent as the person at the computer."""
-    return fleet.stage.run("sopwith-agent", *arguments, "--state", name, expect=expect)
-
-
-def people(fleet: Fleet, name: str) -> list[dict[str, Any]]:
-    """Return what people at a computer are told, as `sopwith-agent status` reads it; polled, so without a process."""
-    status = fleet.folder / name / "status.json"
-    told: list[dict[str, Any]] = json.loads(status.read_text())["people"] if status.exists() else []
-    return told
-
-
-def is_told(fleet: Fleet, name: str, *, after: int) -> bool:
-    """Tell whether people wait for the notice that follows so many deferrals; the file may be half a second old."""
-    return [(one["state"], one["deferrals"]) for one in people(fleet, name)] == [("NOTICED", after)]
 
 
 def names_nobody(fleet: Fleet, name: str) -> bool:
@@ -138,9 +120,31 @@ def test_deferrals_are_spent_survive_a_kill_and_then_it_is_installed_after_the_g
 
     assert last["counts"]["succeeded"] == 1
     assert link_version(fleet, "lap2") == "2"
-    [receipt] = [one for one in _receipts(fleet, "lap2") if (one["version"], one["outcome"]) == ("2", "SUCCEEDED")]
-    [notice] = [step["detail"] for step in receipt["steps"] if step["step"] == "notice"]
+    notice = told_before(fleet, "lap2", "2", "notice")
     assert notice.startswith("told 3 times; put off 2 of 2 times by people at the computer; nobody objected")
+
+
+def test_computer_labelled_do_not_disturb_is_left_in_peace_until_the_label_is_gone(people_fleet: Fleet) -> None:
+    fleet = people_fleet
+    fleet.computers("lap3", "lap5", labels=("kind=laptop", "owner=lap3"))
+    fleet.sopwith("computer", "label", "lap3", "do-not-disturb=exam-week", who=OPERATOR)
+    fleet.until("the label's effect", lambda: readiness(fleet, "lap3") == ("NOT_READY", ["DO_NOT_DISTURB"]))
+
+    started = rollout(fleet, "lap3", "1")
+    fleet.until("the other one's end", lambda: ended(fleet, started) == {"lap5": "SUCCEEDED"})
+    found = fleet.json("rollout", "explain", started, "--computer", "lap3", who=OPERATOR)
+    here = typed(fleet, "lap3", "check", expect=(1,)).out
+    untouched = link_version(fleet, "lap3")
+    fleet.sopwith("computer", "label", "lap3", "--remove", "do-not-disturb", who=OPERATOR)
+    done = fleet.finish(started)
+
+    [waits] = found["explanations"]
+    assert waits["waits_for"] == "readiness"
+    assert "do-not-disturb=exam-week" in waits["message"]
+    assert "do-not-disturb=exam-week" in here
+    assert untouched == ""
+    assert done["counts"]["succeeded"] == 2
+    assert link_version(fleet, "lap3") == "1"
 
 
 @pytest.mark.needs_tool("dbus-daemon")
@@ -170,16 +174,18 @@ def test_closed_lid_is_asleep_and_not_lost_and_the_lid_is_held_while_it_installs
     assert not [one for one in fleet.json("incident", "list") if one["symptom"] == "LOST_CONTACT"]
 
 
+def readiness(fleet: Fleet, name: str) -> tuple[str, list[str]]:
+    """Return whether a computer may be updated, and what stands in the way."""
+    [found] = [one["readiness"] for one in fleet.json("computer", "list") if one["name"] == name]
+    return found["verdict"], [reason["code"] for reason in found["reasons"]]
+
+
+def ended(fleet: Fleet, started: str) -> dict[str, str]:
+    """Return the outcomes so far."""
+    return {one["computer"]: one["outcome"] for one in fleet.assignments(started) if one["outcome"]}
+
+
 def presence(fleet: Fleet, name: str) -> tuple[bool, bool]:
     """Return whether a computer is connected, and whether it sleeps."""
     [found] = [one for one in fleet.json("computer", "list") if one["name"] == name]
     return found["connected"], found["asleep"]
-
-
-def _receipts(fleet: Fleet, name: str) -> list[dict[str, Any]]:
-    found = []
-    for path in sorted((fleet.folder / name / "outbox").rglob("*.json")):
-        message = json.loads(path.read_text())
-        if message["kind"] == "receipt":
-            found.append(json.loads(message["body"]["payload"]))
-    return found

@@ -10,6 +10,8 @@ import pytest
 
 from sopwith_controller.desk.demo_release import write_release
 from sopwith_controller.desk.demo_stage import program_path
+from tests.agent.logins import log_in_by_record
+from tests.system.at_the_computer import is_told, told_before, typed
 from tests.system.fleet import OPERATOR, Fleet, link_version
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
@@ -160,3 +162,30 @@ def test_rollout_that_only_reboots_takes_those_that_wait_for_it(governed_fleet: 
     assert [word for word, _ in events(fleet, "pc8")] == ["up"]
     assert started == ["pc7 began to reboot"]
     assert fleet.json("rollout", "report", rollout, who=OPERATOR)
+
+
+def test_people_are_told_before_a_reboot_and_it_waits_for_their_word(governed_fleet: Fleet) -> None:
+    fleet = governed_fleet
+    publish(fleet, "5")
+    log_in_by_record(fleet.folder / "pc9-root", ("root", "pts/none"))
+    computers(fleet, "pc9", site="bonn")
+
+    rollout = fleet.start(ROLLOUT.format(name="lamp-5", version=5, away=1, audience='"site=bonn"'))
+    fleet.until("the notice before the install", lambda: is_told(fleet, "pc9", after=0))
+    typed(fleet, "pc9", "install-now")
+    fleet.until("the notice before the reboot", lambda: is_told(fleet, "pc9", after=0, purpose="reboot"))
+    shown = typed(fleet, "pc9", "status").out
+    typed(fleet, "pc9", "defer", "--for", "1s")
+    fleet.until("the next notice", lambda: is_told(fleet, "pc9", after=1, purpose="reboot"))
+    before = [word for word, _ in events(fleet, "pc9")]
+    typed(fleet, "pc9", "install-now")
+    fleet.finish(rollout)
+
+    assert "lamp 5" in shown
+    assert before == ["up"]
+    assert [word for word, _ in events(fleet, "pc9")] == ["up", "down", "up"]
+    assert fleet.outcomes(rollout) == {"pc9": "SUCCEEDED"}
+    account = told_before(fleet, "pc9", "5", "reboot_notice")
+    assert account.startswith(
+        "told 2 times; put off 1 of 2 times by people at the computer; a person at the computer said"
+    )

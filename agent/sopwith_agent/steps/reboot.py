@@ -105,7 +105,7 @@ def reboot_back(record: Record, manifest: Manifest, bench: Workbench) -> Record 
     if not word.go:
         return Wait(record, limits.not_ready_retry_seconds, record.symptom, record.detail)
     if not record.way_back_boot_id:
-        record = replace(record, way_back_boot_id=bench.clock.boot_id(), reboot_wanted=True)
+        record = replace(_with_account(record, bench), way_back_boot_id=bench.clock.boot_id(), reboot_wanted=True)
         bench.journal.save(record)
         bench.outbox.entered(record)
     waits = _tell_to_reboot(record, bench)
@@ -164,7 +164,13 @@ def _drain(record: Record, bench: Workbench, policy: AgentPolicy) -> Done | Wait
         if not said.agreed and not record.reboot_forced:
             return _put_off(give_back(record, bench), bench, policy, said.refusal)
         bench.journal.save(record)
-    return _without_leave(record, bench) or Done(record, Event.REBOOT_STARTED)
+    return _without_leave(record, bench) or Done(_with_account(record, bench), Event.REBOOT_STARTED)
+
+
+def _with_account(record: Record, bench: Workbench) -> Record:
+    """Return the record with what people were told of the reboot that begins now, and what they said."""
+    account = bench.people.account(record.warrant.assignment_id, Disturbance.REBOOT)
+    return record.step("reboot_notice", bench.clock.now(), "go", account) if account else record
 
 
 def _put_off(record: Record, bench: Workbench, policy: AgentPolicy, why: str) -> Wait:
