@@ -76,7 +76,11 @@ AGENT = Section(
             _KILLED
             + _CUT
             + _ROLLBACK_KILLED
-            + within(_C, "rollback_that_is_cut_off_goes_on", "rollback_that_is_cut_off_for_ever_needs_a_person"),
+            + within(_C, "rollback_that_is_cut_off_goes_on", "rollback_that_is_cut_off_for_ever_needs_a_person")
+            + within(
+                "system/test_left_alone",
+                "computer_whose_rollback_failed_is_held_apart_and_stays_connected_and_truthful",
+            ),
         ),
         Row(
             48,
@@ -96,6 +100,10 @@ AGENT = Section(
                 _C,
                 "controller_that_is_away_for_a_day_gets_the_outcome_once",
                 "receipts_are_chained_and_counted_over_restarts",
+            )
+            + within(
+                "system/test_left_alone",
+                "what_happened_while_the_controller_was_away_is_told_once_though_the_agent_died_twice",
             ),
         ),
         Row(

@@ -18,6 +18,7 @@ echo fine
 _WAITING = """#!/bin/sh
 while [ ! -e "$SOPWITH_ROOT/etc/beacon-go" ]; do sleep 0.1; done
 echo "beacon {version}"
+if [ -e "$SOPWITH_ROOT/etc/beacon-broken" ]; then echo "broken here" >&2; exit 1; fi
 echo fine
 """
 
