@@ -24,7 +24,7 @@ from sopwith_controller.domain.joining import belongs
 from sopwith_controller.domain.lasting_entities import Baseline
 from sopwith_controller.domain.plan import Plan
 from sopwith_controller.domain.readiness import EXCUSED, NOT_READY
-from sopwith_controller.domain.rollout import ACTIVE_STATES
+from sopwith_controller.domain.rollout import ACTIVE_STATES, was_cleared
 from sopwith_controller.domain.rollout_entities import CATCH_UP, Assignment, Rollout, RolloutState
 from sopwith_formats.manifest import split_release
 from sopwith_formats.rollout_spec import RolloutSpec
@@ -157,8 +157,15 @@ def catch_up_spec(spec: RolloutSpec) -> RolloutSpec:
     )
 
 
+def only_of(rollout: Rollout, plan: Plan) -> frozenset[str] | None:
+    """Return the computers that alone may be in a catch-up's plan when it is made anew; None: it is no catch-up."""
+    return frozenset(member.id for member in plan.members) if rollout.origin == CATCH_UP else None
+
+
 def ended_by(catch_up: Rollout | None) -> str:
-    """Return why the end of its catch-up ends a baseline too; empty: it does not."""
-    if catch_up is not None and catch_up.state in {RolloutState.ABORTING, RolloutState.ABORTED}:
+    """Return why the end of its catch-up ends a baseline too; empty: it does not, nobody aborted it."""
+    if catch_up is None or was_cleared(catch_up):
+        return ""
+    if catch_up.state in {RolloutState.ABORTING, RolloutState.ABORTED}:
         return f"its catch-up was {catch_up.state_reason}" if catch_up.state_reason else "its catch-up was aborted"
     return ""

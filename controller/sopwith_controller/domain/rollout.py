@@ -97,6 +97,7 @@ def next_state(rollout: Rollout, command: RolloutCommand) -> RolloutState:
     return state
 
 
+_NOTHING_LEFT = "nothing is left of its plan"
 _OF_MACHINES = frozenset({_C.REPLAN, _C.CLEAR, _C.OPEN_WAVE, _C.SUSPEND, _C.COMPLETE, _C.FINISH_ABORT})
 
 
@@ -146,9 +147,15 @@ def replan(rollout: Rollout, *, reason: str) -> Rollout:
     return replace(rollout, state=next_state(rollout, _C.REPLAN), state_reason=reason, approvals=())
 
 
-def clear(rollout: Rollout, *, reason: str, now: datetime) -> Rollout:
+def clear(rollout: Rollout, *, why: str, now: datetime) -> Rollout:
     """Close it before its start: nothing is left to do."""
+    reason = f"{_NOTHING_LEFT}: {why}"
     return replace(rollout, state=next_state(rollout, _C.CLEAR), state_reason=reason, ended_time=now)
+
+
+def was_cleared(rollout: Rollout) -> bool:
+    """Tell whether it was closed because nothing was left to do; a person aborts with their name."""
+    return rollout.state is _S.ABORTED and rollout.state_reason.startswith(_NOTHING_LEFT)
 
 
 def start(rollout: Rollout, *, operator: str, reason: str, now: datetime, deadline_seconds: int, waves: int) -> Rollout:

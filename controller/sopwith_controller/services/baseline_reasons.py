@@ -54,6 +54,9 @@ async def _under_way(unit: UnitOfWork, baseline: Baseline) -> tuple[str, str]:
     catch_up = await unit.rollouts.get(baseline.catch_up_id) if baseline.catch_up_id else None
     if catch_up is not None and catch_up.state is RolloutState.IN_REVIEW:
         return "approval", f"it lacks it, and {catch_up.name} ({catch_up.id}) waits for approval"
+    if catch_up is not None and catch_up.state in {RolloutState.DRAFT, RolloutState.APPROVED}:
+        why = baseline.waiting or catch_up.state_reason
+        return "approval", f"it lacks it, and {catch_up.name} ({catch_up.id}) is {catch_up.state}: {why}"
     if baseline.waiting:
         return "approval", f"it lacks it, and no catch-up may be opened: {baseline.waiting}"
     return "wave", "it lacks it, and a catch-up takes it in at the next look"

@@ -4,10 +4,10 @@ This module plans, records and starts them without asking anybody where the SOP 
 who needs one is decided by `domain.baseline`. Rules: one is open per baseline; it is planned by the rules of any
 rollout, from the file of the rollout that set the baseline, under the SOP revision that is effective now; a class that
 wants approval gets it for every catch-up anew, and the start follows the approval by the gates of any start: a plan
-that moved meanwhile, or approvals that ran out, are asked for again; a catch-up that the gates refuse is not opened,
-and the baseline says why; it is tried again after a minute at the earliest, or when the whole fleet is looked at. Who
-started the first rollout counts as operator; the log tells the machine's acts by an
-empty operator.
+that moved meanwhile, or approvals that ran out, are asked for again; a catch-up that the gates refuse is not opened, or
+not asked for again, and the baseline says why; it is tried again after a minute at the earliest, or when the whole
+fleet is looked at. One that a person rejected waits for a person. Who started the first rollout counts as operator; the
+log tells the machine's acts by an empty operator.
 """
 
 from collections.abc import Sequence
@@ -53,8 +53,7 @@ class CatchUps:
         self, unit: UnitOfWork, baseline: Baseline, lacking: Sequence[Computer], now: datetime
     ) -> tuple[Rollout | None, bool]:
         """Open a catch-up for these computers; return it, None where a gate refuses, and whether anything changed."""
-        refused = self._refused.get(baseline.rollout_id)
-        if refused is not None and timedelta(0) <= now - refused < AGAIN_AFTER:
+        if self._left_alone(baseline, now):
             return None, False
         first = await self._tools.records.get(unit, baseline.rollout_id)
         spec = rules.catch_up_spec(read_rollout_spec(first.spec_json))
@@ -66,11 +65,7 @@ class CatchUps:
             )
             gates.check_refusals(drafted.refusals)
         except DomainError as error:
-            self._refused[baseline.rollout_id] = now
-            if baseline.waiting == error.message:
-                return None, False
-            await unit.baselines.put(replace(baseline, waiting=error.message))
-            return None, True
+            return None, await self._refuse(unit, baseline, error.message, now)
         plan = drafted.planning.plan
         needed = approvals.approvers_needed(drafted.policy, plan.change_class, settings.profile)
         draft = _drafted(self._tools.ids.new("r"), first, baseline, drafted, now)
@@ -91,31 +86,36 @@ class CatchUps:
             rollout = await self._start(unit, rollout, plan, now, details)
         return rollout, True
 
-    async def start_if_approved(self, unit: UnitOfWork, baseline: Baseline, catch_up: Rollout, now: datetime) -> bool:
+    async def move_on(self, unit: UnitOfWork, baseline: Baseline, catch_up: Rollout, now: datetime) -> bool:
         """Start a catch-up that people approved meanwhile, or take it back where it moved; tell whether it changed."""
+        if catch_up.state is RolloutState.DRAFT and baseline.waiting and not self._left_alone(baseline, now):
+            return await self._ask_again(unit, baseline, catch_up, now)
         if catch_up.state is not RolloutState.APPROVED:
             return False
         try:
             effect = await check_effect(unit, self._tools, catch_up)
         except SentBackError as error:
             await send_back(unit, "", error)
-            await self._ask_again(unit, baseline, error.rollout)
+            await self._ask_again(unit, baseline, error.rollout, now)
             return True
-        except DomainError:
-            return False
+        except DomainError as error:
+            return await self._refuse(unit, baseline, error.message, now)
         details = {"replaced": list(effect.words), "gates": [decision.record() for decision in effect.decisions]}
         await self._start(unit, effect.rollout, effect.plan, now, details)
+        await unit.baselines.put(replace(baseline, waiting=""))
         return True
 
-    async def _ask_again(self, unit: UnitOfWork, baseline: Baseline, rollout: Rollout) -> None:
+    async def _ask_again(self, unit: UnitOfWork, baseline: Baseline, rollout: Rollout, now: datetime) -> bool:
         """Submit the present plan of a catch-up that went back; forget one of which nothing was left."""
         if rollout.state is not RolloutState.DRAFT:
             await unit.baselines.put(rules.without_catch_up(baseline))
-            return
-        only = frozenset(member.id for member in self._tools.records.plan(rollout).members)
-        drafted = await self._tools.planner.draft(unit, rollout.spec_json, rollout.id, only=only)
-        if drafted.refusals:
-            return
+            return True
+        only = rules.only_of(rollout, self._tools.records.plan(rollout))
+        try:
+            drafted = await self._tools.planner.draft(unit, rollout.spec_json, rollout.id, only=only)
+            gates.check_refusals(drafted.refusals)
+        except DomainError as error:
+            return await self._refuse(unit, baseline, error.message, now)
         plan, profile = drafted.planning.plan, (await unit.settings()).profile
         needed = approvals.approvers_needed(drafted.policy, plan.change_class, profile)
         present = replace(
@@ -126,8 +126,23 @@ class CatchUps:
         )
         again = machine.submit(present, plan_json=plan.to_json(), plan_sha256=plan.sha256(), needs_approval=needed > 0)
         await unit.rollouts.put(again)
+        await unit.baselines.put(replace(baseline, waiting=""))
         message = f"{again.name} was submitted again: {again.state_reason}"
         await unit.update_log.append(rollout_draft(LogKind.ROLLOUT_SUBMITTED, again, message))
+        return True
+
+    def _left_alone(self, baseline: Baseline, now: datetime) -> bool:
+        """Tell whether the gates refused a moment ago."""
+        refused = self._refused.get(baseline.rollout_id)
+        return refused is not None and timedelta(0) <= now - refused < AGAIN_AFTER
+
+    async def _refuse(self, unit: UnitOfWork, baseline: Baseline, reason: str, now: datetime) -> bool:
+        """Write down why it does not go on, once; tell whether that is news."""
+        self._refused[baseline.rollout_id] = now
+        if baseline.waiting == reason:
+            return False
+        await unit.baselines.put(replace(baseline, waiting=reason))
+        return True
 
     async def _start(
         self, unit: UnitOfWork, approved: Rollout, plan: Plan, now: datetime, details: dict[str, Any]

@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sopwith_controller.domain import deviation as rules
+from sopwith_controller.domain.baseline import only_of
 from sopwith_controller.domain.deviation import Deviation, DeviationState
 from sopwith_controller.domain.entities import LogDraft
 from sopwith_controller.domain.errors import InvalidInputError, NotFoundError
 from sopwith_controller.domain.log_kinds import LogKind
+from sopwith_controller.domain.plan import read_plan
 from sopwith_controller.domain.rollout import ENDED_STATES
 from sopwith_controller.domain.rollout_entities import Rollout, RolloutState
 from sopwith_controller.services.access import Caller
@@ -145,7 +147,8 @@ class Deviations:
             raise InvalidInputError(f"rollout {rollout.name} is {rollout.state}", remedy="sopwith rollout list")
         if rollout.state is not RolloutState.DRAFT:
             return rollout.plan_sha256
-        return (await self._planner.draft(unit, rollout.spec_json, rollout.id)).planning.plan.sha256()
+        only = only_of(rollout, read_plan(rollout.plan_json))
+        return (await self._planner.draft(unit, rollout.spec_json, rollout.id, only=only)).planning.plan.sha256()
 
 
 def _check_scope(asked: Asked) -> None:

@@ -162,7 +162,7 @@ class _Look:
     ) -> None:
         """Let an open catch-up take in who lacks the baseline, or open one."""
         catch_up = await self._unit.rollouts.get(baseline.catch_up_id) if baseline.catch_up_id else None
-        if catch_up is not None and await self._catch_ups.start_if_approved(self._unit, baseline, catch_up, self._now):
+        if catch_up is not None and await self._catch_ups.move_on(self._unit, baseline, catch_up, self._now):
             self._note(catch_up)
             return
         lacking = [computer for computer in computers if await self._lacks(baseline, computer, in_force, active)]

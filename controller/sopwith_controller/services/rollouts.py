@@ -13,6 +13,7 @@ from sopwith_certs.plan_approvals import verify_approval
 from sopwith_certs.signing import read_public_key
 from sopwith_controller.domain import approvals, gates
 from sopwith_controller.domain import rollout as machine
+from sopwith_controller.domain.baseline import only_of
 from sopwith_controller.domain.errors import ConflictError, InvalidInputError, NotFoundError
 from sopwith_controller.domain.evaluation import check_life
 from sopwith_controller.domain.log_kinds import LogKind
@@ -92,11 +93,12 @@ class Rollouts:
         """Compute the plan anew, pass it through the gates, and freeze it."""
         async with self._database.write() as unit:
             before = await find_rollout(unit, rollout_id)
+            only = only_of(before, self._tools.records.plan(before))
             repeated = await done_before(unit, caller, LogKind.ROLLOUT_SUBMITTED, before.id)
             if repeated:
-                return before, await self._tools.planner.draft(unit, before.spec_json, before.id)
+                return before, await self._tools.planner.draft(unit, before.spec_json, before.id, only=only)
             machine.next_state(before, machine.RolloutCommand.SUBMIT)
-            drafted = await self._tools.planner.draft(unit, before.spec_json, before.id)
+            drafted = await self._tools.planner.draft(unit, before.spec_json, before.id, only=only)
             gates.check_refusals(drafted.refusals)
             plan = drafted.planning.plan
             self._tools.records.keep_plan(plan)

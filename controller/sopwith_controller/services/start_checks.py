@@ -15,6 +15,7 @@ from typing import Any
 from sopwith_controller.domain import approvals, emergency, gates, sop_gates, sop_review
 from sopwith_controller.domain import rollout as machine
 from sopwith_controller.domain.agent_gates import despite, opened_by
+from sopwith_controller.domain.baseline import only_of
 from sopwith_controller.domain.entities import Computer, ComputerState, SopRevision
 from sopwith_controller.domain.errors import NotFoundError, Refusal, RefusedError
 from sopwith_controller.domain.evaluation import check_life
@@ -23,7 +24,7 @@ from sopwith_controller.domain.log_kinds import LogKind
 from sopwith_controller.domain.plan import Plan
 from sopwith_controller.domain.plan_change import Change, PlanChange, compare
 from sopwith_controller.domain.readiness import is_ready
-from sopwith_controller.domain.rollout_entities import CATCH_UP, Rollout
+from sopwith_controller.domain.rollout_entities import Rollout
 from sopwith_controller.services.access import Caller
 from sopwith_controller.services.advance import rollout_draft
 from sopwith_controller.services.approval_standing import check_standing, load_standing
@@ -160,8 +161,7 @@ async def _present(
 ) -> tuple[Rollout, Plan, Drafted, tuple[str, ...]]:
     """Return rollout and plan as they are to start, the plan as it would be made now, and what moved."""
     approved = tools.records.plan(rollout)
-    only = frozenset(member.id for member in approved.members) if rollout.origin == CATCH_UP else None
-    drafted = await tools.planner.draft(unit, rollout.spec_json, rollout.id, only=only)
+    drafted = await tools.planner.draft(unit, rollout.spec_json, rollout.id, only=only_of(rollout, approved))
     present = drafted.planning.plan
     change = compare(approved, present)
     if change.change is Change.CLEAR:
@@ -187,9 +187,9 @@ async def _present(
 
 
 def _cleared(tools: RolloutTools, rollout: Rollout, change: PlanChange) -> SentBackError:
-    reason = f"nothing is left of its plan: {'; '.join(change.words)}"
-    closed = machine.clear(rollout, reason=reason, now=tools.clock.now())
-    refusal = Refusal("approval_fresh", "VII", f"{rollout.name} is closed: {reason}", "sopwith rollout create -f FILE")
+    closed = machine.clear(rollout, why="; ".join(change.words), now=tools.clock.now())
+    reason = f"{rollout.name} is closed: {closed.state_reason}"
+    refusal = Refusal("approval_fresh", "VII", reason, "sopwith rollout create -f FILE")
     return SentBackError(closed, refusal)
 
 

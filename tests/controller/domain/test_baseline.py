@@ -160,6 +160,7 @@ def test_a_catch_up_has_the_rules_of_its_rollout_and_no_emergency():
     [
         (RolloutState.ABORTING, "aborted by otto: no", "its catch-up was aborted by otto: no"),
         (RolloutState.ABORTED, "", "its catch-up was aborted"),
+        (RolloutState.ABORTED, "nothing is left of its plan: no computer is left", ""),
         (RolloutState.COMPLETED, "1 succeeded", ""),
     ],
 )

@@ -63,7 +63,7 @@ class RolloutTable(RuleBasedStateMachine):
             RolloutCommand.APPROVE: lambda: lifecycle.approve(rollout, Approval("mia", SHA, now), enough=flag),
             RolloutCommand.REJECT: lambda: lifecycle.reject(rollout, **who),
             RolloutCommand.REPLAN: lambda: lifecycle.replan(rollout, reason="the fleet changed"),
-            RolloutCommand.CLEAR: lambda: lifecycle.clear(rollout, reason="nobody is left", now=now),
+            RolloutCommand.CLEAR: lambda: lifecycle.clear(rollout, why="nobody is left", now=now),
             RolloutCommand.START: lambda: lifecycle.start(
                 rollout, operator="otto", reason="now", now=now, deadline_seconds=3600, waves=_WAVES - 1
             ),
