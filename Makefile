@@ -1,6 +1,6 @@
 # Sopwith: every command of the house. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format proto proto-check lock simulate crash clock-changes self-updates clauses fuzz bench docs docs-check agent-deb agent-deb-test build system-tools clean
+.PHONY: help demo test check format proto proto-check lock simulate crash kills clock-changes self-updates clauses fuzz bench docs docs-check agent-deb agent-deb-test build system-tools clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -97,6 +97,9 @@ simulate: .venv/.developed ## Run a whole fleet by a seed: SEED= SEEDS= COMPUTER
 
 crash: .venv/.developed ## Kill the agent at every call and cut its power, in half an hour
 	$(BIN)/python -m tests.faults.crash $(CRASH_OPTIONS)
+
+kills: .venv/.developed ## Kill the controller at every commit and send of a rollout on SQLite, in a quarter of an hour
+	SOPWITH_EVERY_KILL=1 $(BIN)/python -m pytest -q -s --timeout 3600 tests/faults/test_controller_kills.py
 
 clock-changes: .venv/.developed ## Try windows on every day of every clock, 2026 to 2036, in minutes
 	SOPWITH_EVERY_DAY=1 $(BIN)/python -m pytest -q --timeout 3600 tests/controller/domain/test_clock_changes.py

@@ -10,7 +10,8 @@ import asyncio
 import collections
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, fields, replace
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any, Literal, cast
 
 from sopwith_certs.plan_approvals import sign_approval
 from sopwith_certs.signing import fingerprint, new_key, public_key_pem
@@ -26,15 +27,16 @@ from sopwith_formats.rollout_spec import ErrorThresholdSpec, RolloutSpec
 from sopwith_formats.sop_policy import WaveRule
 from tests import builders
 from tests.controller.domain.builders import a_manifest, shares
+from tests.faults.lives_on_disk import DiskOfLives, statements_at_once
 from tests.simulation.computer import SimulatedComputer
 from tests.simulation.controller import Premises, SimulatedController
-from tests.simulation.database import CommitFault, ControllerDied
+from tests.simulation.database import CommitFault, ControllerDied, WatchedDatabase
 from tests.simulation.ending import check_everything
 from tests.simulation.faults import Faults
 from tests.simulation.gate_keepers import OTTO
 from tests.simulation.network import Link
 from tests.simulation.promises import Promise
-from tests.simulation.world import World
+from tests.simulation.world import RunResult, World
 
 COMPUTERS = 5
 DOWN_SECONDS = 5.0
@@ -160,13 +162,19 @@ class MortalController(SimulatedController):
 
 
 class OneRollout(World):
-    """One run of the story."""
+    """One run of the story; over the fake database, or over real SQLite where `on_disk` names a folder and a file."""
 
-    def __init__(self, kill: Kill | None = None) -> None:
+    def __init__(self, kill: Kill | None = None, on_disk: tuple[Path, Path] | None = None) -> None:
         self.mortality = Mortality(kill)
         self.mortality.end = self._end_life
         self.mailbox = Mailbox(self.mortality)
         super().__init__(seed=1, computers=COMPUTERS)
+        self._disk: DiskOfLives | None = None
+        if on_disk is not None:
+            self._disk = DiskOfLives(*on_disk, self.wall, self._committed)
+            self._disk.end_of_life = self._end_life
+            self.database = cast("WatchedDatabase", self._disk)
+            self._premises = replace(self._premises, database=self.database)
         self.loop.set_exception_handler(self._unheard)
         _calm(self.faults)
         for number, computer in enumerate(self.computers):
@@ -177,6 +185,15 @@ class OneRollout(World):
         """Request id to the commits that were made while it was carried out."""
         self.repeated: set[str] = set()
         """Request ids that were sent again, because their answer never came."""
+
+    def run(self) -> RunResult:
+        if self._disk is None:
+            return super().run()
+        try:
+            with statements_at_once():
+                return super().run()
+        finally:
+            self._disk.end()
 
     async def _story(self) -> None:
         await self._furnish([SPEC])
@@ -303,11 +320,13 @@ class OneRollout(World):
         if controller is not None:
             self.trace.note("the controller dies")
             controller.die()
+            if self._disk is not None:
+                self._disk.leave()
             self.loop.call_later(DOWN_SECONDS, self._restart)
 
     def _commit_fault(self) -> CommitFault:
         fault = self.mortality.reaches("commit") if self.controller is not None else "before"
-        if fault:
+        if fault and self._disk is None:
             self.loop.call_soon(self._end_life)
         return fault
 

@@ -94,6 +94,7 @@ CONTROLLER = Section(
             within(
                 "faults/test_controller_kills",
                 "a_controller_that_dies_at_any_moment_forgets_nothing_and_does_nothing_twice",
+                "nothing_is_forgotten_or_done_twice_on_sqlite_either",
             )
             + within("system/test_kills", "controller_killed_ten_times_in_one_rollout"),
         ),

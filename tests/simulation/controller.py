@@ -43,7 +43,6 @@ from tests.simulation.clocks import SteadyClock
 from tests.simulation.database import (
     CommitFault,
     ControllerDied,
-    DatabaseOfOneLife,
     DiskRefusedError,
     WatchedDatabase,
 )
@@ -89,7 +88,7 @@ class SimulatedController:
         self._links: list[Link] = []
         self._links_alive = LINKS_LOOKED_AT
         clock, ids = premises.clock, premises.ids
-        database = DatabaseOfOneLife(premises.database, lambda: self.alive, premises.commit_fault, premises.slowness)
+        database = premises.database.one_life(lambda: self.alive, premises.commit_fault, premises.slowness)
         self.database = database
         self.timers = VirtualTimers(premises.loop, clock, self.run)
         self.streams = Streams(clock, premises.loop)

@@ -40,6 +40,12 @@ class WatchedDatabase(FakeDatabase):
         """Return what was committed."""
         return self._state.tables
 
+    def one_life(
+        self, alive: Callable[[], bool], fault: Callable[[], CommitFault], slowness: Callable[[], float]
+    ) -> "DatabaseOfOneLife":
+        """Return the database as one controller has it."""
+        return DatabaseOfOneLife(self, alive, fault, slowness)
+
 
 class DatabaseOfOneLife:
     """Implements the `Database` port for one life of a controller."""
