@@ -72,12 +72,14 @@ def _enroll(options: argparse.Namespace) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from sopwith_agent.log_setup import set_up_logging
+    from sopwith_agent import late_imports
+
+    with late_imports.at_start():
+        from sopwith_agent.adapters import trial_file
+        from sopwith_agent.log_setup import set_up_logging
 
     settings = read_settings(options.state)
     set_up_logging(settings.log_level, settings.log_format)
-    from sopwith_agent.adapters import trial_file
-
     if trial_file.watched(options.state / "kept", options.root):
         from sopwith_agent.adapters.supervisor import watch_and_become
 
@@ -86,7 +88,8 @@ def _run(options: argparse.Namespace) -> int:
     import gc
 
     gc.disable()  # what is being loaded is no garbage: looking through it again and again only delays the first dial
-    from sopwith_agent.bootstrap import running_agent
+    with late_imports.at_start():
+        from sopwith_agent.bootstrap import running_agent
 
     with running_agent(options.state, options.root, settings) as (session, trials):
         gc.freeze()  # nor will it ever be, while the agent runs

@@ -3,38 +3,16 @@
 The update log is something else: the product's record, kept by the controller. Under systemd each line carries the
 journal's priority in front, which journald takes off again. Whatever looks secret is taken out on the way (see
 `sopwith_formats.redaction`), in the libraries' lines too.
-
-Configured plainly, and loaded without what an agent at rest has no use for: structlog would bring a terminal library
-where it finds one, asyncio Python's TLS (gRPC brings its own); together six megabytes.
 """
 
 import logging
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
+import structlog
 
-@contextmanager
-def _missing(*names: str) -> Iterator[None]:
-    """Let modules seem to be missing for a moment; their absence is provided for by whoever imports them."""
-    loaded = {name: sys.modules.get(name) for name in names}
-    for name, module in loaded.items():
-        if module is None:
-            sys.modules[name] = None  # type: ignore[assignment]  # this is how an import is made to fail
-    try:
-        yield
-    finally:
-        for name, module in loaded.items():
-            if module is None:
-                del sys.modules[name]
-
-
-with _missing("rich", "greenlet", "ssl"):
-    import structlog
-
-from sopwith_formats.redaction import redacted  # noqa: E402  after the block above, on purpose
+from sopwith_formats.redaction import redacted
 
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 _PRIORITIES = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}

@@ -1,9 +1,11 @@
 """An agent at rest carries no library that it does not need: the memory budget, told by what is loaded."""
 
+import json
 import subprocess
 import sys
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -27,12 +29,22 @@ HEAVY = (
     "urllib.request",
     "rich",
     "ssl",
+    "_hashlib",
     "decimal",
+    "zipfile",
+    "backports.zstd",
+    "google.protobuf.internal.python_message",
+    "google.protobuf.text_format",
+    "asyncio.sslproto",
+    "uuid",
 )
 REST = """
 import sys
-import sopwith_agent.cli, sopwith_agent.log_setup
-from sopwith_agent import bootstrap
+import sopwith_agent.cli
+from sopwith_agent import late_imports
+with late_imports.at_start():
+    import sopwith_agent.log_setup
+    from sopwith_agent import bootstrap
 from sopwith_agent.adapters.identity_store import IdentityStore
 from sopwith_agent.adapters.installers.by_name import InstallersByName
 from pathlib import Path
@@ -109,3 +121,78 @@ def test_light_and_heavy_implementation_agree_on_checkpoint_signatures(message: 
     assert _verify(ed25519, public, message, signature)
     assert not _verify(ed25519, public, message + b"x", signature)
     assert not _verify(ed25519, public[:-1], message, signature)
+
+
+SOURCE = """
+import json, sys
+from sopwith_agent import late_imports
+with late_imports.at_start():
+    import hashlib
+    from sopwith_agent import bootstrap
+light = hashlib.sha256.__module__, hashlib.sha256(b"abc").hexdigest()
+with late_imports.for_the_source():
+    from sopwith_agent.adapters import tuf_source, source_download
+openssl = hashlib.sha256.__module__, hashlib.sha256(b"abc").hexdigest()
+loaded = sorted(name for name in sys.modules if name in sys.argv[1:])
+import importlib.metadata, tuf.ngclient, tuf.ngclient.urllib3_fetcher, bz2
+print(json.dumps({
+    "light": light,
+    "openssl": openssl,
+    "downloads": source_download.sha256.__module__,
+    "loaded": loaded,
+    "fetcher": type(tuf.ngclient.Urllib3Fetcher()).__name__,
+    "version": importlib.metadata.version("tuf") == importlib.metadata.distribution("tuf").version,
+    "bz2": bz2.decompress(bz2.compress(b"x")).decode(),
+    "placeholders": [name for name, module in sys.modules.items() if type(module).__name__ == "_Waiting"],
+    "hidden": [name for name, module in sys.modules.items() if module is None],
+}))
+"""
+NOT_FOR_THE_SOURCE = ("urllib.request", "importlib.metadata", "backports.zstd", "mimetypes", "csv")
+
+
+@pytest.fixture(scope="module")
+def source() -> dict[str, Any]:
+    done = subprocess.run(
+        [sys.executable, "-c", SOURCE, *NOT_FOR_THE_SOURCE], capture_output=True, text=True, check=True
+    )
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def test_agent_that_has_asked_its_source_carries_only_what_that_takes(source):
+    assert source["loaded"] == []
+
+
+def test_hashes_are_pythons_own_at_rest_and_openssls_for_downloads(source):
+    assert source["light"][0] != "_hashlib"
+    assert source["openssl"][0] == source["downloads"] == "_hashlib"
+    assert source["light"][1] == source["openssl"][1]
+
+
+def test_what_waited_is_there_for_whoever_asks_for_it_later(source):
+    assert (source["fetcher"], source["version"], source["bz2"]) == ("Urllib3Fetcher", True, "x")
+    assert (source["placeholders"], source["hidden"]) == ([], [])
+
+
+WAITING = """
+import sys
+from sopwith_agent import late_imports
+with late_imports.at_start():
+    import asyncio.base_events, shutil
+    from sopwith.v1 import agent_service_pb2 as pb
+    from google.protobuf.internal import builder
+print("google.protobuf.internal.python_message" in sys.modules, "asyncio.sslproto" in sys.modules)
+print(builder.python_message.GeneratedProtocolMessageType.__name__, asyncio.base_events.sslproto.SSLProtocol.__name__)
+print("google.protobuf.internal.python_message" in sys.modules, "asyncio.sslproto" in sys.modules)
+print(pb.AgentMessage.FromString(pb.AgentMessage(sequence=7).SerializeToString()))
+"""
+
+
+def test_part_that_waits_loads_at_its_first_use():
+    done = subprocess.run([sys.executable, "-c", WAITING], capture_output=True, text=True, check=True)
+
+    first, used, then, message = done.stdout.split("\n", 3)
+    assert first == "False False"
+    assert used == "GeneratedProtocolMessageType SSLProtocol"
+    assert then == "True True"
+    assert message.strip() == "sequence: 7"

@@ -8,7 +8,6 @@ and nothing is changed; a part that cannot be read is named instead; the whole s
 import io
 import json
 import re
-import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -44,6 +43,8 @@ through it before you pass it on.
 
 def write_bundle(out: Path, root: Path, parts: Mapping[str, Callable[[], Any]]) -> list[str]:
     """Write the bundle; return the names of what is in it. A part is text, or what JSON can hold."""
+    import zipfile  # the agent itself writes none
+
     names = _people(root)
     data = io.BytesIO()
     with zipfile.ZipFile(data, "w", zipfile.ZIP_DEFLATED) as bundle:

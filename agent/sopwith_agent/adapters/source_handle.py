@@ -16,6 +16,7 @@ from sopwith_agent.adapters.source_ways import Ways
 from sopwith_agent.domain import limits
 from sopwith_agent.domain.errors import AgentError
 from sopwith_agent.domain.messages import Body, SourceNamed
+from sopwith_agent.late_imports import for_the_source
 from sopwith_agent.steps.ports import StagedFile
 from sopwith_formats import canonical_json
 from sopwith_formats.errors import FormatError
@@ -111,7 +112,8 @@ class SourceHandle:
 
     def _source(self) -> "TufSource":
         if self._loaded is None:
-            from sopwith_agent.adapters.tuf_source import TufSource
+            with for_the_source():
+                from sopwith_agent.adapters.tuf_source import TufSource
 
             self._loaded = TufSource(
                 self._folder,

@@ -16,17 +16,12 @@ from sopwith_agent.domain.errors import StepError, TrustError
 from sopwith_formats.units import format_size
 from sopwith_formats.vocabulary import Symptom
 
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
-
 CHUNK = 2**17
 _RATIO_MAX = 100
 _SMALL = 16 * 2**20
 """Below this, ratios mean nothing: tar pads, and text packs well."""
 _FACTOR_DEFAULT = 20
-_ZSTD_OPTIONS: dict[int, int] = {zstd.DecompressionParameter.window_log_max: 27}
+_ZSTD_WINDOW_LOG_MAX = 27
 """A file that asks for more than 128 MiB of memory is refused."""
 
 
@@ -75,9 +70,11 @@ def unpacked_size_default(packed_size: int) -> int:
 class ArchiveStream:
     """The unpacked bytes of an archive, forward only, metered."""
 
-    def __init__(self, reader: ByteReader, meter: Meter) -> None:
+    def __init__(self, reader: ByteReader, meter: Meter, *faults: type[Exception]) -> None:
+        """`faults`: what the reader raises, beyond the standard library, when the packing is broken."""
         self._reader = reader
         self._meter = meter
+        self._faults: tuple[type[Exception], ...] = (gzip.BadGzipFile, zlib.error, EOFError, *faults)
 
     def read_exactly(self, size: int) -> bytes:
         """Return exactly `size` bytes; refuse an archive that ends before."""
@@ -93,7 +90,7 @@ class ArchiveStream:
         """Return 1 to `size` bytes, none at the end."""
         try:
             data = self._reader.read(min(size, CHUNK))
-        except (gzip.BadGzipFile, zlib.error, EOFError, zstd.ZstdError) as error:
+        except self._faults as error:
             refuse(f"the archive's compression is broken: {error}")
         self._meter.count(len(data))
         return data
@@ -113,7 +110,17 @@ def open_tar_stream(file: IO[bytes], meter: Meter) -> ArchiveStream:
     if magic[:2] == b"\x1f\x8b":
         return ArchiveStream(gzip.GzipFile(fileobj=file), meter)
     if magic[:4] == b"\x28\xb5\x2f\xfd":
-        return ArchiveStream(zstd.ZstdFile(file, options=_ZSTD_OPTIONS), meter)
+        return _open_zstd(file, meter)
     if magic[:3] == b"BZh" or magic == b"\xfd7zXZ\x00":
         refuse("the archive is packed by bzip2 or xz", remedy="pack it as .tar, .tar.gz, .tar.zst or .zip")
     return ArchiveStream(file, meter)
+
+
+def _open_zstd(file: IO[bytes], meter: Meter) -> ArchiveStream:
+    if sys.version_info >= (3, 14):
+        from compression import zstd
+    else:
+        from backports import zstd
+
+    options: dict[int, int] = {zstd.DecompressionParameter.window_log_max: _ZSTD_WINDOW_LOG_MAX}
+    return ArchiveStream(zstd.ZstdFile(file, options=options), meter, zstd.ZstdError)

@@ -18,7 +18,6 @@ from sopwith_agent.adapters.installers import archive_rules
 from sopwith_agent.adapters.installers.archive_rules import Entry, Kind, Member, Tree
 from sopwith_agent.adapters.installers.archive_stream import CHUNK, Meter, is_zip, open_tar_stream
 from sopwith_agent.adapters.installers.tar_reader import read_tar
-from sopwith_agent.adapters.installers.zip_reader import read_zip
 from sopwith_agent.domain.errors import StepError, TrustError
 from sopwith_agent.steps.ports import StagedFile
 from sopwith_formats.units import format_size
@@ -128,6 +127,8 @@ def _walk(folder: Path) -> Iterator[Path]:
 def _members(file: IO[bytes], packed_size: int, limits: Limits) -> Iterator[tuple[Member, Iterator[bytes]]]:
     meter = Meter(packed_size, limits.unpacked_size_max, limits.deadline)
     if is_zip(file):
+        from sopwith_agent.adapters.installers.zip_reader import read_zip  # most archives are none
+
         return read_zip(file, meter)
     return read_tar(open_tar_stream(file, meter))
 
