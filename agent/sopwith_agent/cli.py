@@ -18,6 +18,7 @@ from typing import Any
 from sopwith_agent import people_commands
 from sopwith_agent.config import FILE, TEMPLATE, default_state, read_settings
 from sopwith_agent.domain.errors import AgentError, SettingsError
+from sopwith_agent.late_imports import at_start
 from sopwith_formats.errors import FormatError
 
 DONE, FAILED, USAGE, CANCELLED, REFUSED, UNREACHABLE = 0, 1, 2, 3, 4, 6
@@ -40,7 +41,8 @@ def main(arguments: Sequence[str]) -> int:
     """Run one command; return its exit code."""
     # What gRPC has to say of a connection is said by us; its own lines on stderr would come beside it.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
-    options = _parser().parse_args(arguments)
+    with at_start():
+        options = _parser().parse_args(arguments)
     try:
         code: int = options.run(options)
         if sys.stdout is not None:
@@ -72,9 +74,7 @@ def _enroll(options: argparse.Namespace) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from sopwith_agent import late_imports
-
-    with late_imports.at_start():
+    with at_start():
         from sopwith_agent.adapters import trial_file
         from sopwith_agent.log_setup import set_up_logging
 
@@ -88,7 +88,7 @@ def _run(options: argparse.Namespace) -> int:
     import gc
 
     gc.disable()  # what is being loaded is no garbage: looking through it again and again only delays the first dial
-    with late_imports.at_start():
+    with at_start():
         from sopwith_agent.bootstrap import running_agent
 
     with running_agent(options.state, options.root, settings) as (session, trials):

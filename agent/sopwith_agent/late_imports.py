@@ -13,31 +13,44 @@ loaded stays for as long as the agent runs, and these parts an agent at rest nev
 import contextlib
 import importlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from types import ModuleType
-from typing import Any
+from typing import Any, Self
+
+
+def _passed_on(name: str, function: str) -> Callable[..., Any]:
+    """Return a function that loads a module and passes the call on."""
+
+    def call(*arguments: Any, **named: Any) -> Any:
+        return getattr(importlib.import_module(name), function)(*arguments, **named)
+
+    call.__name__ = function
+    return call
+
 
 _WITHOUT = ("ssl", "rich", "greenlet")
 """For asyncio and structlog: gRPC brings a TLS of its own, and nobody looks at colours."""
-_AT_START = (
-    ("google.protobuf.internal.python_message", ()),  # messages in pure Python, beside those in C: 0.8 MiB
-    ("asyncio.sslproto", ()),
-    ("bz2", ()),
-    ("lzma", ()),
-    ("uuid", ()),
-)
-_FOR_THE_SOURCE = (
-    ("tuf.ngclient.urllib3_fetcher", ("Urllib3Fetcher",)),  # the agent brings a fetcher of its own
-    ("importlib.metadata", ("version",)),
-    ("mimetypes", ()),
-)
+_AT_START: dict[str, dict[str, Any]] = {
+    "google.protobuf.internal.python_message": {},  # messages in pure Python, beside those in C: 0.8 MiB
+    "typing_extensions": {"Self": Self},  # of which it is only another name
+    "asyncio.sslproto": {},
+    "bz2": {},
+    "lzma": {},
+    "uuid": {},
+}
+_FOR_THE_SOURCE: dict[str, dict[str, Any]] = {
+    "tuf.ngclient.urllib3_fetcher": {"Urllib3Fetcher": _passed_on("tuf.ngclient.urllib3_fetcher", "Urllib3Fetcher")},
+    "importlib.metadata": {"version": _passed_on("importlib.metadata", "version")},
+    "mimetypes": {},
+}
+"""Of the first two a name is imported and never called: the agent brings a fetcher of its own, and speaks no HTTP/2."""
 
 
 @contextlib.contextmanager
 def at_start() -> Iterator[None]:
     """Import the agent itself in here."""
     openssl = ("_hashlib",) if _hashes_without_openssl() else ()
-    with _missing(*_WITHOUT, *openssl), _waiting(*_AT_START):
+    with _missing(*_WITHOUT, *openssl), _waiting(_AT_START):
         yield
 
 
@@ -46,7 +59,7 @@ def for_the_source() -> Iterator[None]:
     """Import what asks the source in here; from now on, OpenSSL hashes."""
     if "_hashlib" not in sys.modules and "hashlib" in sys.modules:
         importlib.reload(sys.modules["hashlib"])  # its functions are replaced one by one, by equal ones
-    with _missing("backports.zstd", "compression.zstd"), _waiting(*_FOR_THE_SOURCE):
+    with _missing("backports.zstd", "compression.zstd"), _waiting(_FOR_THE_SOURCE):
         yield
 
 
@@ -64,12 +77,9 @@ def _missing(*names: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _waiting(*parts: tuple[str, tuple[str, ...]]) -> Iterator[None]:
-    """Let modules that are not loaded yet wait; the functions and classes named with them can be had without loading.
-
-    Whoever names one of those in its imports gets a function that loads the module and passes the call on.
-    """
-    waiting = {name: _Waiting(name, calls) for name, calls in parts if name not in sys.modules}
+def _waiting(parts: Mapping[str, Mapping[str, Any]]) -> Iterator[None]:
+    """Let modules that are not loaded yet wait; what is named with them can be had of them without loading."""
+    waiting = {name: _Waiting(name, known) for name, known in parts.items() if name not in sys.modules}
     sys.modules.update(waiting)
     try:
         yield
@@ -82,10 +92,9 @@ def _waiting(*parts: tuple[str, tuple[str, ...]]) -> Iterator[None]:
 class _Waiting(ModuleType):
     """Stands where a module will be; its first attribute loads that."""
 
-    def __init__(self, name: str, calls: tuple[str, ...]) -> None:
+    def __init__(self, name: str, known: Mapping[str, Any]) -> None:
         super().__init__(name)
-        for call in calls:
-            setattr(self, call, _passed_on(name, call))
+        vars(self).update(known)
 
     def __getattr__(self, attribute: str) -> Any:
         if attribute.startswith("__"):  # the import system asks for these, and no part is called so
@@ -98,14 +107,6 @@ def _loaded(waiting: _Waiting) -> ModuleType:
     if sys.modules.get(name) is waiting:
         del sys.modules[name]
     return importlib.import_module(name)
-
-
-def _passed_on(name: str, function: str) -> Callable[..., Any]:
-    def call(*arguments: Any, **named: Any) -> Any:
-        return getattr(importlib.import_module(name), function)(*arguments, **named)
-
-    call.__name__ = function
-    return call
 
 
 def _hashes_without_openssl() -> bool:

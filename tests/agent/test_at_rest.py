@@ -37,12 +37,17 @@ HEAVY = (
     "google.protobuf.text_format",
     "asyncio.sslproto",
     "uuid",
+    "psutil",
+    "platform",
+    "typing_extensions",
+    "lzma",
 )
 REST = """
 import sys
 import sopwith_agent.cli
 from sopwith_agent import late_imports
 with late_imports.at_start():
+    sopwith_agent.cli._parser().parse_args(["run"])
     import sopwith_agent.log_setup
     from sopwith_agent import bootstrap
 from sopwith_agent.adapters.identity_store import IdentityStore

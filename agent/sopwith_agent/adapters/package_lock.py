@@ -12,8 +12,7 @@ import struct
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
-
+from sopwith_agent.adapters.linux import process_name
 from sopwith_agent.domain.errors import StepError
 from sopwith_formats.vocabulary import Symptom
 
@@ -117,7 +116,5 @@ def _holder_by_inode(path: Path) -> str:
 def _name(process: int) -> str:
     if process <= 0:
         return "another program"
-    try:
-        return f"{psutil.Process(process).name()}, process {process}"
-    except psutil.Error:
-        return f"process {process}"
+    name = process_name(process)
+    return f"{name}, process {process}" if name else f"process {process}"

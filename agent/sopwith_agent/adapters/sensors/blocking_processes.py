@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from pathlib import PurePath
 
-import psutil
+from sopwith_agent.adapters.linux import processes
 
 
 def blocking_processes(names: Iterable[str]) -> tuple[str, ...]:
@@ -12,7 +12,6 @@ def blocking_processes(names: Iterable[str]) -> tuple[str, ...]:
     if not wanted:
         return ()
     running: set[str] = set()
-    for process in psutil.process_iter(["name", "exe", "status"]):
-        if process.info["status"] != psutil.STATUS_ZOMBIE:
-            running |= {process.info["name"] or "", PurePath(process.info["exe"] or "").name}
+    for process in processes():
+        running |= {process.name, PurePath(process.program).name}
     return tuple(sorted(wanted & running))
