@@ -194,6 +194,22 @@ def test_five_computers_are_shown_one_by_one(few, printed):
     assert stands_in(shape(excerpt("explain few")), shape(explained))
 
 
+@pytest.mark.parametrize("fleet", ["few", "many"])
+def test_tables_fit_a_terminal_of_eighty_columns(fleet, request, printed, monkeypatch):
+    replies = request.getfixturevalue(fleet)
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+
+    print_plan(replies.plan)
+    print_explanations(replies.explanations)
+    print_rollout(replies.rollout)
+
+    lines = [re.sub(r"\x1b\[\d+m", "", line) for line in printed()]
+    assert lines
+    assert [line for line in lines if len(line) > 80] == []
+    assert len(lines) < 3 * LINES_MAX
+
+
 def test_reasons_that_differ_in_name_and_time_only_stand_together(printed):
     reply = rollout_service_pb2.ExplainRolloutResponse()
     for number in range(30):

@@ -35,7 +35,10 @@ def print_explanations(reply: rollout_service_pb2.ExplainRolloutResponse, *, eve
 def _print_each(waiting: Sequence[rollout_pb2.Explanation]) -> None:
     print_table(
         ["COMPUTER", "WAVE", "STATE", "WAITS FOR", "WHY"],
-        [[one.computer, one.wave, one.state, one.waits_for, one.message] for one in waiting],
+        [
+            [one.computer, one.wave, one.state, one.waits_for, one.message.removeprefix(f"wave {one.wave} ")]
+            for one in waiting
+        ],
         wrap=4,
     )
     _print_remedies((one.waits_for, one.remedy) for one in waiting)
@@ -50,7 +53,7 @@ def _print_groups(waiting: Sequence[rollout_pb2.Explanation]) -> None:
     print_table(
         ["COMPUTERS", "WAIT FOR", "FOR EXAMPLE", "WHY"],
         [[f"{len(names):,}", waits_for, named(names), message] for (waits_for, message, _), names in largest],
-        wrap=3,
+        wrap=(2, 3),
     )
     _print_remedies((waits_for, remedy) for (waits_for, _, remedy), _ in largest)
 

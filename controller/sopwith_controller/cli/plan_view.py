@@ -115,14 +115,14 @@ def _print_waves(plan: rollout_service_pb2.RolloutPlan, document: dict[str, Any]
         who = named(members[start:][: wave.size])
         rows.append([wave.name, f"{wave.size:,}", *times, soak_text(wave.soak_seconds), who])
         start += wave.size
-    titles = ["WAVE", "COMPUTERS", *(["OPENS", "ENDS"] if timed else []), "WATCHED FOR", "WHO"]
+    titles = ["WAVE", "COMPUTERS", *(["OPENS UTC", "ENDS UTC"] if timed else []), "WATCHED FOR", "WHO"]
     print_table(titles, rows, wrap=len(titles) - 1)
 
 
 def _minute(times: rollout_service_pb2.WaveForecast, field_name: str) -> str:
-    """Return a projected time without its seconds, which it does not know."""
+    """Return a projected time without its seconds, which it does not know, nor its year, which stands above."""
     text = time_text(times, field_name)
-    return f"{text[:16]}Z" if text else "never"
+    return f"{text[5:10]} {text[11:16]}" if text else "never"
 
 
 def _install_text(forecast: rollout_service_pb2.PlanForecast) -> str:
@@ -149,7 +149,7 @@ def _print_exclusions(exclusions: Sequence[rollout_service_pb2.PlanExclusion], *
     rows = [
         [f"{len(names):,}", named(names), f"{why}; {remedy}" if remedy else why] for (why, remedy), names in largest
     ]
-    print_table(["LEFT OUT", "WHO", "WHY, AND WHAT HELPS"], rows, wrap=2)
+    print_table(["LEFT OUT", "WHO", "WHY, AND WHAT HELPS"], rows, wrap=(1, 2))
     if any(len(names) > NAMES_MAX for names in groups.values()):
         print("everybody: --all, or -o json")
 

@@ -22,11 +22,19 @@ from sopwith_controller.domain.tick_state import TickState
 from sopwith_formats.vocabulary import BEFORE_INSTALLING, AssignmentState
 
 
-def explain_all(state: TickState) -> tuple[Explanation, ...]:
-    """Return one explanation per unended assignment, in plan order; before the start one per member of the plan."""
+def explain_all(state: TickState, computer: str = "") -> tuple[Explanation, ...]:
+    """Return one explanation per unended assignment, in plan order; before the start one per member of the plan.
+
+    With the name of a computer only those of that one.
+    """
     if not state.view.assignments and state.rollout_wait:
-        return _of_plan(state, state.rollout_wait)
-    found = [(a, wave) for wave, members in enumerate(state.found.members) for a in members]
+        return tuple(one for one in _of_plan(state, state.rollout_wait) if computer in {"", one.computer})
+    found = [
+        (a, wave)
+        for wave, members in enumerate(state.found.members)
+        for a in members
+        if not computer or a.computer == computer
+    ]
     found.sort(key=_position)
     return tuple(_explanation(state, assignment, wave) for assignment, wave in found)
 
@@ -58,18 +66,16 @@ def _explanation(state: TickState, assignment: Assignment, wave: int) -> Explana
 
 
 def _wait(state: TickState, assignment: Assignment, wave: int) -> Wait:
-    doing = of_progress(assignment, state.plan.attempts_max)
     if assignment.state is AssignmentState.AWAITING_REBOOT:
-        return state.waits.get(assignment.id, doing)
+        return state.waits.get(assignment.id) or of_progress(assignment, state.plan.attempts_max)
     if assignment.state not in BEFORE_INSTALLING or assignment.stalled_time:
-        return doing
+        return of_progress(assignment, state.plan.attempts_max)
     if state.rollout_wait:
         return state.rollout_wait
-    computer = state.computer(assignment)
-    if assignment.state is not AssignmentState.PENDING:
-        people = of_people(assignment, state.now)
-        return people or state.waits.get(assignment.id) or of_connection(computer) or doing
-    return _wait_of_pending(state, assignment, wave)
+    if assignment.state is AssignmentState.PENDING:
+        return _wait_of_pending(state, assignment, wave)
+    waits = of_people(assignment, state.now) or state.waits.get(assignment.id)
+    return waits or of_connection(state.computer(assignment)) or of_progress(assignment, state.plan.attempts_max)
 
 
 def _wait_of_pending(state: TickState, assignment: Assignment, wave: int) -> Wait:

@@ -61,7 +61,7 @@ def warnings_of(inputs: PlanInputs, plan: Plan) -> list[str]:
     members = {member.id for member in plan.members}
     not_ready = sum(computer.readiness.verdict == NOT_READY and computer.id in members for computer in inputs.computers)
     if not_ready:
-        warnings.append(f"{not_ready} of {len(plan.members)} computers are not ready now; they follow in the tail")
+        warnings.append(f"{not_ready:,} of {len(plan.members):,} computers are not ready now; they follow in the tail")
     if len(plan.waves) == 1 and len(plan.members) > 1:
         warnings.append("there is one wave only: every computer is updated without a canary before it")
     if not inputs.manifest.health_checks and not inputs.spec.reboot_only:

@@ -53,9 +53,12 @@ def plan_tick(view: RolloutView, now: datetime) -> TickDecision:
     )
 
 
-def explain(view: RolloutView, now: datetime) -> tuple[Explanation, ...]:
-    """Return what each unended assignment waits for, in plan order; by the same decision as `plan_tick`."""
-    return explain_all(_decide(view, now, explaining=True))
+def explain(view: RolloutView, now: datetime, computer: str = "") -> tuple[Explanation, ...]:
+    """Return what each unended assignment, or that of one computer by its name, waits for, in plan order.
+
+    It is the same decision as `plan_tick`.
+    """
+    return explain_all(_decide(view, now, explaining=True), computer)
 
 
 def _decide(view: RolloutView, now: datetime, *, explaining: bool) -> TickState:

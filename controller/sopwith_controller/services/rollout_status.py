@@ -22,6 +22,7 @@ from sopwith_controller.domain.tick import Explanation
 from sopwith_controller.domain.waves import Counts, WaveView, count, wave_views
 from sopwith_controller.services.baseline_reasons import why_not_offered
 from sopwith_controller.services.covering import covering_among
+from sopwith_controller.services.large_answers import without_collection
 from sopwith_controller.services.planning import standing_approvals
 from sopwith_controller.services.ports import Clock, Database, UnitOfWork
 from sopwith_controller.services.rollout_records import RolloutRecords
@@ -109,15 +110,15 @@ class RolloutStatuses:
         async with self._database.read() as unit:
             asked = await find_rollout(unit, rollout_id)
             rollout = await self._catch_up_of(unit, asked) or asked
-            active = rollout.state in ACTIVE_STATES
-            explanations = explain(await self._views.load(unit, rollout, now), now) if active else ()
-            if not computer:
-                return rollout, list(explanations)
-            found = await unit.computers.find(computer)
+            found = await unit.computers.find(computer) if computer else None
             name = found.name if found else computer
-            chosen = [explanation for explanation in explanations if explanation.computer == name]
-            if chosen:
-                return rollout, chosen
+            explanations: Sequence[Explanation] = ()
+            if rollout.state in ACTIVE_STATES:
+                view = await self._views.load(unit, rollout, now)
+                with without_collection():
+                    explanations = explain(view, now, name)
+            if explanations or not computer:
+                return rollout, list(explanations)
             if found is None:
                 raise NotFoundError(f"there is no computer {computer}", remedy="sopwith computer list")
             return asked, await self._of_baseline(unit, asked, found)

@@ -35,8 +35,8 @@ def test_fresh_plan_shows_when_each_wave_opens_and_ends(capsys):
     assert "2026-11-23T19:00:00Z if it started now, at 10m an install (a guess)" in shown
     assert "2026-11-24T10:00:00Z" in shown
     canary, rest = (next(line for line in shown.splitlines() if line.startswith(name)) for name in ("canary", "rest"))
-    assert canary.split() == ["canary", "1", "2026-11-23T10:00Z", "2026-11-23T11:00Z", "30m"]
-    assert rest.split() == ["rest", "9", "2026-11-23T12:00Z", "never", "-"]
+    assert canary.split() == ["canary", "1", "11-23", "10:00", "11-23", "11:00", "30m"]
+    assert rest.split() == ["rest", "9", "11-23", "12:00", "never", "-"]
 
 
 def test_measured_durations_are_called_measured_and_a_stored_plan_comes_without_times(capsys):
