@@ -57,6 +57,11 @@ class Scene:
             await unit.sops.put(replace(after, policy_sha256=policy_sha256 or before.policy_sha256))
             await unit.commit()
 
+    async def explained(self, identifier: str, computer: str = "") -> dict[str, tuple[str, str]]:
+        request = rollout_service_pb2.ExplainRolloutRequest(id=identifier, computer=computer)
+        reply = await self.operator.rollouts.ExplainRollout(request)
+        return {one.computer: (one.waits_for, one.remedy) for one in reply.explanations}
+
     async def refused(self, identifier: str) -> str:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await self.operator.start(identifier)
@@ -89,6 +94,22 @@ async def test_equal_effect_retains_the_approval(scene: Scene):
     decided = {decision["gate"]: decision for decision in json.loads(started.details)["gates"]}
     assert decided["approval_fresh"]["inputs"]["approved_by"] == ["boss"]
     assert json.loads(started.details)["replaced"] == []
+
+
+async def test_explain_says_before_the_start_what_every_computer_waits_for(scene: Scene):
+    await make_normal(scene.house)
+    rollout = await scene.operator.submitted()
+
+    in_review = await scene.explained(rollout.id)
+    await scene.boss.approve(rollout)
+    approved = await scene.explained(rollout.id)
+    only_one = await scene.explained(rollout.id, "pc2")
+    await scene.operator.start(rollout.id)
+
+    assert in_review == dict.fromkeys(("pc1", "pc2"), ("approval", f"sopwith rollout approve {rollout.id}"))
+    assert approved == dict.fromkeys(("pc1", "pc2"), ("start", f"sopwith rollout start {rollout.id} --reason TEXT"))
+    assert list(only_one) == ["pc2"]
+    assert len(await scene.explained(rollout.id)) == 2
 
 
 async def test_plan_that_people_approved_goes_back_when_a_computer_left(scene: Scene):

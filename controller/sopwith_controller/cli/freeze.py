@@ -19,13 +19,19 @@ _STATES = {
 _COLUMNS = [
     Column("ID", lambda freeze: freeze.id),
     Column("STATE", lambda freeze: _STATES.get(freeze.state, "")),
-    Column("FROM", lambda freeze: time_text(freeze, "start_time")),
-    Column("UNTIL", lambda freeze: time_text(freeze, "end_time")),
-    Column("STARTED BY", lambda freeze: freeze.started_by),
-    Column("ENDED BY", lambda freeze: freeze.ended_by),
-    Column("FROM CALENDAR", lambda freeze: freeze.origin),
-    Column("REASON", lambda freeze: freeze.reason),
+    Column("FROM UTC", lambda freeze: _minute(freeze, "start_time")),
+    Column("UNTIL UTC", lambda freeze: _minute(freeze, "end_time")),
+    Column("REASON", lambda freeze: freeze.reason, flows=True),
+    Column("STARTED BY", lambda freeze: freeze.started_by, wide=True),
+    Column("ENDED BY", lambda freeze: freeze.ended_by, wide=True),
+    Column("FROM CALENDAR", lambda freeze: freeze.origin, wide=True),
 ]
+
+
+def _minute(freeze: pb.FreezeWindow, field_name: str) -> str:
+    return time_text(freeze, field_name)[:16].replace("T", " ")
+
+
 _yes_option = click.option("--yes", is_flag=True, help="Answer the question with yes.")
 _reason_option = click.option("--reason", default="", metavar="TEXT", help="Why; it is recorded.")
 

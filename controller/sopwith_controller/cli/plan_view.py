@@ -39,9 +39,9 @@ def print_plan(plan: rollout_service_pb2.RolloutPlan, *, everything: bool = Fals
         for text in texts:
             print(_marked(mark, text))
     for refusal in forecast.refusals:
-        print(f"REFUSED  by {escape(refusal.gate)} (SOP clause {escape(refusal.clause)}): {escape(refusal.reason)}")
+        print(_marked("REFUSED", f"by {refusal.gate} (SOP clause {refusal.clause}): {refusal.reason}"))
         if refusal.remedy:
-            print(f"         to mend it: {escape(refusal.remedy)}")
+            print(_marked("", f"to mend it: {refusal.remedy}"))
 
 
 def _marked(mark: str, text: str) -> str:
@@ -155,9 +155,9 @@ def _print_exclusions(exclusions: Sequence[rollout_service_pb2.PlanExclusion], *
 
 
 def named(names: Sequence[str]) -> str:
-    """Return the first names, and how many more there are."""
+    """Return the first names, and how many more there are; the one name more takes no more room than its number."""
     more = len(names) - NAMES_MAX
-    return ", ".join(names[:NAMES_MAX]) + (f" and {more:,} more" if more > 0 else "")
+    return ", ".join(names[:NAMES_MAX]) + f" and {more:,} more" if more > 1 else ", ".join(names)
 
 
 def soak_text(seconds: int) -> str:

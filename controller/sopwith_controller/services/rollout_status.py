@@ -113,10 +113,12 @@ class RolloutStatuses:
             found = await unit.computers.find(computer) if computer else None
             name = found.name if found else computer
             explanations: Sequence[Explanation] = ()
-            if rollout.state in ACTIVE_STATES:
+            if rollout.state not in ENDED_STATES:
                 view = await self._views.load(unit, rollout, now)
                 with without_collection():
                     explanations = explain(view, now, name)
+            if rollout.state in NOT_STARTED_STATES:
+                self._views.forget(rollout.id)
             if explanations or not computer:
                 return rollout, list(explanations)
             if found is None:
