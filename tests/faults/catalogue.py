@@ -23,7 +23,9 @@ _HEAD = """# Faults and attacks, and the tests that bring them about
 Each row is a fault, what must hold, and the tests that show it; what is not shown is said under the row. The page is
 made from `tests/faults/rows_*.py` (`make docs`); `make check` fails when it is stale, and a test fails when a test that
 is named here does not exist. The crash points are tried by a harness that kills the agent before every call to the
-kernel that matters, and cuts its power on a loop-mounted disk: `make test` tries a few of them, `make crash` all.
+kernel that matters, and cuts its power on a loop-mounted disk: `make test` tries a few of them, `make crash` all. The
+controller is killed before and after every commit and send of a rollout over the fake database, and over real SQLite at
+a few of them by `make test`, at all by `make kills`.
 """
 
 

@@ -71,5 +71,10 @@ def test_a_rollout_over_a_thousand_computers_ends_as_the_truth_that_was_put_into
         "SUCCEEDED": COMPUTERS - SILENT - ROLLED_BACK - FAILED,
         "UNREACHABLE": SILENT,
     }
-    unreachable = {one.computer for one in world.tables["assignments"].values() if one.outcome == "UNREACHABLE"}
-    assert unreachable == {computer.name for computer in struck[:SILENT]}
+    ended: dict[str, set[str]] = {}
+    for one in world.tables["assignments"].values():
+        ended.setdefault(one.outcome, set()).add(one.computer)
+    assert ended["UNREACHABLE"] == {computer.name for computer in struck[:SILENT]}
+    assert ended["ROLLED_BACK"] == {computer.name for computer in struck[SILENT : SILENT + ROLLED_BACK]}
+    assert ended["FAILED"] == {computer.name for computer in struck[SILENT + ROLLED_BACK :]}
+    assert all(one.state == "ENDED" for one in world.tables["assignments"].values())

@@ -6,6 +6,7 @@ import pytest
 
 from sopwith_controller.domain import rollout as lifecycle
 from sopwith_controller.domain.entities import Readiness, Reason
+from sopwith_controller.domain.freezing import CLOCK
 from sopwith_controller.domain.incident_entities import Freeze
 from sopwith_controller.domain.offers import LEASE
 from sopwith_controller.domain.tick import (
@@ -141,6 +142,25 @@ def test_freeze_takes_leases_back_and_opens_nothing():
     assert world.why(2).until == NOW + HOUR
     world.freezes = ()
     assert of(RenewLease, world.tick(SECOND))
+
+
+def test_an_emergency_waits_in_a_freeze_like_everybody():
+    world = World(a_plan(1, 2, emergency=True, change_class="emergency"))
+    world.freezes = (FREEZE,)
+
+    held = world.tick()
+
+    assert not of(OpenWave, held)
+    assert not of(OfferAssignment, held)
+    assert world.why(0).waits_for == "freeze"
+
+
+def test_the_clock_s_own_freeze_is_ended_only_by_confirming_its_time():
+    world = World(a_plan(1))
+    world.freezes = (replace(FREEZE, started_by=CLOCK),)
+    world.tick()
+
+    assert world.why(0).remedy == f"sopwith freeze end {FREEZE.id} --confirm-time"
 
 
 def test_freeze_keeps_the_next_wave_shut_and_moves_nobody():
