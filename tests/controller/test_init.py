@@ -11,6 +11,7 @@ from click.testing import CliRunner
 from sopwith_controller.config import ConfigError, read_config
 from sopwith_controller.operate import data_folder
 from sopwith_controller.operate.program import program
+from tests.faults.tiny_disk import on_tiny_disk
 
 PEOPLE = (
     *("--organization", "Example", "--owner", "owner", "--it-manager", "manager"),
@@ -84,6 +85,20 @@ def test_a_folder_with_anything_in_it_is_left_alone(tmp_path: Path):
     assert result.exit_code == 1
     assert "exists already" in result.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["precious"]
+
+
+def test_a_disk_mounted_at_the_very_place_is_named_with_what_to_write_instead(tmp_path: Path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+
+    def act() -> None:
+        result = _run("init", "--data", str(disk), *PEOPLE, *PLACE)
+
+        assert result.exit_code == 1
+        assert f"a disk is mounted at {disk} itself" in result.stderr
+        assert f"--data {disk}/sopwith" in result.stderr
+
+    on_tiny_disk(disk, "size=1m,mode=700", act)
 
 
 def test_a_failure_half_way_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -27,7 +27,7 @@ from tests.controller.house import House, found_once, free_port, serving
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "guides" / "timers.md"
 BOSS = Caller("person", "p-boss", "boss", frozenset({"owner"}))
-AT_THE_START = {"source/renew_first", "update_log/verify_first", "newcomers/noticed"}
+AT_THE_START = {"disk/look_first", "source/renew_first", "update_log/verify_first", "newcomers/noticed"}
 """Timers that are due at once; everything else waits for its interval, or its work ran before the ports opened."""
 
 

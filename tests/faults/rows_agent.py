@@ -164,10 +164,18 @@ ENVIRONMENT = Section(
         Row(
             53,
             "the controller's disk is full while reports come",
-            "nothing is acknowledged that is not durable; computers keep it",
+            "people are told before; nothing is acknowledged that is not durable; it goes on once there is room",
             within("faults/test_source_folder_kills", "full_disk_leaves_the_source_as_it_was_and_the_next_try_succeeds")
-            + within("contracts/test_database", "a_unit_left_by_an_error_changes_nothing"),
-            gap="the database file itself on a really full disk, with an alarm, is not shown",
+            + within("contracts/test_database", "a_unit_left_by_an_error_changes_nothing")
+            + within(
+                "system/test_full_disk",
+                "case_53_full_disk_of_the_controller_acknowledges_nothing_and_loses_nothing",
+            )
+            + within(
+                "controller/services/test_disk_watch",
+                "little_room_is_told_once_until_there_was_plenty",
+                "disk_that_does_not_take_the_alarm_is_asked_again",
+            ),
         ),
         Row(
             54,

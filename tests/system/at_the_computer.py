@@ -1,4 +1,4 @@
-"""What a person at one computer of a fleet types and reads, and what that computer wrote down for its controller."""
+"""What a person at one computer of a fleet types and reads, and what that computer wrote down."""
 
 import json
 from typing import Any
@@ -39,3 +39,24 @@ def told_before(fleet: Fleet, name: str, version: str, step: str) -> str:
     [record] = [one for one in receipts(fleet, name) if (one["version"], one["outcome"]) == (version, "SUCCEEDED")]
     [detail] = [str(taken["detail"]) for taken in record["steps"] if taken["step"] == step]
     return detail
+
+
+def record(fleet: Fleet, name: str, identifier: str) -> dict[str, Any]:
+    """Return what a computer's journal says of its share of a rollout; nothing before it was accepted."""
+    found = [json.loads(path.read_text()) for path in (fleet.folder / name / "journal").rglob("*.json")]
+    mine = [one for one in found if f'"rollout_id":"{identifier}"' in one.get("warrant_payload", "")]
+    return mine[0] if mine else {}
+
+
+def touch(fleet: Fleet, name: str, word: str) -> None:
+    """Lay the file on a computer that lets the health check of a beacon go on, or break."""
+    folder = fleet.folder / f"{name}-root" / "etc"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"beacon-{word}").touch()
+
+
+def queued(fleet: Fleet, name: str) -> list[int]:
+    """Return the numbers of the messages that wait for their acknowledgement."""
+    outbox = fleet.folder / name / "outbox"
+    acknowledged = int((outbox / "acknowledged").read_text())
+    return [number for path in outbox.glob("*.json") if (number := int(path.stem)) > acknowledged]

@@ -1,11 +1,10 @@
 """Computers that nobody hears, and computers that are held apart, go on to tell what is true, each word once."""
 
-import json
 from typing import Any
 
 import pytest
 
-from tests.system.at_the_computer import receipts, typed
+from tests.system.at_the_computer import queued, receipts, record, touch, typed
 from tests.system.fleet import OPERATOR, Fleet, read_json_lines
 from tests.system.packages import archive_version, build_archive
 
@@ -17,26 +16,6 @@ def rollout(release: str, version: str, computer: str) -> str:
         f"rollout: {release}-{version}\nrelease: {release}@{version}\nsop: SU-SOP-001\naudience: owner={computer}\n"
         "baseline: false\nwaves: [{name: all, size: 100%}]\n"
     )
-
-
-def record(fleet: Fleet, name: str, identifier: str) -> dict[str, Any]:
-    """Return what a computer's journal says of its share of a rollout; nothing before it was accepted."""
-    found = [json.loads(path.read_text()) for path in (fleet.folder / name / "journal").rglob("*.json")]
-    mine = [one for one in found if f'"rollout_id":"{identifier}"' in one.get("warrant_payload", "")]
-    return mine[0] if mine else {}
-
-
-def touch(fleet: Fleet, name: str, word: str) -> None:
-    folder = fleet.folder / f"{name}-root" / "etc"
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"beacon-{word}").touch()
-
-
-def queued(fleet: Fleet, name: str) -> list[int]:
-    """Return the numbers of the messages that wait for their acknowledgement."""
-    outbox = fleet.folder / name / "outbox"
-    acknowledged = int((outbox / "acknowledged").read_text())
-    return [number for path in outbox.glob("*.json") if (number := int(path.stem)) > acknowledged]
 
 
 def told(fleet: Fleet, computer: str) -> list[tuple[str, str, str]]:

@@ -53,6 +53,7 @@ class Controller:
         await parts.freezes.resume_watching()
         await parts.incidents.climb()
         parts.source_renewal.start(parts.scheduler)
+        parts.disk_watch.start(parts.scheduler)
         parts.log_watch.start(parts.scheduler, parts.update_logs)
         self._outbox = asyncio.create_task(parts.notifying.run(), name="outbox")
         for name, interval, work in parts.routines():

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
+from shutil import disk_usage
 
 from sopwith_certs.authority import Authority
 from sopwith_certs.log_key import LogKey, load_log_key
@@ -40,6 +41,7 @@ from sopwith_controller.services.advance import Advance
 from sopwith_controller.services.advancing import Advancing
 from sopwith_controller.services.clock_guard import ClockGuard
 from sopwith_controller.services.deviations import Deviations
+from sopwith_controller.services.disk_watch import DiskWatch
 from sopwith_controller.services.enrolment import Enrolment
 from sopwith_controller.services.freezes import Freezes
 from sopwith_controller.services.incidents import Incidents
@@ -120,6 +122,7 @@ class Parts:
         )
         self.witnesses = Witnesses(database, self.incidents, key=self.log_key.verifier, verify=verify_checkpoint)
         self.source_renewal = SourceRenewal(database, self.clock, self.source, self.incidents)
+        self.disk_watch = DiskWatch(database, self.clock, self.incidents, lambda: disk_usage(paths.data).free)
         self.planner = Planner(self.source, self.clock)
         self.views = Views(self.presence, self.records, HEARTBEAT)
         advance = Advance(

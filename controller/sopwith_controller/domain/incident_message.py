@@ -28,6 +28,7 @@ _MEANINGS = {
     "LOST_CONTACT": "the computer fell silent while it was being updated",
     "ROLLOUT_SUSPENDED": "a threshold stopped the rollout; nothing more is started until a person decides",
     "LOG_INTEGRITY": "the update log is not what was written",
+    "DISK_FULL": "there is little room left on a disk",
     "SOURCE_EXPIRING": "signed metadata of the source expires soon",
     "APPROVAL_AGEING": "an approval waits",
     "REVIEW_OVERDUE": "nobody looked at the SOP again in time",

@@ -116,6 +116,15 @@ def _refuse_existing(data: Path) -> None:
         raise ConflictError(
             f"{data} exists already", remedy="name another folder with --data, or remove this one if nothing needs it"
         )
+    refuse_mounted(data)
+
+
+def refuse_mounted(data: Path) -> None:
+    """Refuse a place that gets no folder put there in one step, because a disk is mounted at it."""
+    if data.is_mount():
+        raise ConflictError(
+            f"a disk is mounted at {data} itself", remedy=f"name a folder on it, for example --data {data / 'sopwith'}"
+        )
 
 
 def _sop(founding: Founding, now: datetime) -> bytes:

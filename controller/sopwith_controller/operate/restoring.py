@@ -30,6 +30,7 @@ from sopwith_controller.bootstrap.paths import DataPaths, open_store
 from sopwith_controller.config import DATABASE_FILE, Config, read_config
 from sopwith_controller.domain.errors import ConflictError, InvalidInputError, TrustError, UnavailableError
 from sopwith_controller.operate.backup_file import Manifest, read_manifest, sha256_of, unpack
+from sopwith_controller.operate.data_folder import refuse_mounted
 from sopwith_controller.services.incidents import Incidents
 from sopwith_controller.services.log_recovery import Restored, record_recovery
 from sopwith_controller.services.ports import Clock, Database
@@ -168,6 +169,7 @@ def _refuse_existing(data: Path) -> None:
         raise ConflictError(
             f"{data} exists already", remedy="name another folder with --data; move this one away if nothing needs it"
         )
+    refuse_mounted(data)
 
 
 def _refuse_answering(config: Config) -> None:
