@@ -37,7 +37,7 @@ demo: .venv/.installed ## Show one whole update on real parts, in a minute
 
 test: check ## Check, then run every test
 	@# What fails beside others on a noisy machine is run once more, alone and with its reasons shown; failing twice fails.
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadscope $(TEST_OPTIONS) || \
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder $(TEST_OPTIONS) || \
 	  { [ $$? = 1 ] && echo "Once more, alone: what failed" && $(BIN)/python -m pytest --last-failed --last-failed-no-failures none $(TEST_OPTIONS); }
 	$(BIN)/python -m tests.architecture.domain_coverage
 

@@ -103,6 +103,10 @@ class Fleet:
         with ThreadPoolExecutor(3) as pool:
             list(pool.map(self.invite, ROLES))
         self.sopwith("sop", "submit", "SU-SOP-001")
+        self.sign_revision()
+
+    def sign_revision(self) -> None:
+        """Let the three sign the revision in review, and the operator acknowledge it."""
         for who in (OWNER, MANAGER, AUTHORITY):
             self.sopwith("sop", "sign", "SU-SOP-001", "--yes", who=who)
         self.sopwith("sop", "acknowledge", "SU-SOP-001", "--yes", who=OPERATOR)
@@ -156,13 +160,16 @@ class Fleet:
         self.enroll(*names, labels=labels)
         for name in names:
             self.run_agent(name)
-        self.until("all computers ready", lambda: self.all_ready(len(names)), seconds=60)
+        self.until("all computers ready", lambda: set(names) <= self.ready(), seconds=60)
+
+    def ready(self) -> set[str]:
+        """Return the names of the computers that are connected and ready."""
+        computers = self.json("computer", "list")
+        return {c["name"] for c in computers if c["connected"] and (c["readiness"] or {}).get("verdict") == "READY"}
 
     def all_ready(self, count: int) -> bool:
         """Tell whether so many computers are connected and ready."""
-        computers = self.json("computer", "list")
-        ready = [c for c in computers if c["connected"] and (c["readiness"] or {}).get("verdict") == "READY"]
-        return len(ready) >= count
+        return len(self.ready()) >= count
 
     def create(self, text: str) -> str:
         """Write a rollout file and create the rollout; return its id."""

@@ -11,8 +11,8 @@ from tests.system.fleet import OPERATOR, Fleet, link_version
 pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]
 
 NAMES = ("pc1", "pc2")
-HOLDS = timedelta(seconds=10)
-"""A connected computer starts nothing this long after a freeze began (SOP, clause V.C)."""
+HOLDS = timedelta(seconds=4)
+"""So long after the start time nobody may have started: without the freeze everybody starts within a second."""
 
 
 @pytest.mark.clause("V.C Safety", "freeze")
@@ -28,7 +28,7 @@ def test_nothing_starts_in_a_freeze_that_was_scheduled_and_everything_after_it(g
         "rollout: lamp-1\nrelease: lamp@1\nsop: SU-SOP-001\nwaves: [{name: all, size: 100%}]\nmax_concurrency: 2\n"
         f"start_time: {format_time(begins)}\n"
     )
-    fleet.until("the start time passed long ago", lambda: datetime.now(UTC) > begins + HOLDS)
+    fleet.until("the start time passed", lambda: datetime.now(UTC) > begins + HOLDS)
     in_freeze = {str(one["state"]) for one in fleet.assignments(started)}
     fleet.json("freeze", "end", "--yes", "--reason", "over")
     shown = fleet.finish(started)

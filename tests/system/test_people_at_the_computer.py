@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -9,7 +10,7 @@ from sopwith_controller.desk.demo_release import write_release
 from tests.agent.buses import Logind, NotificationServer, bus_at, short_folder
 from tests.agent.logins import log_in, log_in_by_record
 from tests.system.at_the_computer import is_told, people, told_before, typed
-from tests.system.fleet import AUTHORITY, MANAGER, OPERATOR, OWNER, Fleet, link_version
+from tests.system.fleet import OPERATOR, Fleet, link_version
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(400)]
 
@@ -18,23 +19,19 @@ _QUICK = "window: always, notice: 10m, deferrals_max: 2, defer_at_most: 1d, grac
 
 
 @pytest.fixture(scope="module")
-def people_fleet() -> Iterator[Fleet]:
+def people_fleet(governed_template: tuple[Path, int]) -> Iterator[Fleet]:
     """Return a fleet whose SOP lets people at laptops put an update off twice, and gives them three seconds then."""
     with short_folder() as folder:
         made = Fleet(folder)
         try:
-            made.init()
+            made.copy_of(*governed_template)
             made.serve()
-            for name in ("manager", "authority", "operator"):
-                made.invite(name)
             document = made.sopwith("sop", "show", "SU-SOP-001", "--document").out
             assert _LAPTOPS in document
-            (folder / "sop.md").write_text(document.replace(_LAPTOPS, _QUICK), encoding="utf-8")
+            document = document.replace("\nrevision: 1\n", "\nrevision: 2\n").replace(_LAPTOPS, _QUICK)
+            (folder / "sop.md").write_text(document, encoding="utf-8")
             made.sopwith("sop", "submit", "sop.md")
-            for who in (OWNER, MANAGER, AUTHORITY):
-                made.sopwith("sop", "sign", "SU-SOP-001", "--yes", who=who)
-            made.sopwith("sop", "acknowledge", "SU-SOP-001", "--yes", who=OPERATOR)
-            made.designate_source()
+            made.sign_revision()
             for version in ("1", "2"):
                 made.publish(write_release(folder / f"lamp-{version}", version, shines=True, summary="a lamp"))
             yield made

@@ -42,7 +42,7 @@ def start(fleet: Fleet, *names: str, group: str = "") -> None:
         agent_versions.lay_first(fleet.folder / f"{name}-root", "0.1.0")
         run(fleet, name)
     wanted = set(names)
-    fleet.until("all ready", lambda: wanted <= ready(fleet), seconds=120)
+    fleet.until("all ready", lambda: wanted <= fleet.ready(), seconds=120)
 
 
 def run(fleet: Fleet, name: str) -> None:
@@ -50,11 +50,6 @@ def run(fleet: Fleet, name: str) -> None:
     program = fleet.folder / f"{name}-root/opt/sopwith-agent/current/bin/sopwith-agent"
     arguments = ("run", "--state", name, "--root", f"{name}-root")
     fleet.agents[name] = fleet.stage.start(str(program), *arguments, log=f"{name}.log")
-
-
-def ready(fleet: Fleet) -> set[str]:
-    computers = fleet.json("computer", "list")
-    return {c["name"] for c in computers if c["connected"] and (c["readiness"] or {}).get("verdict") == "READY"}
 
 
 def update(fleet: Fleet, who: str, version: str, *, expect: tuple[int, ...] = (0,)) -> str:
@@ -95,7 +90,7 @@ def test_good_version_is_taken_up_and_runs_by_itself_afterwards(fleet: Fleet):
         assert fleet.agents[name].pid == pids[name]
         assert share(fleet, rollouts[name])["outcome"] == "SUCCEEDED"
         assert not (fleet.folder / name / "kept/agent/trial.json").exists()
-    fleet.until("all connected again", lambda: set(names) <= ready(fleet))
+    fleet.until("all connected again", lambda: set(names) <= fleet.ready())
 
 
 def test_version_that_crashes_at_start_is_taken_back_everywhere_and_says_why(fleet: Fleet):
@@ -115,7 +110,7 @@ def test_version_that_crashes_at_start_is_taken_back_everywhere_and_says_why(fle
         assert "agent 0.1.0 runs again" in ended["detail"]
     severities = {i["severity"] for i in fleet.json("incident", "list") if "AGENT_CRASH_LOOP" in str(i)}
     assert severities == {1}
-    fleet.until("all connected again", lambda: set(names) <= ready(fleet))
+    fleet.until("all connected again", lambda: set(names) <= fleet.ready())
 
 
 def test_version_that_cannot_connect_is_taken_back_in_time(fleet: Fleet):

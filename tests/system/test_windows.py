@@ -41,7 +41,7 @@ def rollout(name: str, *more: str) -> str:
 def soon(fleet: Fleet) -> datetime:
     """Return a moment by which this machine, as fast as it is now, has started a rollout and staged its files."""
     begun = time.monotonic()
-    fleet.json("rollout", "list", who=OPERATOR)
+    fleet.sopwith("rollout", "list", who=OPERATOR)  # a process, as those that start a rollout are
     lead = timedelta(seconds=8 * (time.monotonic() - begun) + 5)
     return (datetime.now(UTC) + lead).replace(microsecond=0)
 

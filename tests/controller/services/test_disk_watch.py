@@ -1,6 +1,5 @@
 """The look at the controller's disk: people are told while there is room to write it down, and once."""
 
-from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -33,12 +32,10 @@ class FullDatabase(FakeDatabase):
 
     disk: Disk
 
-    @asynccontextmanager
-    async def write(self):
+    def write(self):
         if not self.disk.takes_records:
             raise UnavailableError("the database cannot be written: database or disk is full")
-        async with super().write() as unit:
-            yield unit
+        return super().write()
 
 
 @pytest.fixture
