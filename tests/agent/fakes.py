@@ -69,6 +69,8 @@ class FakeSource:
     download_failures: list[StepError] = field(default_factory=list)
     downloads: list[str] = field(default_factory=list)
     on_download: Callable[[], object] = lambda: None
+    ends: datetime | None = None
+    """Of its timestamp."""
 
     def publish(self, manifest: Manifest, files: dict[str, bytes]) -> None:
         self.targets[manifest_target(manifest.name, manifest.version)] = manifest.to_json()
@@ -81,6 +83,9 @@ class FakeSource:
     def refresh(self) -> None:
         if self.refresh_failures:
             raise self.refresh_failures.pop(0)
+
+    def timestamp_ends(self) -> datetime | None:
+        return self.ends
 
     def manifest(self, name: str, version: str) -> bytes:
         return self._target(manifest_target(name, version))

@@ -1,5 +1,6 @@
 """Each gate that a computer asked stands in what it signs: before the install, and with a refusal."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,21 @@ def test_started_record_names_every_gate_asked_before_it_and_the_receipt_those_a
     assert results(ended) == {"record_written": "PASSED", "health_checks": "PASSED"}
     assert started.policy_sha256 == ended.policy_sha256 != ""
     assert len(started.payload()) < 8192
+
+
+@pytest.mark.parametrize(("hours", "result"), [(11, "WARNED"), (13, "PASSED")])
+def test_case_4_source_that_was_long_not_renewed_is_told_with_the_start(
+    shop: Workshop, hours: int, result: str
+) -> None:
+    shop.source.ends = shop.clock.fleet_now() + timedelta(hours=hours)
+    shop.install("1")
+    shop.offer(shop.warrant(shop.publish("2")))
+
+    shop.run()
+
+    started, ended = shop.signed()
+    assert results(started)["metadata_fresh"] == result
+    assert ended.outcome == "SUCCEEDED"
 
 
 def test_refusal_without_a_start_names_what_passed_before_and_the_gate_that_refused(shop: Workshop) -> None:

@@ -67,6 +67,18 @@ async def test_started_record_and_outcome_are_kept_and_logged_with_clocks_and_di
     assert await _summaries(operator) == []
 
 
+async def test_case_4_source_whose_renewals_do_not_reach_a_computer_is_told_once(house: House):
+    operator, agent, warrant = await _at_work(house)
+    stale = decision("metadata_fresh", GateResult.WARNED, "a timestamp that ends at noon", "a newer one")
+    agent.receipt(warrant, "", kind="STARTED", decisions=(stale,))
+    last = agent.receipt(warrant, "SUCCEEDED")
+    await agent.until_acknowledged(last)
+
+    (summary,) = await _summaries(operator)
+
+    assert summary.startswith("pc1 was served a timestamp that ends at noon: something on its way")
+
+
 async def test_record_that_comes_again_outside_the_sequence_is_recorded_once(house: House):
     operator, agent, warrant = await _at_work(house)
     last = agent.receipt(warrant, "SUCCEEDED")

@@ -43,9 +43,14 @@ SOURCE = Section(
         Row(
             4,
             "the same valid timestamp is replayed until it expires; the clock is set back to make it valid again",
-            "found at its expiry; a clock set back revives nothing",
-            within(_M, "case_4_clock_set_back_does_not_revive_expired_metadata"),
-            gap="no alarm of its own for `no new timestamp since`: the warning before an expiry stands for it",
+            "told by any computer that starts an update half its life before, refused at its expiry; "
+            "a clock set back revives nothing",
+            within(_M, "case_4_clock_set_back_does_not_revive_expired_metadata")
+            + within("agent/test_signed_decisions", "case_4_source_that_was_long_not_renewed_is_told_with_the_start")
+            + within(
+                "controller/test_signed_records",
+                "case_4_source_whose_renewals_do_not_reach_a_computer_is_told_once",
+            ),
         ),
         Row(
             5,

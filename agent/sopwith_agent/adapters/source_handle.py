@@ -6,6 +6,7 @@ that are known without it: the root that enrolment or the designation pinned, an
 
 import time
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -90,6 +91,11 @@ class SourceHandle:
     def refresh(self) -> None:
         """Fetch and verify fresh metadata."""
         self._source().refresh()
+
+    def timestamp_ends(self) -> datetime | None:
+        """Return when the timestamp of the last refresh ends; None before the first."""
+        state = self._loaded.state() if self._loaded else None
+        return state.timestamp_ends if state else None
 
     def manifest(self, name: str, version: str) -> bytes:
         """Return the verified release.json of a release that the source lists."""

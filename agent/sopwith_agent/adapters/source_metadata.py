@@ -39,6 +39,8 @@ class SourceState:
 
     versions: dict[str, int]
     expires_time: datetime
+    timestamp_ends: datetime
+    """When the role ends that is renewed most often."""
 
 
 class SourceMetadata:
@@ -119,7 +121,7 @@ class SourceMetadata:
 
     def _judged(self, now: datetime, newest_root: int) -> SourceState:
         versions: dict[str, int] = {}
-        ends: list[datetime] = []
+        ends: dict[str, datetime] = {}
         for role in _TOP_LEVEL:
             metadata = self._folder.read(role)
             if metadata is None:
@@ -127,10 +129,10 @@ class SourceMetadata:
             if metadata.signed.is_expired(now):
                 raise TrustError(Symptom.METADATA_EXPIRED, f"{role}.json expired on {metadata.signed.expires:%Y-%m-%d}")
             versions[role] = metadata.signed.version
-            ends.append(metadata.signed.expires)
+            ends[role] = metadata.signed.expires
         if versions["root"] < newest_root:
             raise TrustError(Symptom.METADATA_ROLLBACK, f"root {newest_root} was accepted before")
-        return SourceState(versions, min(ends))
+        return SourceState(versions, min(ends.values()), ends["timestamp"])
 
 
 def classify(error: BaseException) -> StepError:

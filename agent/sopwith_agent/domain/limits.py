@@ -30,6 +30,10 @@ readiness_fresh_seconds = 10
 not_ready_retry_seconds = 60
 """How long a computer that is not ready waits before it looks again, unless something wakes it."""
 
+# The source.
+source_unrenewed_seconds = 12 * 3600
+"""The controller renews the timestamp every hour for a day: one with less than this left was not renewed for hours."""
+
 # One assignment.
 retry_first_seconds = 1
 retry_cap_seconds = 60

@@ -75,6 +75,10 @@ class Source(Protocol):
         """Fetch and verify fresh metadata."""
         ...
 
+    def timestamp_ends(self) -> datetime | None:
+        """Return when the timestamp of the last refresh ends; None before the first."""
+        ...
+
     def manifest(self, name: str, version: str) -> bytes:
         """Return the verified release.json of a release that the source lists."""
         ...

@@ -12,6 +12,9 @@ release's manifest allows it; a computer that is not ready says why, and looks a
 import hashlib
 import re
 from dataclasses import replace
+from datetime import timedelta
+
+import structlog
 
 from sopwith_agent.domain import limits
 from sopwith_agent.domain.assignment import Event
@@ -23,13 +26,15 @@ from sopwith_agent.domain.versions import meets
 from sopwith_agent.steps.authorisation import check_authorised, refused
 from sopwith_agent.steps.notice_port import Disturbance, Word
 from sopwith_agent.steps.workbench import Done, Wait, Workbench
-from sopwith_formats.agent_decision import AgentDecision
+from sopwith_formats.agent_decision import AgentDecision, decision
 from sopwith_formats.debian_version import compare
 from sopwith_formats.errors import FormatError
 from sopwith_formats.manifest import Manifest, read_manifest
-from sopwith_formats.vocabulary import Symptom
+from sopwith_formats.units import format_time
+from sopwith_formats.vocabulary import GateResult, Symptom
 from sopwith_formats.warrant import PREFIX, Warrant
 
+_log = structlog.get_logger()
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _PEOPLE_REMEDY = "It goes on by itself; the people there may begin it sooner with `sopwith-agent install-now`."
 
@@ -59,7 +64,7 @@ def _prepare(record: Record, bench: Workbench, decided: list[AgentDecision]) -> 
         readiness = bench.readiness.measure(policy, Need())
         reason = Reason(error.symptom, error.message, error.remedy or "Check the way from this computer to the source.")
         return not_ready(record, readiness, reason)
-    decided.append(passed("metadata_fresh", "neither expired nor older than known", "current metadata"))
+    decided.append(_freshness(bench))
     signed = f"manifest {warrant.manifest_sha256[:16]}, as the warrant names it"
     decided.append(passed("signature", signed, "signed by the designated source"))
     skipped = _skip(record, manifest, bench)
@@ -82,6 +87,19 @@ def _prepare(record: Record, bench: Workbench, decided: list[AgentDecision]) -> 
         ask_to_close(record, readiness, bench)
         return not_ready(record, readiness)
     return Done(replace(record, was_ready=True), Event.READY)
+
+
+def _freshness(bench: Workbench) -> AgentDecision:
+    """Return what `metadata_fresh` says of metadata that was accepted: good, or good but long not renewed.
+
+    Who holds newer metadata back can do so until the timestamp ends; half of its life before that it is told.
+    """
+    ends, now = bench.source.timestamp_ends(), bench.clock.fleet_now()
+    if ends is None or ends - now >= timedelta(seconds=limits.source_unrenewed_seconds):
+        return passed("metadata_fresh", "neither expired nor older than known", "current metadata")
+    measured = f"a timestamp that ends {format_time(ends)}, long not renewed"
+    _log.warning("source_not_renewed", timestamp_ends=format_time(ends))
+    return decision("metadata_fresh", GateResult.WARNED, measured, "a timestamp of the last 12 hours")
 
 
 def wait_for_people(record: Record, word: Word, bench: Workbench) -> Wait:

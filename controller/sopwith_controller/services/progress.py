@@ -310,7 +310,7 @@ class _Batch:
         )
         if after is not before:
             self._put_assignment(after)
-        await self._receipts.log_started(after, receipt, content)
+        self.recorded.incidents |= await self._receipts.log_started(after, receipt, content)
 
     async def _source(self, computer: Computer, content: SourceReported) -> None:
         if content.accepted:

@@ -170,8 +170,8 @@ class Receipts:
             await self._unit.releases.note_rolled_back(receipt.release, receipt.version, computer.id)
         return replace(computer, installed=_installed(computer.installed, receipt))
 
-    async def log_started(self, assignment: Assignment, receipt: Receipt, content: ReceiptReported) -> None:
-        """Record that a computer signed that it begins to install."""
+    async def log_started(self, assignment: Assignment, receipt: Receipt, content: ReceiptReported) -> bool:
+        """Record that a computer signed that it begins to install; tell whether that was an incident."""
         rollout = await self._records.get(self._unit, assignment.rollout_id)
         draft = assignment_draft(
             LogKind.ASSIGNMENT_STARTED, rollout, assignment, f"{assignment.computer} began {act_of(rollout.release)}"
@@ -186,6 +186,23 @@ class Receipts:
                 details={**draft.details, **_proof(receipt)},
             )
         )
+        return await self._tell_of_held_back(rollout, assignment, receipt)
+
+    async def _tell_of_held_back(self, rollout: Rollout, assignment: Assignment, receipt: Receipt) -> bool:
+        """Tell people of a source whose renewals do not reach a computer: somebody may hold them back."""
+        stale = [one for one in receipt.decisions if (one.gate, one.result) == ("metadata_fresh", GateResult.WARNED)]
+        if stale:
+            await self._incidents.raise_in(
+                self._unit,
+                symptom=Symptom.SOURCE_EXPIRING,
+                severity=2,
+                summary=(
+                    f"{assignment.computer} was served {stale[0].measured}: something on its way to the source holds "
+                    "newer metadata back, or the controller does not renew it; compare with sopwith source status"
+                ),
+                rollout=rollout,
+            )
+        return bool(stale)
 
     async def _log_end(self, rollout: Rollout, before: Assignment, ending: mirror.Ending, receipt: Receipt) -> None:
         after = ending.assignment
