@@ -88,7 +88,7 @@ AGENT = Section(
             "within `settle` it goes back once, and is not offered again without a second person",
             within("agent/test_health_checks", "check_that_breaks_while_settling_counts_at_once")
             + within("contracts/test_database", "a_rolled_back_release_is_held_back_until_permitted"),
-            gap="after SUCCEEDED nobody watches the release any more: `settle` is the watch, and it ends",
+            gap="after SUCCEEDED nobody watches the release any more: `settle`, an hour at most, is the watch",
         ),
         Row(
             49,

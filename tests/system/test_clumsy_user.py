@@ -7,7 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -162,21 +162,14 @@ def test_a_wrong_option_of_init_leaves_nothing_behind(
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+def served(governed_fleet: Fleet) -> Fleet:
     """Return a fleet with an effective SOP, a published release and one running computer."""
-    fleet = Fleet(tmp_path_factory.mktemp("served"))
-    try:
-        fleet.init()
-        fleet.serve()
-        fleet.sign_sop()
-        fleet.designate_source()
-        write_release(fleet.folder / "lamp-1", "1", shines=True, summary="A lamp")
-        fleet.publish(fleet.folder / "lamp-1")
-        fleet.computers("pc1")
-        (fleet.folder / "good.yaml").write_text(ROLLOUT)
-        yield fleet
-    finally:
-        fleet.stop()
+    fleet = governed_fleet
+    write_release(fleet.folder / "lamp-1", "1", shines=True, summary="A lamp")
+    fleet.publish(fleet.folder / "lamp-1")
+    fleet.computers("pc1")
+    (fleet.folder / "good.yaml").write_text(ROLLOUT)
+    return fleet
 
 
 def test_steps_in_the_wrong_order_are_told_what_comes_first(served: Fleet):
