@@ -18,6 +18,7 @@ MEASUREMENTS = (
     "update_log",
     "agent_install",
     "agent_rest",
+    "twenty_computers",
     "download",
 )
 
