@@ -114,7 +114,7 @@ self-updates: .venv/.developed ## Ship a broken agent to twenty computers, and l
 fuzz: .venv/.developed ## Lint mutated SOPs: SEED= DOCUMENTS=
 	$(BIN)/python -m tests.formats.mutated_sops --seed $(SEED) --documents $(DOCUMENTS)
 
-bench: .venv/.developed ## Measure beside limits and peers, in two minutes
+bench: .venv/.developed ## Measure beside limits and peers, in a quarter of an hour
 	$(BIN)/python -m bench $(BENCHES)
 
 agent-deb: .venv/.installed ## Build the agent's Debian package with its own interpreter, into dist/
