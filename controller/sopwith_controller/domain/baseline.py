@@ -22,7 +22,7 @@ from decimal import Decimal
 from sopwith_controller.domain.entities import Computer
 from sopwith_controller.domain.joining import belongs
 from sopwith_controller.domain.lasting_entities import Baseline
-from sopwith_controller.domain.plan import Plan
+from sopwith_controller.domain.plan import Plan, read_plan
 from sopwith_controller.domain.readiness import EXCUSED, NOT_READY
 from sopwith_controller.domain.rollout import ACTIVE_STATES, was_cleared
 from sopwith_controller.domain.rollout_entities import CATCH_UP, Assignment, Rollout, RolloutState
@@ -157,9 +157,11 @@ def catch_up_spec(spec: RolloutSpec) -> RolloutSpec:
     )
 
 
-def only_of(rollout: Rollout, plan: Plan) -> frozenset[str] | None:
+def only_of(rollout: Rollout) -> frozenset[str] | None:
     """Return the computers that alone may be in a catch-up's plan when it is made anew; None: it is no catch-up."""
-    return frozenset(member.id for member in plan.members) if rollout.origin == CATCH_UP else None
+    if rollout.origin != CATCH_UP:
+        return None
+    return frozenset(member.id for member in read_plan(rollout.plan_json).members)
 
 
 def ended_by(catch_up: Rollout | None) -> str:

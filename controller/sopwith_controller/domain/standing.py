@@ -60,7 +60,10 @@ def of_rollout(view: RolloutView) -> Wait | None:
             return Wait("none", f"{view.plan.release} was withdrawn; what runs is followed to its end")
         return _of_approval(view) or of_freeze(view)
     wait = _OF_STATES[rollout.state]
-    return replace(wait, message=wait.message or rollout.state_reason, remedy=wait.remedy.format(id=rollout.id))
+    message = wait.message or rollout.state_reason
+    if rollout.state is RolloutState.DRAFT and rollout.state_reason:
+        message = f"{message}: {rollout.state_reason}"
+    return replace(wait, message=message, remedy=wait.remedy.format(id=rollout.id))
 
 
 def _of_approval(view: RolloutView) -> Wait | None:

@@ -110,7 +110,7 @@ class CatchUps:
         if rollout.state is not RolloutState.DRAFT:
             await unit.baselines.put(rules.without_catch_up(baseline))
             return True
-        only = rules.only_of(rollout, self._tools.records.plan(rollout))
+        only = rules.only_of(rollout)
         try:
             drafted = await self._tools.planner.draft(unit, rollout.spec_json, rollout.id, only=only)
             gates.check_refusals(drafted.refusals)

@@ -15,7 +15,6 @@ from sopwith_controller.domain.deviation import Deviation, DeviationState
 from sopwith_controller.domain.entities import LogDraft
 from sopwith_controller.domain.errors import InvalidInputError, NotFoundError
 from sopwith_controller.domain.log_kinds import LogKind
-from sopwith_controller.domain.plan import read_plan
 from sopwith_controller.domain.rollout import ENDED_STATES
 from sopwith_controller.domain.rollout_entities import Rollout, RolloutState
 from sopwith_controller.services.access import Caller
@@ -147,7 +146,7 @@ class Deviations:
             raise InvalidInputError(f"rollout {rollout.name} is {rollout.state}", remedy="sopwith rollout list")
         if rollout.state is not RolloutState.DRAFT:
             return rollout.plan_sha256
-        only = only_of(rollout, read_plan(rollout.plan_json))
+        only = only_of(rollout)
         return (await self._planner.draft(unit, rollout.spec_json, rollout.id, only=only)).planning.plan.sha256()
 
 

@@ -93,7 +93,7 @@ class Rollouts:
         """Compute the plan anew, pass it through the gates, and freeze it."""
         async with self._database.write() as unit:
             before = await find_rollout(unit, rollout_id)
-            only = only_of(before, self._tools.records.plan(before))
+            only = only_of(before)
             repeated = await done_before(unit, caller, LogKind.ROLLOUT_SUBMITTED, before.id)
             if repeated:
                 return before, await self._tools.planner.draft(unit, before.spec_json, before.id, only=only)

@@ -161,7 +161,7 @@ async def _present(
 ) -> tuple[Rollout, Plan, Drafted, tuple[str, ...]]:
     """Return rollout and plan as they are to start, the plan as it would be made now, and what moved."""
     approved = tools.records.plan(rollout)
-    drafted = await tools.planner.draft(unit, rollout.spec_json, rollout.id, only=only_of(rollout, approved))
+    drafted = await tools.planner.draft(unit, rollout.spec_json, rollout.id, only=only_of(rollout))
     present = drafted.planning.plan
     change = compare(approved, present)
     if change.change is Change.CLEAR:
