@@ -41,6 +41,8 @@ class Fleet:
         self.mailbox = self.stage.mailbox = Mailbox()
         self.controller: subprocess.Popen[bytes] | None = None
         self.agents: dict[str, subprocess.Popen[bytes]] = {}
+        self.reads_here = True
+        """What is only read is read by this process; False where it is a fork of one that may have spoken gRPC."""
 
     def sopwith(self, *arguments: str, who: str = OWNER, expect: tuple[int, ...] = (0,), timeout: float = 90) -> Result:
         """Run one command as a person."""
@@ -48,7 +50,7 @@ class Fleet:
 
     def json(self, *arguments: str, who: str = OWNER, expect: tuple[int, ...] = (0,)) -> Any:
         """Run one command as a person and return the JSON that it prints."""
-        if arguments[:2] in _READS and expect == (0,):
+        if self.reads_here and arguments[:2] in _READS and expect == (0,):
             return self._read(*arguments, who=who)
         return self.sopwith(*arguments, "-o", "json", who=who, expect=expect).document()
 

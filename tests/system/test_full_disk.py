@@ -17,14 +17,17 @@ pytestmark = [pytest.mark.system, pytest.mark.timeout(240)]
 ROLLOUT = "rollout: beacon-1\nrelease: beacon@1\nsop: SU-SOP-001\nwaves: [{name: all, size: 100%}]\n"
 
 
-def test_case_53_full_disk_of_the_controller_acknowledges_nothing_and_loses_nothing(tmp_path: Path) -> None:
+def test_case_53_full_disk_of_the_controller_acknowledges_nothing_and_loses_nothing(
+    tmp_path: Path, governed_template: tuple[Path, int]
+) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
 
     def act() -> None:
         fleet = Fleet(tmp_path)
+        fleet.reads_here = False
         try:
-            fleet.init()
+            fleet.copy_of(*governed_template)
             shutil.move(fleet.folder / "c", disk / "c")
             (fleet.folder / "c").symlink_to(disk / "c")
             _fill_up_during_an_update(fleet, disk / "somebody-elses-file")
@@ -36,8 +39,6 @@ def test_case_53_full_disk_of_the_controller_acknowledges_nothing_and_loses_noth
 
 def _fill_up_during_an_update(fleet: Fleet, filler: Path) -> None:
     fleet.serve()
-    fleet.sign_sop()
-    fleet.designate_source()
     fleet.publish(build_archive(fleet.folder, "1", waits=True))
     fleet.computers("pc1")
     before = [one["symptom"] for one in fleet.json("incident", "list")]
