@@ -146,15 +146,20 @@ def take_place(state: TickState, computer: ComputerView, *, loads: bool) -> Wait
         return BANDWIDTH
     if state.found.occupied >= state.plan.max_concurrency:
         return CONCURRENCY
-    budget = state.plan.disruption_budget
-    if budget:
-        group = group_of(state.view, computer)
-        if state.found.groups.get(group, 0) >= budget.max_unavailable:
+    if state.plan.disruption_budget:
+        if _group_is_full(state, computer):
             return BUDGET
+        group = group_of(state.view, computer)
         state.found.groups[group] = state.found.groups.get(group, 0) + 1
     state.found.occupied += 1
     state.found.downloading += loads
     return None
+
+
+def _group_is_full(state: TickState, computer: ComputerView) -> bool:
+    """Tell whether the disruption budget lets nobody more of its group be updated."""
+    budget = state.plan.disruption_budget
+    return budget is not None and state.found.groups.get(group_of(state.view, computer), 0) >= budget.max_unavailable
 
 
 def _one_too_many(state: TickState, computer: ComputerView) -> Wait | None:
@@ -189,6 +194,8 @@ def offer(state: TickState) -> None:
         if full and not state.explaining:
             return
         computer = state.computer(assignment)
+        if not state.explaining and _group_is_full(state, computer):
+            continue  # nobody is asked to measure for a place that is not there
         wait = _offer_wait(state, assignment, computer)
         if wait is None and needs_measuring(computer.readiness, state.now):
             wait = MEASURING

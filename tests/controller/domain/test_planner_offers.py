@@ -216,6 +216,19 @@ def test_disruption_budget_counts_by_group():
     assert world.tick() == []
 
 
+def test_nobody_is_asked_to_measure_for_a_group_in_which_nobody_may_follow():
+    world = World(a_plan(3, disruption_budget=DisruptionBudget(("site",), 1)))
+    for number, site in enumerate(("berlin", "berlin", "paris")):
+        world.set(number, labels={"site": site})
+    world.set(1, readiness=Readiness())
+    world.set(2, readiness=Readiness())
+
+    assert of(MeasureReadiness, world.tick()) == [MeasureReadiness(("c2",))]
+    assert world.why(1).waits_for == "readiness"
+    world.ends(0)
+    assert of(MeasureReadiness, world.tick()) == [MeasureReadiness(("c1",))]
+
+
 def test_computer_at_work_for_another_rollout_waits():
     world = World(a_plan(1))
     world.set(0, busy_with="other")
