@@ -110,8 +110,7 @@ class EventWriter:
             await to.presence.cut(computer_id, "a report came before the ones that precede it")
         for computer_id in recorded.designated:
             to.presence.has_source(computer_id)
-        for computer_id in recorded.measured:
-            to.views.measure_asked.pop(computer_id, None)
+        asked = {key for key in recorded.measured if to.views.measure_asked.pop(key, None) is not None}
         for request_id in recorded.answered:
             to.presence.answered(request_id)
         for computer in recorded.quarantined:
@@ -119,13 +118,13 @@ class EventWriter:
         for assignment in recorded.changed:
             to.watchers.changed(assignment.rollout_id, (assignment,))
         to.advancing.poke(*recorded.rollouts)
-        if recorded.measured:
-            await self._tell_of_measured(recorded)
+        if heard := asked | recorded.told_more:
+            await self._tell_of_measured(sorted(heard))
         if recorded.incidents:
             await to.incidents.after_commit()
 
-    async def _tell_of_measured(self, recorded: Recorded) -> None:
+    async def _tell_of_measured(self, computer_ids: Sequence[str]) -> None:
         """Whoever is ready now may go on, or be taken in."""
-        await self._to.advancing.poke_of(recorded.measured)
+        await self._to.advancing.poke_of(computer_ids)
         if self._to.newcomers is not None:
-            self._to.newcomers.notice(recorded.measured)
+            self._to.newcomers.notice(computer_ids)

@@ -39,6 +39,11 @@ def is_fresh(readiness: Readiness, now: datetime) -> bool:
     return readiness.measured_time is not None and -CLOCKS_APART <= now - readiness.measured_time <= FRESH_FOR
 
 
+def says_more(measured: Readiness, before: Readiness, now: datetime) -> bool:
+    """Tell whether a measurement of now says anything that the one before it does not say still."""
+    return not is_fresh(before, now) or (measured.verdict, measured.reasons) != (before.verdict, before.reasons)
+
+
 def is_ready(readiness: Readiness, now: datetime) -> bool:
     """Tell whether a start may rely on it."""
     return readiness.verdict == READY and is_fresh(readiness, now)

@@ -20,6 +20,7 @@ from sopwith_controller.domain.durations import Measurement
 from sopwith_controller.domain.entities import Computer, LogDraft
 from sopwith_controller.domain.errors import SopwithError, TrustError
 from sopwith_controller.domain.log_kinds import LogKind
+from sopwith_controller.domain.readiness import says_more
 from sopwith_controller.domain.receipt_chain import BROKEN, Standing
 from sopwith_controller.domain.rollout_entities import Assignment
 from sopwith_controller.services.agent_reports import (
@@ -61,6 +62,8 @@ class Recorded:
     """Assignments as they are now, for whoever watches."""
     measured: set[str] = field(default_factory=set)
     """Computers with fresh readiness."""
+    told_more: set[str] = field(default_factory=set)
+    """Those of them that said something else than before, or whose last word did not count any more."""
     answered: list[str] = field(default_factory=list)
     """Measure requests that were answered."""
     designated: list[str] = field(default_factory=list)
@@ -210,6 +213,8 @@ class _Batch:
         elif isinstance(content, ReadinessReported):
             self._put(replace(computer, readiness=replace(content.readiness, measured_time=self._now)))
             self.recorded.measured.add(computer.id)
+            if says_more(content.readiness, computer.readiness, self._now):
+                self.recorded.told_more.add(computer.id)
             if content.request_id:
                 self.recorded.answered.append(content.request_id)
         elif isinstance(content, FactsReported):

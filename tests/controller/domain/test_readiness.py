@@ -86,3 +86,18 @@ def test_a_measurement_of_a_time_to_come_counts_for_nothing_once_the_clock_was_s
     assert readiness.is_ready(steered, NOW)
     assert not readiness.is_ready(set_back, NOW)
     assert readiness.needs_measuring(set_back, NOW)
+
+
+@pytest.mark.parametrize(
+    ("before", "said", "news"),
+    [
+        (READY, Readiness("READY"), False),
+        (READY, not_ready(), True),
+        (not_ready(), Readiness("NOT_READY", not_ready().reasons), False),
+        (not_ready(), not_ready("LOAD_HIGH"), True),
+        (Readiness("READY", measured_time=NOW - 16 * MINUTE), Readiness("READY"), True),
+        (Readiness(), Readiness("READY"), True),
+    ],
+)
+def test_a_measurement_is_news_where_it_differs_or_the_last_one_had_grown_old(before, said, news):
+    assert readiness.says_more(said, before, NOW) is news
