@@ -108,7 +108,8 @@ def survey(view: RolloutView, now: datetime, rollout_wait: Wait | None) -> Surve
                 found.times.append(conclusion.look_again)
         members[assignment.wave].append(assignment)
         if state is _PENDING:
-            if not (computer.connected and computer.readiness.verdict == READY) or not _is_plain(computer):
+            in_doubt = not computer.connected or computer.asleep or computer.readiness.verdict != READY
+            if in_doubt or computer.measure_asked_time or computer.rolled_back_before or computer.benched:
                 found.doubtful[assignment.wave].append(assignment)
         else:
             _add_active(found, tallies[assignment.wave], view, assignment, now)
@@ -118,13 +119,6 @@ def survey(view: RolloutView, now: datetime, rollout_wait: Wait | None) -> Surve
     if deadline is not None and not deadline_passed and found.unended:
         found.times.append(deadline)
     return found
-
-
-def _is_plain(computer: ComputerView) -> bool:
-    """Tell whether nothing else can be in the way of a ready computer with a live stream."""
-    return computer.measure_asked_time is None and not (
-        computer.asleep or computer.rolled_back_before or computer.benched
-    )
 
 
 def _add_ended(found: Survey, tally: Tally, assignment: Assignment, counted_from: datetime | None) -> None:

@@ -91,6 +91,8 @@ class Advance:
 
     async def run(self, rollout_id: str) -> Advanced | None:
         """Carry out one tick; None when the rollout is not one that moves, or the clock not trusted."""
+        if not self.may_run():
+            return None
         async with self._database.write() as unit:
             # The time is taken when it is this tick's turn: a freeze that was committed meanwhile is in force for it.
             now = self._clock.now()

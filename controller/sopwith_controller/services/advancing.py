@@ -34,8 +34,21 @@ Watcher = Callable[[Rollout, list[Assignment]], None]
 class Advancing:
     """Runs ticks in one task of its own."""
 
-    def __init__(self, advance: Advance, database: Database, clock: Clock, timers: Timers, watcher: Watcher) -> None:
+    def __init__(
+        self,
+        advance: Advance,
+        database: Database,
+        clock: Clock,
+        timers: Timers,
+        watcher: Watcher,
+        *,
+        sweep_every: timedelta = SWEEP_EVERY,
+        rest_seconds_each: float = REST_SECONDS_EACH,
+    ) -> None:
+        """`sweep_every` is how often every running rollout is looked at although nothing happened."""
+        self._rest_seconds_each = rest_seconds_each
         self._advance = advance
+        self._sweep_every = sweep_every
         self._database = database
         self._clock = clock
         self._timers = timers
@@ -50,7 +63,7 @@ class Advancing:
     async def start(self) -> None:
         """Look at every running rollout once, then at each when something happens."""
         await self.sweep()
-        self._timers.every("advance/sweep", SWEEP_EVERY, self.sweep)
+        self._timers.every("advance/sweep", self._sweep_every, self.sweep)
         self._task = asyncio.create_task(self._work(), name="advancing")
 
     async def stop(self) -> None:
@@ -119,7 +132,7 @@ class Advancing:
                 f"advance/{rollout_id}", self._clock.now() + RETRY_AFTER, lambda: self._poke_later(rollout_id)
             )
             return REST_SECONDS_MAX
-        return min(result.assignments * REST_SECONDS_EACH, REST_SECONDS_MAX)
+        return min(result.assignments * self._rest_seconds_each, REST_SECONDS_MAX)
 
     async def _tick_until_quiet(self, rollout_id: str) -> Advanced | None:
         result: Advanced | None = None
