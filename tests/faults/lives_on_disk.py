@@ -33,7 +33,7 @@ from sopwith_controller.services.ports import Clock
 from sopwith_controller.services.repositories import AgentMessageRow
 from sopwith_formats.log_entry import LogRow
 from sopwith_formats.merkle import TreeNode
-from tests.simulation.database import Changes, CommitFault, ControllerDied, Tables
+from tests.simulation.database import Changes, CommitFaults, ControllerDied, Tables
 
 FILE = "house.db"
 _COMPUTERS = [
@@ -140,16 +140,14 @@ class DiskOfLives:
         self._left = folder / "life-0"
         self._left.mkdir(parents=True)
         shutil.copy(empty, self._left / FILE)
-        self._furnishing = LifeOnDisk(self, lambda: True, lambda: "")
+        self._furnishing = LifeOnDisk(self, lambda: True, lambda _: "")
         self._current = self._furnishing
 
     def write(self) -> Any:
         """Open a unit of work of nobody's life: the house is furnished by it."""
         return self._furnishing.write()
 
-    def one_life(
-        self, alive: Callable[[], bool], fault: Callable[[], CommitFault], _slowness: Callable[[], float]
-    ) -> "LifeOnDisk":
+    def one_life(self, alive: Callable[[], bool], fault: CommitFaults, _slowness: Callable[[], float]) -> "LifeOnDisk":
         """Return the database as the next controller finds it."""
         if self._current is self._furnishing:
             self.leave()
@@ -198,7 +196,7 @@ class DiskOfLives:
 class LifeOnDisk:
     """Implements the `Database` port for one life of a controller."""
 
-    def __init__(self, disk: DiskOfLives, alive: Callable[[], bool], fault: Callable[[], CommitFault]) -> None:
+    def __init__(self, disk: DiskOfLives, alive: Callable[[], bool], fault: CommitFaults) -> None:
         self._disk = disk
         self._alive = alive
         self._fault = fault
@@ -236,7 +234,7 @@ class LifeOnDisk:
         commit = unit.commit
 
         async def commit_or_not() -> None:
-            fault = self._fault()
+            fault = self._fault(())
             if fault == "before" and self._alive():
                 self._disk.end_of_life()
             if not self._alive():

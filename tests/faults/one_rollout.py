@@ -8,7 +8,7 @@ simulated agents, virtual time. Nothing but the one death goes wrong, so that ea
 
 import asyncio
 import collections
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -178,7 +178,7 @@ class OneRollout(World):
         self.loop.set_exception_handler(self._unheard)
         _calm(self.faults)
         for number, computer in enumerate(self.computers):
-            _tame(computer, _calm(Faults(number)))
+            _tame(computer, _calm(Faults(number, 1)))
         self._anna_key = new_key()
         self.told: Told | None = None
         self.asked: dict[str, range] = {}
@@ -324,7 +324,7 @@ class OneRollout(World):
                 self._disk.leave()
             self.loop.call_later(DOWN_SECONDS, self._restart)
 
-    def _commit_fault(self) -> CommitFault:
+    def _commit_fault(self, _: Collection[str]) -> CommitFault:
         fault = self.mortality.reaches("commit") if self.controller is not None else "before"
         if fault and self._disk is None:
             self.loop.call_soon(self._end_life)

@@ -30,6 +30,8 @@ from tests.simulation.agent_steps import Steps
 from tests.simulation.faults import Faults
 from tests.simulation.network import Link
 
+WAITING = frozenset({AssignmentState.STAGED, AssignmentState.AWAITING_REBOOT})
+
 
 @dataclass
 class Job:
@@ -81,6 +83,11 @@ class Agent:
         self._task = machine.loop.create_task(self._work())
         self._task.add_done_callback(machine.agent_ended)
         self._dial_after(0.0)
+
+    @property
+    def is_idle(self) -> bool:
+        """Tell whether it does nothing: it has no assignment, or waits for a person, a time or a leave."""
+        return all(job.record.state in WAITING for job in self.jobs.values())
 
     def kill(self) -> None:
         """End at once; the kernel ends the stream."""

@@ -219,7 +219,8 @@ class SimulatedComputer:
             await asyncio.sleep(self.faults.pause(mean) or 0.0)
             if self.faults.healed:
                 return
-            event()
+            if self.faults.meets(idle=self.agent is None or self.agent.is_idle):
+                event()
 
     def _cut_link(self) -> None:
         if self.agent is not None and self.agent.link is not None:

@@ -41,7 +41,7 @@ from sopwith_formats.receipt import PREFIX
 from tests.simulation import messages
 from tests.simulation.clocks import SteadyClock
 from tests.simulation.database import (
-    CommitFault,
+    CommitFaults,
     ControllerDied,
     DiskRefusedError,
     WatchedDatabase,
@@ -53,6 +53,10 @@ from tests.simulation.virtual_time import VirtualLoop, VirtualTimers
 HEARTBEAT = timedelta(seconds=30)
 FLUSH_EVERY = timedelta(minutes=5)
 DEVIATIONS_EVERY = timedelta(minutes=1)
+SWEEP_EVERY = timedelta(minutes=5)
+"""Ten times rarer than the house's own: what nobody pokes and no time of the planner's reaches stays undone."""
+REST_SECONDS_EACH = 0.01
+"""A rollout of a hundred rests as long as one of thousands does in the house."""
 LINKS_LOOKED_AT = 64
 """Dead links are forgotten when there are more of them than of living ones, and than this."""
 
@@ -68,7 +72,7 @@ class Premises:
     source: SourceStore
     receipt_keys: dict[str, Any]
     """Public keys by their PEM text: read once, because nothing is learnt from reading them again."""
-    commit_fault: Callable[[], CommitFault]
+    commit_fault: CommitFaults
     slowness: Callable[[], float]
     """How many seconds a unit of work that writes takes."""
     trouble: Callable[[BaseException], None]
@@ -116,7 +120,15 @@ class SimulatedController:
             incidents=self.incidents,
             trusted=self.guard.agrees,
         )
-        self.advancing = Advancing(advance, database, clock, self.timers, self._rollout_advanced)
+        self.advancing = Advancing(
+            advance,
+            database,
+            clock,
+            self.timers,
+            self._rollout_advanced,
+            sweep_every=SWEEP_EVERY,
+            rest_seconds_each=REST_SECONDS_EACH,
+        )
         self.freezes = Freezes(database, clock, ids, self.streams, timers=self.timers, changed=self.advancing.poke_all)
         self.arrivals = Arrivals(Dispatch(database, clock, self.streams, records, self.incidents))
         tools = RolloutTools(

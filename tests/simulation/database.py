@@ -6,7 +6,7 @@ try.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Any, Literal
@@ -15,6 +15,8 @@ from sopwith_controller.services.ports import Clock
 from tests.fakes.database import FakeDatabase, FakeUnitOfWork
 
 CommitFault = Literal["", "before", "after", "refused"]
+CommitFaults = Callable[[Collection[str]], CommitFault]
+"""Says what happens to a commit that changes these tables."""
 Tables = dict[str, dict[Any, Any]]
 Changes = dict[str, list[tuple[Any, Any]]]
 """Table to (row before, row after); None before: it is new."""
@@ -41,7 +43,7 @@ class WatchedDatabase(FakeDatabase):
         return self._state.tables
 
     def one_life(
-        self, alive: Callable[[], bool], fault: Callable[[], CommitFault], slowness: Callable[[], float]
+        self, alive: Callable[[], bool], fault: CommitFaults, slowness: Callable[[], float]
     ) -> "DatabaseOfOneLife":
         """Return the database as one controller has it."""
         return DatabaseOfOneLife(self, alive, fault, slowness)
@@ -54,7 +56,7 @@ class DatabaseOfOneLife:
         self,
         database: WatchedDatabase,
         alive: Callable[[], bool],
-        fault: Callable[[], CommitFault],
+        fault: CommitFaults,
         slowness: Callable[[], float],
     ) -> None:
         self._database = database
@@ -75,15 +77,15 @@ class DatabaseOfOneLife:
         commit = unit.commit
 
         async def commit_or_not() -> None:
-            fault = self._fault()
-            if not self._alive() or fault == "before":
-                raise ControllerDied
-            if fault == "refused":
-                raise DiskRefusedError("no space left for the database")
             changes: Changes = {}
             for name, _, old, new in unit.changes():
                 if old is not new:
                     changes.setdefault(name, []).append((old, new))
+            fault = self._fault(changes.keys())
+            if not self._alive() or fault == "before":
+                raise ControllerDied
+            if fault == "refused":
+                raise DiskRefusedError("no space left for the database")
             await commit()
             self._database.watch(unit.committed.tables if unit.committed else {}, changes)
             if fault == "after":

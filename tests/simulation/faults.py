@@ -9,6 +9,13 @@ import random
 from dataclasses import dataclass
 
 HOUR = 3600.0
+COMMITS_OF = 60
+"""A controller dies at no more of a large fleet's commits than at those of a fleet of this size."""
+RESTARTS_OF = 100
+"""A fleet larger than this finds its controller restarted so much the rarer: each restart brings everybody back."""
+IDLE_STRUCK = 30
+"""All idle computers of a large fleet together meet as much as a fleet of this size: one idle computer's cut stream
+shows what a thousand show, and a run's time belongs to those that are at work."""
 
 
 @dataclass
@@ -60,7 +67,8 @@ class Rates:
 class Faults:
     """The dice of one run."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, computers: int) -> None:
+        self._idle_share = min(1.0, IDLE_STRUCK / computers)
         self.random = random.Random(seed)  # noqa: S311  a seed that can be replayed, nothing is guarded
         self.healed = False
         dice = self.random
@@ -72,8 +80,8 @@ class Faults:
             power_cut=_mean(rough, 4 * HOUR),
             sleep=_mean(rough, 3 * HOUR),
             not_ready=_mean(rough, 2 * HOUR),
-            controller_crash=dice.choice((0.0, 1.0 * HOUR, 0.3 * HOUR)),
-            crash_at_commit=dice.choice((0.0, 0.0, 0.002, 0.01)),
+            controller_crash=dice.choice((0.0, 1.0 * HOUR, 0.3 * HOUR)) * max(1.0, computers / RESTARTS_OF),
+            crash_at_commit=dice.choice((0.0, 0.0, 0.002, 0.01)) * min(1.0, COMMITS_OF / computers),
             commit_refused=dice.choice((0.0, 0.0, 0.01)),
             slow_commit=dice.choice((0.0, 0.05, 0.3, 0.3, 0.8)),
             message_twice=dice.choice((0.0, 0.02, 0.2)),
@@ -91,6 +99,10 @@ class Faults:
             late=dice.choice((0.0, 0.0, 0.2)),
             absent=dice.choice((0.0, 0.05, 0.3)),
         )
+
+    def meets(self, *, idle: bool) -> bool:
+        """Tell whether what is about to happen to a computer does; one that has nothing to do is mostly spared."""
+        return not idle or self._idle_share >= 1 or self.random.random() < self._idle_share
 
     def happens(self, share: float) -> bool:
         """Tell whether something of this share happens now."""

@@ -20,6 +20,7 @@ from sopwith_formats.sop_policy import DisruptionBudget, WaveRule, Window
 from tests.simulation.database import ControllerDied, DiskRefusedError
 from tests.simulation.faults import HOUR
 from tests.simulation.gate_keepers import ANNA, OTTO, WHY, GateKeepers
+from tests.simulation.virtual_time import START
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -39,9 +40,11 @@ WHIMS = {
 """What people do without need, and how often, one beside the other."""
 SOMEBODY_CANNOT_WAIT = 0.4
 """In this share of the freezes somebody asks for a deviation for a rollout."""
-LAUNCHES_TRIED = 300
+LAUNCHES_TRIED = 60
 RETRIES = 0.5
 """In this share of the runs people retry a rollout that has ended."""
+TIRED_AFTER = timedelta(hours=8)
+"""After that people withdraw the releases of catch-ups: the same computers would be offered them again for days."""
 FEW = 30
 """Fleets of this size may be updated two by two and end in a day."""
 
@@ -125,11 +128,11 @@ class People:
     async def _launch(self, spec: RolloutSpec, request_id: str) -> None:
         """Create, submit and start; try again for hours: controllers restart, clocks jump, people are away."""
         text = spec.to_json().decode()
-        for _ in range(LAUNCHES_TRIED):
+        for tried in range(LAUNCHES_TRIED):
             created = await self._try(lambda c: c.rollouts.create(replace(OTTO, request_id=request_id), text))
             if created and await self._begin(created[0].id, f"start-{request_id}"):
                 return
-            await asyncio.sleep(60.0)
+            await asyncio.sleep(60.0 * min(1 + tried / 4, 10))
 
     async def _begin(self, rollout_id: str, request_id: str) -> bool:
         """Bring a draft as far as it goes; True when it runs."""
@@ -148,7 +151,9 @@ class People:
             await self._look_after(rollout)
 
     async def _look_after(self, rollout: Rollout) -> None:
-        if rollout.state is RolloutState.IN_REVIEW and rollout.origin == CATCH_UP:
+        if rollout.origin == CATCH_UP and self._world.clock.now() - START > TIRED_AFTER:
+            await self._try(lambda c: self._world.withdraw(c, rollout.release))
+        elif rollout.state is RolloutState.IN_REVIEW and rollout.origin == CATCH_UP:
             await self._approve(rollout.id)
         elif rollout.state is RolloutState.PAUSED:
             await self._try(lambda c: c.rollouts.resume(OTTO, rollout.id, WHY))

@@ -40,11 +40,10 @@ class Stalls:
         if world.controller is None or world.time.holds:
             self._since.clear()
             return
-        active = {rollout.id for rollout in world.rollouts() if rollout.state in ACTIVE_STATES}
-        in_contact = {computer.id for computer in world.computers if world.controller.streams.hears(computer.id)}
-        waiting = {}
-        for one in world.tables.get("assignments", {}).values():
-            if one.rollout_id in active and one.computer_id in in_contact and self._is_silent(one):
+        active = [rollout.id for rollout in world.rollouts() if rollout.state in ACTIVE_STATES]
+        hears, waiting = world.controller.streams.hears, {}
+        for one in (one for rollout_id in active for one in world.watched.active(rollout_id)):
+            if self._is_silent(one) and hears(one.computer_id):
                 key = (one.id, world.controllers)
                 since = waiting[key] = self._since.get(key, world.clock.now())
                 if world.clock.now() - since > NOTICED_WITHIN:

@@ -57,7 +57,7 @@ def test_a_rollout_over_a_thousand_computers_ends_as_the_truth_that_was_put_into
     for computer in struck[SILENT : SILENT + ROLLED_BACK]:
         computer._unhealthy_under_bad = True
     for computer in struck[SILENT + ROLLED_BACK :]:
-        computer.faults = Faults(1)
+        computer.faults = Faults(1, 1)
         computer.faults.rates = no_faults()
         computer.faults.rates.install_failed = 1.0
 

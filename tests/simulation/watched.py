@@ -121,7 +121,7 @@ class Watched:
 
     def active(self, rollout_id: str) -> Iterator[Assignment]:
         """Yield assignments that were offered and have not ended."""
-        table = self.tables["assignments"]
+        table = self.tables.get("assignments", {})
         return (table[key] for key in self._active[rollout_id])
 
     def plan(self, rollout_id: str) -> Plan:

@@ -9,6 +9,7 @@ import asyncio
 import collections
 import contextlib
 import random
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, cast
@@ -51,6 +52,8 @@ from tests.simulation.watched import Watched
 
 CHANGE_CLASSES = ("standard", "standard", "normal")
 SITES = ("berlin", "hamburg", "köln")
+CONTACTS = frozenset({"computers", "computer_changes"})
+"""Commits that change nothing else say who was there, and are most of all: no controller dies of them."""
 TOLD_WITHIN_SECONDS = 3 * 3600.0
 """How long after the faults every computer has to have told its truth."""
 
@@ -103,14 +106,14 @@ class World:
         """Prepare a run; `blind_to` are promises that are not judged, so that another one can be seen broken."""
         random.seed(seed)  # the agent's back-off rolls the module's dice
         self.seed, self.loop = seed, VirtualLoop()
-        self.clock, self.faults, self.truth = VirtualClock(self.loop), Faults(seed), Truth()
+        self.clock, self.faults, self.truth = VirtualClock(self.loop), Faults(seed, computers), Truth()
         self.wall = ControllerClock(self.clock)
         self.time = ClockStory(self, self.wall, self._clock_was_set)
         self._blind_to = blind_to
         self.broken: list[str] = []
         self._ended = asyncio.Event()
         self.trace = Trace(self.loop.time)
-        watched = Watched(self.wall, self.clock.now, self.time)
+        self.watched = watched = Watched(self.wall, self.clock.now, self.time)
         self._invariants = Invariants(watched, self.truth, self.note_broken)
         self._starts = Starts(watched, self.truth, self.note_broken)
         self.database = WatchedDatabase(self.wall, self._committed)
@@ -334,9 +337,9 @@ class World:
             if not self.faults.healed:
                 self._stop_controller()
 
-    def _commit_fault(self) -> CommitFault:
+    def _commit_fault(self, touched: Collection[str]) -> CommitFault:
         rates = self.faults.rates
-        if self.faults.happens(rates.crash_at_commit):
+        if self.faults.happens(rates.crash_at_commit) and not CONTACTS.issuperset(touched):
             self.loop.call_soon(self._stop_controller)
             return self.faults.random.choice(("before", "after"))
         return "refused" if self.faults.happens(rates.commit_refused) else ""
