@@ -7,10 +7,12 @@ the same release name takes back what an older one has not begun on its members.
 effect.
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import ceil
+from typing import Any
 
 from sopwith_controller.domain import approvals
 from sopwith_controller.domain import rollout as machine
@@ -34,6 +36,8 @@ from sopwith_formats.manifest import split_release
 from sopwith_formats.vocabulary import Symptom
 
 MEASURE_WAIT = timedelta(seconds=10)
+ENTRIES_UNTIL_START = 1000
+"""More than the log ever has of a rollout before its start: drafts, submissions, approvals, comments."""
 
 
 def _ahead(plan: Plan, members: Sequence[Computer], now: datetime) -> int:
@@ -48,7 +52,7 @@ class Started:
 
     rollout: Rollout
     warnings: tuple[str, ...] = ()
-    """Empty where the request was a repeated one."""
+    """The same for a request that comes again: the log keeps them."""
 
 
 class RolloutStart:
@@ -63,7 +67,7 @@ class RolloutStart:
         """Let an approved rollout run."""
         repeated = await self._repeated(caller, rollout_id)
         if repeated is not None:
-            return Started(repeated)
+            return repeated
         if self._tools.trusted is not None and not await self._tools.trusted():
             raise UnavailableError(
                 "the controller's clock jumped, and nothing starts until its time is confirmed",
@@ -74,7 +78,7 @@ class RolloutStart:
         async with tools.database.write() as unit:
             before = await find_rollout(unit, rollout_id)
             if await done_before(unit, caller, LogKind.ROLLOUT_STARTED, before.id):
-                return Started(before)
+                return await _told_before(unit, before)
             approvals.check_prepared(before)
             machine.next_state(before, machine.RolloutCommand.START)
             try:
@@ -108,6 +112,7 @@ class RolloutStart:
                         "change_class": rollout.change_class,
                         "replaced": list(cleared.replaced),
                         "gates": [decision.record() for decision in cleared.decisions],
+                        "warnings": list(cleared.warnings),
                     },
                 )
             )
@@ -123,10 +128,12 @@ class RolloutStart:
         tools.changed(rollout.id)
         return Started(rollout, cleared.warnings)
 
-    async def _repeated(self, caller: Caller, rollout_id: str) -> Rollout | None:
+    async def _repeated(self, caller: Caller, rollout_id: str) -> Started | None:
         async with self._tools.database.read() as unit:
             rollout = await find_rollout(unit, rollout_id)
-            return rollout if await done_before(unit, caller, LogKind.ROLLOUT_STARTED, rollout.id) else None
+            if await done_before(unit, caller, LogKind.ROLLOUT_STARTED, rollout.id):
+                return await _told_before(unit, rollout)
+        return None
 
     async def _measure(self, rollout_id: str) -> None:
         """Ask connected members whose readiness is missing or old, and wait a little for their answers."""
@@ -173,3 +180,10 @@ def new_assignments(ids: Ids, rollout: Rollout, plan: Plan, members: Sequence[Co
         )
         for position, member in enumerate(plan.members)
     ]
+
+
+async def _told_before(unit: UnitOfWork, rollout: Rollout) -> Started:
+    """Return what was answered when the rollout was started."""
+    entries = await unit.update_log.entries(0, ENTRIES_UNTIL_START, rollout=rollout.id)
+    told: dict[str, Any] = next((json.loads(one.details) for one in entries if one.kind == LogKind.ROLLOUT_STARTED), {})
+    return Started(rollout, tuple(told.get("warnings", ())))
