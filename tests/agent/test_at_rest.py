@@ -37,8 +37,6 @@ HEAVY = (
     "google.protobuf.text_format",
     "asyncio.sslproto",
     "uuid",
-    "psutil",
-    "platform",
     "typing_extensions",
     "lzma",
 )

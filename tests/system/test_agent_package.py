@@ -63,7 +63,7 @@ def test_agent_comes_stays_and_goes_without_python_on_the_computer(computer: Pat
     assert inside(computer, "sopwith-agent", "--version") == f"sopwith-agent {versions[0]}\n"
     assert "not enrolled" in inside(computer, "sopwith-agent", "check", expect=1)
     assert "Type=notify" in (computer / "usr/lib/systemd/system/sopwith-agent.service").read_text()
-    modules = "import ssl, sqlite3, ctypes, cryptography.x509, grpc, tuf.ngclient, sopwith_agent.bootstrap"
+    modules = "import ssl, sqlite3, ctypes, cryptography.x509, grpc, tuf.ngclient, psutil, sopwith_agent.bootstrap"
     inside(computer, "/opt/sopwith-agent/current/python/bin/python3", "-I", "-B", "-OO", "-c", modules)
 
     (state / "kept").mkdir(parents=True)

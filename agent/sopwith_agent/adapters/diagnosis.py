@@ -24,7 +24,7 @@ from sopwith_formats.units import format_time
 _LOG_MAX_BYTES = 2**20
 _STEPS_MAX = 40
 _JOURNALCTL = ("journalctl", "--unit", "sopwith-agent", "--lines", "2000", "--no-pager", "--output", "short-iso")
-_LIBRARIES = ("sopwith", "grpcio", "protobuf", "cryptography", "tuf", "jeepney", "structlog")
+_LIBRARIES = ("sopwith", "grpcio", "protobuf", "cryptography", "tuf", "psutil", "jeepney", "structlog")
 _SHORTEST_NAME = 3
 _README = """\
 What `sopwith-agent diagnose` saw on this computer, for whoever helps with its updates.

@@ -12,7 +12,8 @@ import struct
 from collections.abc import Iterator
 from pathlib import Path
 
-from sopwith_agent.adapters.linux import process_name
+import psutil
+
 from sopwith_agent.domain.errors import StepError
 from sopwith_formats.vocabulary import Symptom
 
@@ -116,5 +117,7 @@ def _holder_by_inode(path: Path) -> str:
 def _name(process: int) -> str:
     if process <= 0:
         return "another program"
-    name = process_name(process)
-    return f"{name}, process {process}" if name else f"process {process}"
+    try:
+        return f"{psutil.Process(process).name()}, process {process}"
+    except psutil.Error:
+        return f"process {process}"

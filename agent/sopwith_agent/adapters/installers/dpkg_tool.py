@@ -12,9 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 from sopwith_agent.adapters.installers.archive_tree import make_folders
 from sopwith_agent.adapters.installers.deb_control import FIELDS, Control, read_control
-from sopwith_agent.adapters.linux import processes
 from sopwith_agent.adapters.package_lock import ADMIN_FOLDER
 from sopwith_agent.adapters.processes import Finished, run_program
 from sopwith_agent.domain.errors import StepError, TrustError
@@ -96,10 +97,10 @@ def running_below(root: Path) -> str:
 
     Between its start and its first lock a dpkg whose agent was killed shows in no lock file.
     """
-    for process in processes():
-        roots = [word for word in process.words if word.startswith("--root=")]
-        if process.name == "dpkg" and roots == _root_argument(root):
-            return f"dpkg, process {process.number}"
+    for process in psutil.process_iter(["name", "cmdline"]):
+        roots = [argument for argument in process.info["cmdline"] or [] if argument.startswith("--root=")]
+        if process.info["name"] == "dpkg" and roots == _root_argument(root):
+            return f"dpkg, process {process.pid}"
     return ""
 
 

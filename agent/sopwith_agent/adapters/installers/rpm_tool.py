@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 from sopwith_agent.adapters.below_root import below_root
-from sopwith_agent.adapters.linux import processes
 from sopwith_agent.adapters.package_lock import rpm_database
 from sopwith_agent.adapters.processes import Finished, run_program
 from sopwith_agent.domain.errors import StepError, TrustError
@@ -140,10 +141,10 @@ class RpmTool:
 
 def running_below(root: Path) -> str:
     """Return the rpm that was started for this root and still runs, empty where none does."""
-    for process in processes():
-        words = process.words
-        if process.name == "rpm" and str(root) in words and ("-U" in words or "-e" in words):
-            return f"rpm, process {process.number}"
+    for process in psutil.process_iter(["name", "cmdline"]):
+        arguments = process.info["cmdline"] or []
+        if process.info["name"] == "rpm" and str(root) in arguments and ("-U" in arguments or "-e" in arguments):
+            return f"rpm, process {process.pid}"
     return ""
 
 

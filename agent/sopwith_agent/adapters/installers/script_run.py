@@ -14,7 +14,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from sopwith_agent.adapters.linux import processes
+import psutil
+
 from sopwith_agent.adapters.processes import Finished, escape_text, run_program
 from sopwith_agent.steps.installer_port import InstallWork
 from sopwith_formats import canonical_json
@@ -60,9 +61,10 @@ class ScriptRun:
 
     def running(self) -> int:
         """Return the process of a keeper that still runs, 0 where none does."""
-        for process in processes():
-            if _KEEPER in process.words and str(self._marks) in process.words:
-                return process.number
+        for process in psutil.process_iter(["cmdline"]):
+            words = process.info["cmdline"] or []
+            if _KEEPER in words and str(self._marks) in words:
+                return int(process.pid)
         return 0
 
     def start(self, act: str, work: InstallWork, arguments: list[str]) -> Finished:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from pathlib import PurePath
 
-from sopwith_agent.adapters.linux import processes
+import psutil
 
 
 def blocking_processes(names: Iterable[str]) -> tuple[str, ...]:
@@ -12,6 +12,7 @@ def blocking_processes(names: Iterable[str]) -> tuple[str, ...]:
     if not wanted:
         return ()
     running: set[str] = set()
-    for process in processes():
-        running |= {process.name, PurePath(process.program).name}
+    for process in psutil.process_iter(["name", "exe", "status"]):
+        if process.info["status"] != psutil.STATUS_ZOMBIE:
+            running |= {process.info["name"] or "", PurePath(process.info["exe"] or "").name}
     return tuple(sorted(wanted & running))

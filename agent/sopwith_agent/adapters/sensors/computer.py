@@ -10,7 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sopwith_agent.adapters.linux import memory_bytes, power
+import psutil
+
 from sopwith_agent.adapters.package_lock import lock_holder
 from sopwith_agent.adapters.proxies import ProxyChoice
 from sopwith_agent.adapters.sensors.blocking_processes import blocking_processes
@@ -18,9 +19,11 @@ from sopwith_agent.adapters.sensors.disk import disk_free
 from sopwith_agent.adapters.sensors.do_not_disturb import do_not_disturb
 from sopwith_agent.adapters.sensors.facts import facts
 from sopwith_agent.adapters.sensors.load import load_percent
+from sopwith_agent.adapters.sensors.memory import memory_available
 from sopwith_agent.adapters.sensors.metered import metered
 from sopwith_agent.adapters.sensors.pending_reboot import pending_reboot
 from sopwith_agent.adapters.sensors.pending_updates import PendingUpdates
+from sopwith_agent.adapters.sensors.power import power
 from sopwith_agent.adapters.sensors.source_reach import source_reach
 from sopwith_agent.adapters.sensors.user_sessions import logged_in_names, user_sessions
 from sopwith_agent.domain.errors import StepError
@@ -54,7 +57,7 @@ class ComputerSensors:
         return Measurements(
             measured_time=self._now(),
             disks=_answer(lambda: disk_free(question.root, question.staging)) or (),
-            memory_available_bytes=_answer(lambda: memory_bytes("MemAvailable")),
+            memory_available_bytes=_answer(memory_available),
             load_percent=_answer(load_percent),
             power=_answer(power),
             pending_reboot=_answer(lambda: pending_reboot(question.root)),
@@ -80,5 +83,5 @@ class ComputerSensors:
 def _answer(ask: Callable[[], _Answer]) -> _Answer | None:
     try:
         return ask()
-    except (OSError, ValueError, StepError, StopIteration):
+    except (OSError, ValueError, psutil.Error, StepError, StopIteration):
         return None

@@ -5,16 +5,16 @@ distribution is that of the agent's root where there is one, else the computer's
 """
 
 import os
-import shutil
+import platform
 import socket
-import sys
 import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from sopwith_agent.adapters.below_root import below_root
-from sopwith_agent.adapters.linux import memory_bytes
 from sopwith_agent.adapters.processes import escape_text
 from sopwith_agent.domain.applicability import Platform
 from sopwith_formats.version import VERSION
@@ -24,22 +24,22 @@ _TEXT_MAX = 200
 
 def facts(root: Path, installers: Iterable[str]) -> dict[str, Any]:
     """Return the inventory."""
-    release, kernel = _os_release(root), os.uname()
+    release = _os_release(root)
     return {
-        "os": kernel.sysname.lower(),
+        "os": platform.system().lower(),
         "distribution": release.get("ID", ""),
         "distribution_version": release.get("VERSION_ID", ""),
-        "arch": kernel.machine,
-        "kernel": kernel.release,
+        "arch": platform.machine(),
+        "kernel": platform.release(),
         "hostname": _short(socket.gethostname()),
         "cpu_model": _cpu_model(),
-        "cpu_count": os.cpu_count() or 1,
-        "memory_bytes": memory_bytes("MemTotal"),
-        "disk_bytes": shutil.disk_usage(root if root.exists() else "/").total,
+        "cpu_count": psutil.cpu_count() or 1,
+        "memory_bytes": psutil.virtual_memory().total,
+        "disk_bytes": psutil.disk_usage(str(root if root.exists() else "/")).total,
         "boot_id": boot_id(),
         "time_zone": _time_zone(),
         "utc_offset_seconds": time.localtime().tm_gmtoff,
-        "python": sys.version.partition(" ")[0],
+        "python": platform.python_version(),
         "agent_version": VERSION,
         "installers": list(installers),
     }
@@ -47,8 +47,7 @@ def facts(root: Path, installers: Iterable[str]) -> dict[str, Any]:
 
 def platform_here(root: Path) -> Platform:
     """Return what a manifest's `when` is compared with."""
-    kernel = os.uname()
-    return Platform(kernel.sysname.lower(), kernel.machine, _os_release(root).get("ID", ""))
+    return Platform(platform.system().lower(), platform.machine(), _os_release(root).get("ID", ""))
 
 
 def boot_id() -> str:
@@ -76,7 +75,7 @@ def _cpu_model() -> str:
     except OSError:
         lines = []
     named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return _short(next(named, os.uname().machine))
+    return _short(next(named, platform.processor()))
 
 
 def _time_zone() -> str:
