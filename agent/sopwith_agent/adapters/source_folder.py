@@ -16,6 +16,7 @@ signed an absurdly high version.
 
 import contextlib
 import fcntl
+import functools
 import os
 import time
 from collections.abc import Iterator
@@ -210,8 +211,13 @@ class SourceFolder:
         return self._floor / name
 
 
+@functools.lru_cache(maxsize=2)
 def read_root(data: bytes) -> Root:
-    """Return the root of metadata that is signed by its own keys; raise TrustError for anything else."""
+    """Return the root of metadata that is signed by its own keys; raise TrustError for anything else.
+
+    What the same bytes say is remembered: each look into the folder begins with the pinned root, sixteen in an update.
+    Nobody changes what is returned.
+    """
     if len(data) > ROOT_BYTES_MAX:
         raise TrustError(Symptom.SIGNATURE_INVALID, f"a root has at most {ROOT_BYTES_MAX} bytes")
     try:
