@@ -142,6 +142,7 @@ class DiskOfLives:
         shutil.copy(empty, self._left / FILE)
         self._furnishing = LifeOnDisk(self, lambda: True, lambda _: "")
         self._current = self._furnishing
+        self._all = [self._furnishing]
 
     def write(self) -> Any:
         """Open a unit of work of nobody's life: the house is furnished by it."""
@@ -152,6 +153,7 @@ class DiskOfLives:
         if self._current is self._furnishing:
             self.leave()
         self._current = LifeOnDisk(self, alive, fault)
+        self._all.append(self._current)
         return self._current
 
     def found(self) -> Path:
@@ -189,7 +191,9 @@ class DiskOfLives:
         self.watch(now, changes)
 
     def end(self) -> None:
-        """Forget the folders."""
+        """Let go of the dead ones' lock files, and forget the folders."""
+        for life in self._all:
+            life.let_go()
         shutil.rmtree(self._folder)
 
 
@@ -216,6 +220,11 @@ class LifeOnDisk:
         """Open a unit of work that only reads."""
         async with (await self._open()).read() as unit:
             yield unit
+
+    def let_go(self) -> None:
+        """Release the lock file, as the kernel does for a process that ends."""
+        if self._database is not None and self._database._lock is not None:
+            self._database._lock.release()
 
     async def _open(self) -> SqlDatabase:
         async with self._opening:
