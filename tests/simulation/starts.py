@@ -4,7 +4,6 @@ Decides whether a promise was broken; the truth calls it the moment something ha
 it.
 """
 
-import collections
 from datetime import UTC, datetime
 
 from sopwith_controller.domain.rollout_entities import RolloutState
@@ -48,6 +47,7 @@ class Starts:
         self._check_places(start, now)
 
     def _check_places(self, start: Start, now: datetime) -> None:
+        """Check the limits that this start could go beyond: another group is full or not, whoever starts here."""
         watched = self._watched
         plan = watched.plan(start.rollout_id)
         changing = self._known(start, now)
@@ -58,13 +58,14 @@ class Starts:
         budget = plan.disruption_budget
         if budget is not None:
             table = watched.tables["computers"]
-            groups = collections.Counter(
-                tuple(table[one].labels.get(label, "") for label in budget.group_by) for one in changing
+            group, *others = (
+                tuple(table[one].labels.get(label, "") for label in budget.group_by)
+                for one in (start.computer.id, *changing)
             )
-            for group, number in groups.items():
-                if number > budget.max_unavailable:
-                    text = f"{number} computers of {group} install at once, and the budget is {budget.max_unavailable}"
-                    self._broken(Promise.BUDGET, text)
+            number = others.count(group)
+            if number > budget.max_unavailable:
+                text = f"{number} computers of {group} install at once, and the budget is {budget.max_unavailable}"
+                self._broken(Promise.BUDGET, text)
 
     def _known(self, start: Start, now: datetime) -> list[str]:
         """Return the computers that are being changed, but for those that the planner could not have counted.
