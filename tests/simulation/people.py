@@ -45,6 +45,9 @@ RETRIES = 0.5
 """In this share of the runs people retry a rollout that has ended."""
 TIRED_AFTER = timedelta(hours=8)
 """After that people withdraw the releases of catch-ups: the same computers would be offered them again for days."""
+MANY = 100
+"""Fleets larger than this have shorter deadlines, and people who tire sooner: an hour of waiting costs them most."""
+HURRY = 0.4
 FEW = 30
 """Fleets of this size may be updated two by two and end in a day."""
 
@@ -151,7 +154,8 @@ class People:
             await self._look_after(rollout)
 
     async def _look_after(self, rollout: Rollout) -> None:
-        if rollout.origin == CATCH_UP and self._world.clock.now() - START > TIRED_AFTER:
+        tired = TIRED_AFTER * (HURRY if len(self._world.computers) > MANY else 1)
+        if rollout.origin == CATCH_UP and self._world.clock.now() - START > tired:
             await self._try(lambda c: self._world.withdraw(c, rollout.release))
         elif rollout.state is RolloutState.IN_REVIEW and rollout.origin == CATCH_UP:
             await self._approve(rollout.id)
@@ -260,6 +264,6 @@ def _spec(world: "World", name: str, version: str) -> RolloutSpec:
         staging_seconds=dice.choice((None, 1800)) if window else None,
         bandwidth_max=dice.choice((None, None, 50)),
         disruption_budget=dice.choice((None, None, DisruptionBudget(("site",), 2))),
-        deadline_seconds=round(dice.choice((2, 4, 8)) * HOUR),
+        deadline_seconds=round(dice.choice((2, 4, 8)) * HOUR * (HURRY if len(world.computers) > MANY else 1)),
         attempts_max=dice.choice((None, 1)),
     )
