@@ -41,6 +41,8 @@ WHIMS = {
 SOMEBODY_CANNOT_WAIT = 0.4
 """In this share of the freezes somebody asks for a deviation for a rollout."""
 LAUNCHES_TRIED = 60
+WINDOW_GIVEN_UP_AFTER = 20
+"""Launches in vain: the window has closed meanwhile, and opens after the deadline that the start is refused for."""
 RETRIES = 0.5
 """In this share of the runs people retry a rollout that has ended."""
 TIRED_AFTER = timedelta(hours=8)
@@ -130,12 +132,18 @@ class People:
 
     async def _launch(self, spec: RolloutSpec, request_id: str) -> None:
         """Create, submit and start; try again for hours: controllers restart, clocks jump, people are away."""
-        text = spec.to_json().decode()
         for tried in range(LAUNCHES_TRIED):
-            created = await self._try(lambda c: c.rollouts.create(replace(OTTO, request_id=request_id), text))
-            if created and await self._begin(created[0].id, f"start-{request_id}"):
+            if tried == WINDOW_GIVEN_UP_AFTER and spec.window is not None:
+                spec, request_id = replace(spec, window=None, staging_seconds=None), f"{request_id}-now"
+            if await self._create(spec, request_id):
                 return
             await asyncio.sleep(60.0 * min(1 + tried / 4, 10))
+
+    async def _create(self, spec: RolloutSpec, request_id: str) -> bool:
+        """Create a rollout, or find the one that this request created, and bring it as far as it goes."""
+        who, text = replace(OTTO, request_id=request_id), spec.to_json().decode()
+        created = await self._try(lambda c: c.rollouts.create(who, text))
+        return bool(created) and await self._begin(created[0].id, f"start-{request_id}")
 
     async def _begin(self, rollout_id: str, request_id: str) -> bool:
         """Bring a draft as far as it goes; True when it runs."""
