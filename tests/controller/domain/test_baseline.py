@@ -14,6 +14,7 @@ from sopwith_controller.domain.baseline import (
     is_proven,
     newest_for,
     objection,
+    only_of,
     replaces,
     set_by,
     without_catch_up,
@@ -167,3 +168,11 @@ def test_a_catch_up_has_the_rules_of_its_rollout_and_no_emergency():
 def test_only_a_person_s_abort_ends_a_baseline_with_its_catch_up(state, because, reason):
     assert ended_by(a_rollout(PLAN, state=state, state_reason=because)) == reason
     assert ended_by(None) == ""
+
+
+def test_only_a_catch_up_s_plan_stays_with_the_computers_that_it_was_opened_for():
+    plan = a_plan(2, 1)
+    members = frozenset(member.id for member in plan.members)
+
+    assert only_of(a_rollout(plan)) is None
+    assert only_of(a_rollout(plan, origin=CATCH_UP)) == members

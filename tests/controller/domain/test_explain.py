@@ -28,6 +28,15 @@ def test_rollout_that_does_not_run_is_explained_for_every_member_of_its_plan(sta
     assert {(e.waits_for, e.remedy) for e in found} == {(waits_for, remedy)}
 
 
+def test_a_draft_that_went_back_says_why():
+    plan = a_plan(1)
+    draft = a_rollout(plan, state=RolloutState.DRAFT, state_reason="the plan changed since its approval: joined: pc9")
+
+    found = explain(RolloutView(draft, plan, (), {}), NOW)
+
+    assert found[0].message == "the rollout is a draft: the plan changed since its approval: joined: pc9"
+
+
 def test_running_rollout_without_assignments_has_nothing_to_explain():
     plan = a_plan(1)
 

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sopwith_controller.domain.errors import InvalidInputError
+from sopwith_controller.domain.errors import InvalidInputError, NotFoundError, TransitionNotAllowedError
 from sopwith_controller.domain.freezing import (
     AHEAD_MAX,
+    CLOCK,
     OCCURRENCES_MAX,
     CalendarChange,
     CalendarTime,
@@ -18,8 +19,11 @@ from sopwith_controller.domain.freezing import (
     bring_in_line,
     check_calendar,
     end,
+    held_by_clock,
+    moment,
     next_change,
     state_of,
+    to_end,
 )
 from sopwith_controller.domain.incident_entities import Freeze
 from tests.controller.domain.builders import HOUR, NOW
@@ -153,3 +157,44 @@ def test_after_an_import_what_holds_from_now_on_is_what_the_calendar_says(storie
 
 def _open(freeze: Freeze, now: datetime) -> bool:
     return state_of(freeze, now) is not FreezeState.OVER
+
+
+BY_THE_CLOCK = Freeze("f-9", "the controller's clock jumped 2 h ahead", CLOCK, NOW - 2 * HOUR)
+BY_OTTO = Freeze("f-8", "year end", "otto", NOW - 3 * HOUR)
+
+
+def ended(freezes: list[Freeze], freeze_id: str = "", *, confirm_time: bool = False) -> list[str]:
+    return [one.id for one in to_end(freezes, freeze_id, NOW, confirm_time=confirm_time)]
+
+
+def test_the_clock_holds_until_its_freeze_is_over():
+    assert held_by_clock([BY_OTTO, BY_THE_CLOCK]) == BY_THE_CLOCK
+    assert held_by_clock([BY_OTTO, end(BY_THE_CLOCK, NOW, CLOCK)]) is None
+
+
+def test_what_people_freeze_while_the_clock_is_wrong_begins_before_any_time_it_may_return_to():
+    assert moment([BY_OTTO], NOW) == NOW
+    assert moment([BY_OTTO, BY_THE_CLOCK], NOW) == NOW - 2 * HOUR
+    assert moment([BY_THE_CLOCK], NOW - 4 * HOUR) == NOW - 4 * HOUR
+
+
+def test_who_ends_every_freeze_ends_what_is_in_force_and_not_the_clock_s():
+    assert ended([BY_OTTO, COMING, OVER]) == ["f-8"]
+    assert ended([BY_OTTO, BY_THE_CLOCK]) == ["f-8"]
+    assert ended([]) == []
+
+
+def test_a_freeze_is_ended_by_its_id_while_it_is_not_over():
+    assert ended([BY_OTTO, COMING], "f-1") == ["f-1"]
+    for missing in ("f-3", "f-77"):
+        with pytest.raises(NotFoundError, match=missing):
+            ended([BY_OTTO, OVER], missing)
+
+
+def test_the_clock_s_own_freeze_ends_where_its_time_is_confirmed_and_nowhere_else():
+    assert ended([BY_OTTO, BY_THE_CLOCK], confirm_time=True) == ["f-9"]
+    assert ended([BY_THE_CLOCK], "f-9", confirm_time=True) == ["f-9"]
+    assert ended([BY_OTTO], confirm_time=True) == []
+    for named in ("", "f-9"):
+        with pytest.raises(TransitionNotAllowedError, match="the controller's own freeze"):
+            ended([BY_THE_CLOCK], named)
