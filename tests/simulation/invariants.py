@@ -128,6 +128,7 @@ class Invariants:
         rollout = watched.before("rollouts", new.rollout_id)
         computer = watched.before("computers", new.computer_id)
         watched.granted(watched.leases, new.id, lease)
+        watched.granted_in[new.id] = new.wave
         self._check_gates(rollout, new, lease, now)
         facts = (
             (rollout.state is RolloutState.RUNNING, f"while its rollout was {rollout.state}"),

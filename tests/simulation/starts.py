@@ -102,8 +102,9 @@ class Starts:
     def _check_reach(self, start: Start) -> None:
         watched = self._watched
         one, rollout = watched.tables["assignments"][start.assignment_id], watched.rollout(start.rollout_id)
-        if one.wave < len(rollout.waves) and rollout.waves[one.wave].opened_time is None:
-            self._broken(Promise.BAD_RELEASE, f"{one.id} started although its wave {one.wave} is not open")
+        wave = watched.granted_in.get(one.id, one.wave)  # it may have moved to the tail with its lease, and come back
+        if wave < len(rollout.waves) and rollout.waves[wave].opened_time is None:
+            self._broken(Promise.BAD_RELEASE, f"{one.id} started although its wave {wave} is not open")
         in_flight = watched.crossed.get(start.rollout_id)
         if in_flight is not None and one.id not in in_flight and rollout.state is not RolloutState.COMPLETED:
             self._broken(Promise.BAD_RELEASE, f"{one.id} started, offered after a threshold was crossed")

@@ -37,6 +37,8 @@ class Watched:
         """Assignment to the latest start that was ever granted, as real time."""
         self.reboot_leases: dict[str, datetime] = {}
         """The same of reboots."""
+        self.granted_in: dict[str, int] = {}
+        """Assignment to the wave in which it was last given leave to start."""
         self.placed: dict[str, datetime] = {}
         """Assignment to the real time at which it was given its place, to start or to reboot."""
         self.unasked: dict[str, datetime] = {}
