@@ -129,7 +129,15 @@ class SimulatedController:
             sweep_every=SWEEP_EVERY,
             rest_seconds_each=REST_SECONDS_EACH,
         )
-        self.freezes = Freezes(database, clock, ids, self.streams, timers=self.timers, changed=self.advancing.poke_all)
+        self.freezes = Freezes(
+            database,
+            clock,
+            ids,
+            self.streams,
+            timers=self.timers,
+            changed=self.advancing.poke_all,
+            trusted=self.guard.agrees,
+        )
         self.arrivals = Arrivals(Dispatch(database, clock, self.streams, records, self.incidents))
         tools = RolloutTools(
             database,

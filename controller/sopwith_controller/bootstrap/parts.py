@@ -180,6 +180,7 @@ class Parts:
             self.presence,
             timers=self.scheduler,
             changed=self.advancing.poke_all,
+            trusted=self.clock_guard.agrees,
         )
         self.reviews = RolloutReviews(database, self.clock, self.records, self.incidents)
         self.deviations = Deviations(database, self.clock, self.ids, self.planner, changed=self.advancing.poke_all)

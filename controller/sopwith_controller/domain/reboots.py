@@ -19,13 +19,12 @@ whether people or its drain commands put it off, is the agent's. Rules:
 from datetime import timedelta
 
 from sopwith_controller.domain.offers import RENEW_WITHIN, lease_until, take_place
-from sopwith_controller.domain.rollout_entities import Assignment, RolloutState
+from sopwith_controller.domain.rollout import STOPPED_STATES
+from sopwith_controller.domain.rollout_entities import Assignment
 from sopwith_controller.domain.standing import Wait, of_freeze, of_window
 from sopwith_controller.domain.tick import ComputerView, HoldReboot, LeaseReboot
 from sopwith_controller.domain.tick_state import TickState
 from sopwith_controller.domain.windows import ALWAYS, WindowState, state_at
-
-_STOPPED = frozenset({RolloutState.PAUSED, RolloutState.SUSPENDED})
 
 
 def lead_reboots(state: TickState) -> None:
@@ -62,7 +61,7 @@ def _silent(state: TickState, assignment: Assignment, computer: ComputerView) ->
 def _wait(state: TickState, assignment: Assignment, window: WindowState) -> Wait | None:
     """Return what keeps a connected computer from its reboot, but for the places."""
     stopped = state.rollout_wait
-    if stopped and (state.view.rollout.state in _STOPPED or stopped.waits_for == "suspended"):
+    if stopped and (state.view.rollout.state in STOPPED_STATES or stopped.waits_for == "suspended"):
         return stopped
     frozen = of_freeze(state.view)
     if frozen:

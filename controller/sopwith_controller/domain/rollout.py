@@ -68,6 +68,8 @@ TRANSITIONS: dict[tuple[RolloutState, RolloutCommand], RolloutState] = {
 
 ACTIVE_STATES = frozenset({_S.RUNNING, _S.PAUSED, _S.SUSPENDED, _S.ABORTING})
 """States in which assignments may still change; the scheduler looks at these."""
+STOPPED_STATES = frozenset({_S.PAUSED, _S.SUSPENDED})
+"""Nothing starts and nothing reboots until a person lets it go on."""
 ENDED_STATES = frozenset({_S.COMPLETED, _S.ABORTED})
 NOT_STARTED_STATES = frozenset({_S.DRAFT, _S.IN_REVIEW, _S.APPROVED})
 

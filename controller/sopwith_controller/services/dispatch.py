@@ -15,9 +15,11 @@ from datetime import datetime
 from sopwith_controller.domain.deviation import Deviation
 from sopwith_controller.domain.entities import Computer, ComputerState
 from sopwith_controller.domain.errors import NotFoundError, SopwithError
+from sopwith_controller.domain.freezing import confirmed_time, held_by_clock
 from sopwith_controller.domain.maintenance import MaintenanceGroups
 from sopwith_controller.domain.offers import LEASE
-from sopwith_controller.domain.rollout_entities import Assignment
+from sopwith_controller.domain.rollout import STOPPED_STATES
+from sopwith_controller.domain.rollout_entities import Assignment, RolloutState
 from sopwith_controller.services.agent_reports import Arrival
 from sopwith_controller.services.computers import change_state
 from sopwith_controller.services.covering import load_covering
@@ -177,9 +179,9 @@ class Dispatch:
         journal = {entry.assignment_id for entry in arrival.journal}
         for assignment in assignments:
             if assignment.id in journal and assignment.state in BEFORE_INSTALLING:
-                lease = assignment.start_until_time
+                lease = await self._start_lease(unit, assignment, now)
                 freeze = (await self._deviations(unit, assignment.rollout_id, now)).get("freeze")
-                yield assignment.id, _in_force(lease, now), freeze.id if freeze else ""
+                yield assignment.id, lease, freeze.id if freeze else ""
 
     async def _reboots(
         self, unit: UnitOfWork, assignments: Sequence[Assignment]
@@ -187,9 +189,25 @@ class Dispatch:
         now = self._clock.now()
         for assignment in assignments:
             if assignment.state is AssignmentState.AWAITING_REBOOT:
-                lease = assignment.reboot_until_time
+                lease = await self._reboot_lease(unit, assignment, now)
                 freeze = (await self._deviations(unit, assignment.rollout_id, now)).get("freeze")
-                yield assignment.id, _in_force(lease, now), freeze.id if freeze else ""
+                yield assignment.id, lease, freeze.id if freeze else ""
+
+    async def _start_lease(self, unit: UnitOfWork, assignment: Assignment, now: datetime) -> datetime | None:
+        """Return leave to start as far as the rollout still gives it, whether or not a tick took it back already.
+
+        While the clock was not believed there were no ticks, so that the computer may not have heard of a stop.
+        """
+        lease = await _in_force(unit, assignment.start_until_time, now)
+        return lease if lease and await self._state(unit, assignment) is RolloutState.RUNNING else None
+
+    async def _reboot_lease(self, unit: UnitOfWork, assignment: Assignment, now: datetime) -> datetime | None:
+        """Return leave to reboot; what was installed may reboot while its rollout is aborted."""
+        lease = await _in_force(unit, assignment.reboot_until_time, now)
+        return lease if lease and await self._state(unit, assignment) not in STOPPED_STATES else None
+
+    async def _state(self, unit: UnitOfWork, assignment: Assignment) -> RolloutState:
+        return (await self._records.get(unit, assignment.rollout_id)).state
 
     async def _deviations(self, unit: UnitOfWork, rollout_id: str, now: datetime) -> dict[str, Deviation]:
         if not await unit.deviations.unended():
@@ -224,14 +242,20 @@ class Dispatch:
             policy = await self._records.policy(unit, rollout)
             deviations = await self._deviations(unit, rollout.id, now)
             basis = await warrant_basis(unit, rollout, self._records.plan(rollout), policy, deviations)
-            lease = assignment.start_until_time
-            start_until = _in_force(lease, now)
+            start_until = await self._start_lease(unit, assignment, now)
             found = MaintenanceGroups(policy).of(computer.labels, computer.facts)
             group = found[0].name if found else ""
             warrants.append(write_warrant(basis, assignment, group=group, start_until=start_until, now=now))
         return warrants
 
 
-def _in_force(lease: datetime | None, now: datetime) -> datetime | None:
-    """Return a lease that has not run out, and that the present clock can have given."""
-    return lease if lease is not None and now < lease <= now + LEASE else None
+async def _in_force(unit: UnitOfWork, lease: datetime | None, now: datetime) -> datetime | None:
+    """Return a lease that has not run out, and that the present clock has given: none of a clock that was set since.
+
+    Nothing is in force while the clock is not believed, and nothing from before a person confirmed its time (ADR 24).
+    """
+    if lease is None or not now < lease <= now + LEASE:
+        return None
+    freezes = await unit.freezes.all()
+    confirmed = confirmed_time(freezes)
+    return lease if held_by_clock(freezes) is None and (confirmed is None or confirmed <= lease - LEASE) else None

@@ -52,12 +52,14 @@ class Office:
         self.clock = FixedClock()
         self.database = FakeDatabase(self.clock)
         self.pokes = 0
+        self.trusts_its_clock = True
         self.restart()
 
     def restart(self) -> None:
         self.agents, self.timer = Agents(), OneTimer()
         parts: Any = (self.database, self.clock, RandomIds(), self.agents)
-        self.freezes = Freezes(*parts, timers=self.timer, changed=self._changed)
+        trusted = lambda: self.trusts_its_clock  # noqa: E731  it is asked each time
+        self.freezes = Freezes(*parts, timers=self.timer, changed=self._changed, trusted=trusted)
 
     def _changed(self) -> None:
         self.pokes += 1
@@ -181,3 +183,15 @@ async def test_a_calendar_is_imported_once_and_followed_when_it_changes(office: 
         "otto imported the freeze calendar plant: 2 new, 0 changed, 0 called off",
         "otto imported the freeze calendar plant: 0 new, 0 changed, 1 called off",
     ]
+
+
+async def test_computers_hear_of_an_end_only_from_a_controller_that_believes_its_clock(office: Office) -> None:
+    freeze = await office.freezes.start(OTTO, "year end", None)
+    office.trusts_its_clock = False
+
+    await office.freezes.end(OTTO, freeze.id, "over")
+    pokes = office.pokes
+    await office.freezes.start(OTTO, "again", None)
+
+    assert pokes == 2
+    assert office.agents.told == [(True, "year end"), (True, "again")]
