@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import tempfile
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -56,7 +57,7 @@ def bus_at(socket: Path) -> Iterator[str]:
         daemon.stdout.close()
 
 
-class BusServer:
+class BusServer(ABC):
     """Owns a name on a bus and answers calls in a thread of its own."""
 
     name = ""
@@ -81,9 +82,9 @@ class BusServer:
         self._thread.join(5)
         self._connection.close()
 
+    @abstractmethod
     def answer(self, method: str, body: Any) -> tuple[str, tuple[Any, ...]] | None:
         """Return signature and body of the reply; None for a method that there is not."""
-        raise NotImplementedError
 
     def called(self, method: str, seconds: float = 20) -> Any:
         """Wait for the next call of a method; return what it was called with."""
