@@ -84,10 +84,10 @@ class Invariants:
             if new.outcome == Outcome.SUCCEEDED:
                 self._check_success(new)
         lease = new.start_until_time
-        if lease is not None and lease != old.start_until_time:
+        if lease is not None and lease != old.start_until_time and lease > now:  # else it was ended, not granted
             self._check_lease(old, new, lease, now)
         reboot = new.reboot_until_time
-        if reboot is not None and reboot != old.reboot_until_time:
+        if reboot is not None and reboot != old.reboot_until_time and reboot > now:
             self._check_reboot(new, reboot, now)
 
     def _check_correction(self, old: Assignment, new: Assignment) -> None:

@@ -254,6 +254,19 @@ def end(
     return Ending(after, EndKind.CORRECTED, assignment.outcome)
 
 
+def without_leave(assignment: Assignment, now: datetime) -> Assignment:
+    """Return it with leave to start and to reboot that runs out now; what has run out already stays as it is.
+
+    It still has its place, as with any leave that ran out: it may have been used, and the word of it be under way.
+    """
+    start, reboot = assignment.start_until_time, assignment.reboot_until_time
+    return replace(
+        assignment,
+        start_until_time=min(start, now) if start else None,
+        reboot_until_time=min(reboot, now) if reboot else None,
+    )
+
+
 def takes_place(assignment: Assignment, now: datetime) -> bool:
     """Tell whether it takes one of the places of `max_concurrency` and of its disruption group.
 

@@ -95,12 +95,6 @@ def held_by_clock(freezes: Iterable[Freeze]) -> Freeze | None:
     return next((freeze for freeze in freezes if freeze.started_by == CLOCK and freeze.end_time is None), None)
 
 
-def confirmed_time(freezes: Iterable[Freeze]) -> datetime | None:
-    """Return when a person last confirmed the time of a clock that had jumped, by that clock; None: nobody ever did."""
-    by_people = [one.end_time for one in freezes if one.started_by == CLOCK and one.ended_by != CLOCK]
-    return max((time for time in by_people if time is not None), default=None)
-
-
 def moment(freezes: Iterable[Freeze], now: datetime) -> datetime:
     """Return the time that a freeze begins or ends at when a person says so now; see the rules above."""
     held = held_by_clock(freezes)

@@ -15,7 +15,7 @@ from datetime import datetime
 from sopwith_controller.domain.deviation import Deviation
 from sopwith_controller.domain.entities import Computer, ComputerState
 from sopwith_controller.domain.errors import NotFoundError, SopwithError
-from sopwith_controller.domain.freezing import confirmed_time, held_by_clock
+from sopwith_controller.domain.freezing import held_by_clock
 from sopwith_controller.domain.maintenance import MaintenanceGroups
 from sopwith_controller.domain.offers import LEASE
 from sopwith_controller.domain.rollout import STOPPED_STATES
@@ -250,12 +250,10 @@ class Dispatch:
 
 
 async def _in_force(unit: UnitOfWork, lease: datetime | None, now: datetime) -> datetime | None:
-    """Return a lease that has not run out, and that the present clock has given: none of a clock that was set since.
+    """Return a lease that has not run out, and that the present clock can have given.
 
-    Nothing is in force while the clock is not believed, and nothing from before a person confirmed its time (ADR 24).
+    Nothing is in force while the clock is not believed; what it gave before ends where its time is confirmed (ADR 24).
     """
     if lease is None or not now < lease <= now + LEASE:
         return None
-    freezes = await unit.freezes.all()
-    confirmed = confirmed_time(freezes)
-    return lease if held_by_clock(freezes) is None and (confirmed is None or confirmed <= lease - LEASE) else None
+    return lease if held_by_clock(await unit.freezes.all()) is None else None

@@ -10,6 +10,7 @@ restart, so that what the tables say holds, whatever the process missed.
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
+from sopwith_controller.domain.assignment import without_leave
 from sopwith_controller.domain.entities import LogDraft
 from sopwith_controller.domain.errors import InvalidInputError
 from sopwith_controller.domain.freezing import (
@@ -25,8 +26,9 @@ from sopwith_controller.domain.freezing import (
 )
 from sopwith_controller.domain.incident_entities import Freeze
 from sopwith_controller.domain.log_kinds import LogKind
+from sopwith_controller.domain.rollout import ACTIVE_STATES
 from sopwith_controller.services.access import Caller
-from sopwith_controller.services.ports import AgentGateway, Clock, Database, Ids, Timers
+from sopwith_controller.services.ports import AgentGateway, Clock, Database, Ids, Timers, UnitOfWork
 from sopwith_controller.services.requests import done_before, remember
 from sopwith_formats.units import format_time
 
@@ -112,7 +114,8 @@ class Freezes:
     async def end(self, caller: Caller, freeze_id: str, reason: str, *, confirm_time: bool = False) -> list[Freeze]:
         """End one freeze or call it off, or with no id end every one in force that people or calendars began.
 
-        The freeze of a controller whose clock jumped ends only where the person confirms its time.
+        The freeze of a controller whose clock jumped ends only where the person confirms its time. All leave that it
+        gave before ends with it: by the new time nobody can tell it from leave that was given since (ADR 24).
         """
         now = self._clock.now()
         async with self._database.write() as unit:
@@ -129,6 +132,8 @@ class Freezes:
                 await unit.freezes.put(freeze)
                 confirmed = now if held is not None and freeze.id == held.id else None
                 await unit.update_log.append(_ended(freeze, caller, reason, confirmed))
+                if confirmed:
+                    await _end_all_leave(unit, confirmed)
             await remember(unit, caller, LogKind.FREEZE_ENDED, ",".join(freeze.id for freeze in ended), now)
             await unit.commit()
         await self._turn()
@@ -160,6 +165,12 @@ class Freezes:
         following = next_change(await self.all(), self._clock.now())
         if following is not None:
             self._timers.at("freeze/next", following, self._turn)
+
+
+async def _end_all_leave(unit: UnitOfWork, now: datetime) -> None:
+    at_work = [one for one, _ in await unit.assignments.at_work(list(ACTIVE_STATES), other_than="")]
+    after = [without_leave(one, now) for one in at_work]
+    await unit.assignments.put_all([new for old, new in zip(at_work, after, strict=True) if new != old])
 
 
 def _started(freeze: Freeze, caller: Caller, now: datetime) -> LogDraft:

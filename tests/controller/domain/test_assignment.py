@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from sopwith_agent.domain.assignment import TABLE
 from sopwith_controller.domain import assignment as mirror
-from sopwith_controller.domain.assignment import TRANSITIONS, AssignmentEvent, EndKind
+from sopwith_controller.domain.assignment import TRANSITIONS, AssignmentEvent, EndKind, takes_place, without_leave
 from sopwith_controller.domain.entities import Reason
 from sopwith_controller.domain.errors import TransitionNotAllowedError
 from sopwith_controller.domain.rollout_entities import Assignment
@@ -206,3 +206,23 @@ def test_any_row_of_ends_leaves_one_outcome_and_the_first_receipt_stands(ends):
     first_receipt = next(((outcome, receipt) for outcome, receipt in ends if receipt), None)
     expected = first_receipt or (ends[0][0], "")
     assert (assignment.outcome, assignment.receipt_sha256) == expected
+
+
+@pytest.mark.parametrize("ahead", [5 * MINUTE, 10 * HOUR])
+def test_leave_is_ended_and_its_place_is_not(ahead):
+    staged = an_assignment(state=AssignmentState.STAGED, start_until_time=NOW + ahead)
+    waits = an_assignment(state=AssignmentState.AWAITING_REBOOT, reboot_until_time=NOW + ahead)
+
+    start, reboot = without_leave(staged, NOW), without_leave(waits, NOW)
+
+    assert (start.start_until_time, start.reboot_until_time) == (NOW, None)
+    assert (reboot.start_until_time, reboot.reboot_until_time) == (None, NOW)
+    assert takes_place(start, NOW)
+    assert takes_place(reboot, NOW)
+
+
+def test_leave_that_ran_out_before_is_left_as_it_is():
+    over = an_assignment(
+        state=AssignmentState.STAGED, start_until_time=NOW - MINUTE, reboot_until_time=NOW - 2 * MINUTE
+    )
+    assert without_leave(over, NOW) == over

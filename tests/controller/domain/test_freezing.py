@@ -18,7 +18,6 @@ from sopwith_controller.domain.freezing import (
     FreezeState,
     bring_in_line,
     check_calendar,
-    confirmed_time,
     end,
     held_by_clock,
     moment,
@@ -199,10 +198,3 @@ def test_the_clock_s_own_freeze_ends_where_its_time_is_confirmed_and_nowhere_els
     for named in ("", "f-9"):
         with pytest.raises(TransitionNotAllowedError, match="the controller's own freeze"):
             ended([BY_THE_CLOCK], named)
-
-
-def test_a_time_is_confirmed_by_people_and_not_by_a_clock_that_returns():
-    confirmed = [end(BY_THE_CLOCK, NOW - hours * HOUR, "otto") for hours in (1, 0)]
-
-    assert confirmed_time([BY_OTTO, BY_THE_CLOCK, end(BY_OTTO, NOW, "otto"), end(BY_THE_CLOCK, NOW, CLOCK)]) is None
-    assert confirmed_time(confirmed) == NOW

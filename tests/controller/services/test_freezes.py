@@ -8,14 +8,19 @@ import pytest
 
 from sopwith_controller.adapters.ids import RandomIds
 from sopwith_controller.domain.errors import InvalidInputError, NotFoundError
-from sopwith_controller.domain.freezing import CalendarTime
+from sopwith_controller.domain.freezing import CLOCK, CalendarTime
+from sopwith_controller.domain.incident_entities import Freeze
+from sopwith_controller.domain.rollout_entities import RolloutState
 from sopwith_controller.services.access import Caller
 from sopwith_controller.services.freezes import Freezes
+from sopwith_formats.vocabulary import AssignmentState
+from tests import builders as make
 from tests.builders import NOON, FixedClock
 from tests.fakes.database import FakeDatabase
 
 OTTO = Caller("person", "p-1", "otto", frozenset({"operator"}))
 HOUR = timedelta(hours=1)
+MINUTE = timedelta(minutes=1)
 
 
 class Agents:
@@ -195,3 +200,35 @@ async def test_computers_hear_of_an_end_only_from_a_controller_that_believes_its
 
     assert pokes == 2
     assert office.agents.told == [(True, "year end"), (True, "again")]
+
+
+async def test_leave_from_before_a_person_confirmed_the_time_ends_with_the_confirmation(office: Office) -> None:
+    held = Freeze("f-9", "the controller's clock jumped backwards by about 10 minutes", CLOCK, NOON)
+    lease = NOON + 5 * MINUTE  # the clock that jumped gave it at what was noon then
+    waits, staged = AssignmentState.AWAITING_REBOOT, AssignmentState.STAGED
+    leave = [
+        make.assignment(1, state=staged, start_until_time=lease),
+        make.assignment(2, state=waits, reboot_until_time=lease),
+        make.assignment(3, state=staged, start_until_time=NOON - MINUTE),
+        make.assignment(4, state=AssignmentState.PENDING),
+    ]
+    async with office.database.write() as unit:
+        await unit.rollouts.put(make.rollout(state=RolloutState.RUNNING))
+        for one in leave:
+            await unit.computers.put(make.computer(f"pc{one.position}", id=one.computer_id))
+        await unit.assignments.put_all(leave)
+        await unit.freezes.put(held)
+        await unit.commit()
+    people = await office.freezes.start(OTTO, "year end", None)
+
+    async def times() -> list[tuple[datetime | None, datetime | None]]:
+        async with office.database.read() as unit:
+            found = await unit.assignments.of_rollout(leave[0].rollout_id)
+            return [(one.start_until_time, one.reboot_until_time) for one in found]
+
+    await office.freezes.end(OTTO, people.id, "over")
+    given = await times()
+    await office.freezes.end(OTTO, held.id, "it is noon", confirm_time=True)
+
+    assert given == [(lease, None), (None, lease), (NOON - MINUTE, None), (None, None)]
+    assert await times() == [(NOON, None), (None, NOON), (NOON - MINUTE, None), (None, None)]

@@ -79,10 +79,7 @@ async def test_no_leave_is_given_again_while_the_clock_is_not_believed():
     assert await start_told(RUNNING, JUMPED) is None
 
 
-async def test_leave_from_before_a_person_confirmed_the_time_is_none():
-    def ended(minutes_ago: int, by: str) -> Freeze:
-        return Freeze(JUMPED.id, JUMPED.reason, CLOCK, JUMPED.start_time, NOON - minutes_ago * MINUTE, by)
-
-    assert await start_told(RUNNING, ended(0, "otto")) is None
-    assert await start_told(RUNNING, ended(1, "otto")) == LEASE
-    assert await start_told(RUNNING, ended(0, CLOCK)) == LEASE
+@pytest.mark.parametrize("by", ["otto", CLOCK])
+async def test_once_it_is_believed_again_leave_that_still_holds_is_given_again(by):
+    over = Freeze(JUMPED.id, JUMPED.reason, CLOCK, JUMPED.start_time, NOON, by)
+    assert await start_told(RUNNING, over) == LEASE
