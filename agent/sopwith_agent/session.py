@@ -27,10 +27,11 @@ from sopwith_agent.domain.readiness import Need, Readiness
 from sopwith_agent.domain.record import Record
 from sopwith_agent.steps.certificate_care import CertificateCare
 from sopwith_agent.steps.controller_time import CLOCK_WAS_SET, was_set
-from sopwith_agent.steps.link_port import LinkError, Stream
+from sopwith_agent.steps.link_port import LinkError
 from sopwith_agent.steps.orders import Orders, RebootLease
 from sopwith_agent.steps.session_ports import SessionPorts
 from sopwith_agent.steps.slumber import Slumber
+from sopwith_agent.steps.speech import Speech
 from sopwith_agent.steps.waiting import at_most, steadily, until_one_ends
 from sopwith_formats.errors import FormatError
 
@@ -47,8 +48,7 @@ class Session:
         self._welcomed = False
         self._pause_hint_seconds = 0
         self._heartbeat_seconds = limits.heartbeat_default_seconds
-        self._queue: asyncio.Queue[m.Outgoing] = asyncio.Queue()
-        self._something_to_say = asyncio.Event()
+        self._speech = Speech(ports.outbox)
         self._dial_now = asyncio.Event()
         self._care = CertificateCare(
             ports.link, ports.certificates, ports.clock, connected=lambda: self._connected, renewed=self._dial_now
@@ -57,7 +57,6 @@ class Session:
         self._told_facts: tuple[dict[str, Any], dict[str, str]] = ({}, {})
         self._status_changed = asyncio.Event()
         self._acknowledged = asyncio.Event()
-        self._lacking: list[int] = []
         self._background: set[asyncio.Task[None]] = set()
         self._slumber = Slumber()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -139,7 +138,7 @@ class Session:
                 loop.call_soon_threadsafe(function, *arguments)
 
         self._call, self._loop = call, loop
-        self._ports.outbox.changed = lambda: call(self._something_to_say.set)
+        self._ports.outbox.changed = lambda: call(self._speech.outbox_grew)
         self._ports.outbox.passing = lambda message: call(self._say, message)
         self._ports.worker.moved = lambda record: call(self._on_moved, record)
 
@@ -188,7 +187,9 @@ class Session:
             if not isinstance(first, m.Welcome):
                 raise LinkError("The controller closed the stream before it welcomed this computer.")
             await self._on_welcome(first)
-            await until_one_ends(self._speak(stream), self._listen(incoming), self._beat(), self._slumber.passed())
+            await until_one_ends(
+                self._speech.speak(stream), self._listen(incoming), self._beat(), self._slumber.passed()
+            )
 
     async def _hello(self) -> m.Hello:
         ports = self._ports
@@ -215,11 +216,11 @@ class Session:
             await self._obey(lambda: ports.orders.hold_all(CLOCK_WAS_SET))
         wished = welcome.heartbeat_seconds or limits.heartbeat_default_seconds
         self._heartbeat_seconds = max(1, min(wished, limits.heartbeat_cap_seconds))
-        self._lacking = await asyncio.to_thread(ports.outbox.lacking, welcome.newest_receipt)
+        lacking = await asyncio.to_thread(ports.outbox.lacking, welcome.newest_receipt)
         await asyncio.to_thread(ports.outbox.acknowledge, welcome.acknowledged_sequence)
         await asyncio.to_thread(ports.memory.welcomed, welcome)
         await self._obey(lambda: ports.orders.freeze(active=welcome.frozen, reason=_FREEZE if welcome.frozen else ""))
-        self._queue = asyncio.Queue()
+        self._speech.begin(lacking)
         self._connected = self._welcomed = True
         self._receipt_for(welcome.sop)
         _log.info("controller_connected", address=ports.link.address, controller_version=welcome.version)
@@ -227,31 +228,6 @@ class Session:
         self._measure_now.set()
         self._care.look.set()
         ports.worker.wake()
-
-    async def _speak(self, stream: Stream) -> None:
-        """Send what is passing, then what the outbox holds, in order; one task, because a stream has one writer.
-
-        Signed records that the controller lacks, because it was restored from a backup, come before everything else.
-        """
-        sent = 0
-        for number in self._lacking:
-            again = await asyncio.to_thread(self._ports.outbox.again, number)
-            if again is not None:
-                await stream.send(again)
-        while True:
-            self._something_to_say.clear()
-            while not self._queue.empty():
-                message = self._queue.get_nowait()
-                await stream.send(message)
-                if isinstance(message, m.GoingToSleep):
-                    await stream.finish()
-                    return await asyncio.sleep(limits.sleep_farewell_seconds)
-            while messages := await asyncio.to_thread(self._ports.outbox.after, sent):
-                for message in messages:
-                    await stream.send(message)
-                    sent = message.sequence
-            if self._queue.empty():
-                await self._something_to_say.wait()
 
     async def _beat(self) -> None:
         while True:
@@ -371,8 +347,7 @@ class Session:
     def _say(self, message: m.Outgoing) -> None:
         """Say something that may be lost; nobody is there to hear it without a stream."""
         if self._connected:
-            self._queue.put_nowait(message)
-            self._something_to_say.set()
+            self._speech.say(message)
 
     def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
