@@ -11,7 +11,7 @@ from decimal import Decimal
 from sopwith_controller.domain.assignment import occupies
 from sopwith_controller.domain.openings import opening
 from sopwith_controller.domain.plan import Plan
-from sopwith_controller.domain.rollout import TRANSITIONS
+from sopwith_controller.domain.rollout import TRANSITIONS, RolloutCommand
 from sopwith_controller.domain.rollout_entities import Assignment, Rollout, RolloutState
 from sopwith_formats.log_entry import LogRow
 from sopwith_formats.units import parse_percent
@@ -22,7 +22,11 @@ from tests.simulation.truth import Truth
 from tests.simulation.watched import LEASE, SUCCESSES, Broken, Watched, accepted, may_start
 
 FRESH = timedelta(minutes=15)
-_STEPS = {(before, after) for (before, _), after in TRANSITIONS.items()}
+_STEPS = {(before, after) for (before, _), after in TRANSITIONS.items()} | {
+    (before, TRANSITIONS[back, RolloutCommand.SUBMIT])  # a catch-up that goes back is asked for again in that commit
+    for (before, command), back in TRANSITIONS.items()
+    if command is RolloutCommand.REPLAN
+}
 
 
 class Invariants:
