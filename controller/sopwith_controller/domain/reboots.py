@@ -10,6 +10,8 @@ whether people or its drain commands put it off, is the agent's. Rules:
 - Only who says that it would reboot now gets leave, when the reboot window is open (the SOP's own, else the window in
   which its install may start) and a place is free: among `max_concurrency`, and in its disruption group. So never more
   computers of a group are away than the budget allows, installs and reboots together.
+- After the deadline there is no leave, not even one that has run out already: its computer's clock may be a second
+  behind, and it ends its update itself.
 - A reboot that its computer may not be spared any more (deadline or deferrals are spent) waits for no window. It waits
   for its place all the same.
 - A computer that had leave and fell silent may be rebooting: it keeps its place until it is heard of, at the longest
@@ -66,6 +68,9 @@ def _wait(state: TickState, assignment: Assignment, window: WindowState) -> Wait
     frozen = of_freeze(state.view)
     if frozen:
         return frozen
+    deadline = state.view.rollout.deadline_time
+    if deadline is not None and deadline <= state.now:
+        return Wait("none", f"the deadline passed before {assignment.computer} was rebooted; it ends its update itself")
     if not assignment.reboot_wanted:
         told = assignment.detail or "its reboot is put off"
         return Wait("deferral", f"{assignment.computer} waits for its reboot: {told}", until=assignment.next_try_time)

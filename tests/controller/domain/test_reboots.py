@@ -275,3 +275,18 @@ def test_takes_place_is_what_occupies_but_for_those_that_wait_without_leave():
     assert takes_place(replace(waits, reboot_until_time=NOW - HOUR), NOW)
     assert takes_place(an_assignment(state=S.REBOOTING), NOW)
     assert not takes_place(an_assignment(), NOW + timedelta(hours=1))
+
+
+def test_there_is_no_leave_after_the_deadline_and_what_was_given_ends_with_it():
+    world = a_world(a_plan(2), 0)
+    world.rollout = replace(world.rollout, deadline_time=NOW + 3 * MINUTE)
+    world.reports(1, S.INSTALLING)
+
+    first, late = world.tick(), world.tick(3 * MINUTE)
+    asks(world, 1)
+    later = world.tick(SECOND)
+
+    assert first == [LeaseReboot("a0", "c0", NOW + 3 * MINUTE)]
+    assert (holds(late), leases(late)) == (["a0"], [])
+    assert leases(later) == []
+    assert "the deadline passed" in world.why(1).message
