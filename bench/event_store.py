@@ -11,6 +11,7 @@ import sqlite3
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from bench.measure import Line
@@ -21,7 +22,6 @@ from sopwith_controller.adapters.ids import RandomIds
 from sopwith_controller.domain.entities import Readiness
 from sopwith_controller.services.agent_reports import ReadinessReported, Report
 from sopwith_controller.services.incidents import Incidents
-from sopwith_controller.services.ports import Timers
 from sopwith_controller.services.progress import Progress
 from sopwith_controller.services.repositories import AgentMessageRow
 from sopwith_controller.services.rollout_records import RolloutRecords
@@ -123,5 +123,11 @@ def _row(number: int, group: int) -> AgentMessageRow:
     return AgentMessageRow(f"c-pc{computer}", sequence, "readiness", digest, builders.NOON)
 
 
-class _NoTimers(Timers):
+class _NoTimers:
     """Nothing is due while measuring."""
+
+    def at(self, name: str, time: datetime, work: Callable[[], Awaitable[None]]) -> None:
+        """Forget it."""
+
+    def every(self, name: str, interval: timedelta, work: Callable[[], Awaitable[None]]) -> None:
+        """Forget it."""

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 from bench.measure import Line, best_seconds
@@ -17,8 +18,8 @@ def lines() -> list[Line]:
     beside = f"python -c pass: {nothing * 1000:.0f} ms"
     found = []
     for program in PROGRAMS:
-        path = Path(sys.executable).with_name(program)
-        seconds = best_seconds(lambda path=path: _run(str(path), "--version"), RUNS)
+        path = str(Path(sys.executable).with_name(program))
+        seconds = best_seconds(partial(_run, path, "--version"), RUNS)
         found.append(
             Line(
                 f"{program} --version",
