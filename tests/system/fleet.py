@@ -12,6 +12,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -29,6 +30,8 @@ _READS = {
     *(("rollout", verb) for verb in ("list", "show", "explain")),
     *(("log", "list"), ("incident", "list"), ("freeze", "list"), ("release", "list")),
 }
+_READING = threading.Lock()
+"""One thread at a time reads in this process, because where it prints to is one setting of the whole process."""
 ROLES = {"manager": ("it_manager",), "authority": ("authority",), "operator": ("operator", "release_manager")}
 
 
@@ -58,7 +61,7 @@ class Fleet:
         """Return what a reading command prints, without a process of its own."""
         words = ("--context", str(self.folder / who), *arguments, "-o", "json")
         out, messages = io.StringIO(), io.StringIO()
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(messages):
+        with _READING, contextlib.redirect_stdout(out), contextlib.redirect_stderr(messages):
             code = run(lambda: build(NOUNS).main(words, prog_name="sopwith", standalone_mode=False))
         assert code == 0, f"sopwith {' '.join(arguments)} ended with {code}: {messages.getvalue()}"
         return json.loads(out.getvalue())
