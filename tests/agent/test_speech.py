@@ -49,8 +49,11 @@ class _Stream:
     async def finish(self) -> None:
         self.finished = True
 
-    def received(self) -> AsyncIterator[Incoming]:
-        raise NotImplementedError
+    async def received(self) -> AsyncIterator[Incoming]:
+        """Give nothing: the controller is silent in these scenes."""
+        silence: tuple[Incoming, ...] = ()
+        for message in silence:
+            yield message
 
     async def said(self, count: int) -> None:
         """Wait until so many messages were sent."""
